@@ -1,0 +1,171 @@
+"""One code path for SQLite and PostgreSQL: SQLAlchemy Core, async, migrated by Alembic at start.
+
+Measured on SQLite (WAL, synchronous=FULL): see the README. The cost is per transaction and per statement, so a list RPC
+does one transaction, and in it one statement a table (`executemany`, or VALUES of many rows).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, event, exc, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from servicekit.errors import Unavailable
+from servicekit.logging import get_logger
+from servicekit.settings import ServiceSettings
+
+SQLITE_BUSY_SECONDS = 5
+CONNECTIONS_MAX = 8
+CONNECT_SECONDS_MAX = 5
+COMMAND_SECONDS_MAX = 30
+_MIGRATION_LOCK = 0x50454E53
+_WRITER = "penstock_writer"
+
+log = get_logger(__name__)
+
+
+class Database:
+    """The store of one service. Reads may run beside each other and beside a write."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        # SQLite takes one writer at a time; queueing here is fair and cheap, its own busy handler sleeps and polls.
+        self._writer = asyncio.Lock() if self.is_sqlite else nullcontext()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell the embedded store from the real server, for the few statements that differ (FOR UPDATE)."""
+        return self.engine.dialect.name == "sqlite"
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Write: committed on exit, rolled back on an exception. On SQLite BEGIN IMMEDIATE, one writer at a time.
+
+        Raises:
+            Unavailable: the store does not answer, or its lock was not to be had in 5 s (STORAGE_UNAVAILABLE).
+        """
+        with _store_errors():
+            async with self._writer, self.engine.connect() as connection:
+                await connection.execution_options(**{_WRITER: True})
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """Read: one consistent snapshot on SQLite, one per statement on PostgreSQL; never commits.
+
+        Raises:
+            Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
+        """
+        with _store_errors():
+            async with self.engine.connect() as connection:
+                yield connection
+
+    async def ping(self) -> None:
+        """Probe the store, for `Service.dependencies`."""
+        async with self.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+@asynccontextmanager
+async def open_database(settings: ServiceSettings, migrations: Path) -> AsyncIterator[Database]:
+    """Open the service's store and bring it to the newest schema; safe when several replicas start at once.
+
+    Args:
+        settings: `database_url` empty means `<data_dir>/<service>/<service>.db`; a PostgreSQL URL means its schema
+            `<service>`, so that services can share a server and share no table.
+        migrations: a directory whose `versions/` holds Alembic revisions; it needs no env.py.
+    """
+    url = make_url(
+        settings.database_url or f"sqlite+aiosqlite:///{settings.service_dir / settings.service}.db"
+    )
+    engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url, settings.service)
+    try:
+        database = Database(engine)
+        await _migrate(database, migrations, settings.service)
+        yield database
+    finally:
+        await engine.dispose()
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    assert url.database, "an in-memory store would be another one for each connection"
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        pool_size=CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_timeout=CONNECT_SECONDS_MAX,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS},
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writer = connection.get_execution_options().get(_WRITER, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+def _postgresql(url: URL, service: str) -> AsyncEngine:
+    return create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        pool_size=CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_timeout=CONNECT_SECONDS_MAX,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": CONNECT_SECONDS_MAX,
+            "command_timeout": COMMAND_SECONDS_MAX,
+            "server_settings": {"search_path": service, "application_name": f"penstock-{service}"},
+        },
+    )
+
+
+async def _migrate(database: Database, migrations: Path, service: str) -> None:
+    async with database.transaction() as connection:
+        if not database.is_sqlite:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{service}"'))
+        await connection.run_sync(_upgrade, migrations)
+
+
+def _upgrade(connection: Connection, migrations: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    script = ScriptDirectory(str(migrations))
+
+    def steps(revision: Any, _context: Any) -> Any:
+        return script._upgrade_revs("head", revision)  # noqa: SLF001 - what alembic.command.upgrade calls
+
+    with EnvironmentContext(config, script, fn=steps, as_sql=False, destination_rev="head") as environment:
+        environment.configure(connection=connection, transactional_ddl=True)
+        environment.run_migrations()
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Answer that the store is down with UNAVAILABLE; a violated constraint stays what it is."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
+        log.warning("store_unavailable", error=str(getattr(error, "orig", error)))
+        raise Unavailable(
+            "STORAGE_UNAVAILABLE", "The store does not answer; retry.", metadata={"store": "database"}
+        ) from error

@@ -1,0 +1,39 @@
+"""Read who calls, until when and in which trace from an RPC's metadata."""
+
+import re
+import time
+from typing import Any
+
+import grpc.aio
+
+from servicekit.context import (
+    TIMEOUT_SECONDS_MAX,
+    RequestContext,
+    child_traceparent,
+    new_request_id,
+    new_traceparent,
+)
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> RequestContext:
+    """Make the request's context from `x-request-id`, `traceparent` and gRPC's deadline; mint what is absent or malformed."""
+    request_id = traceparent = ""
+    for key, value in call.invocation_metadata() or ():
+        if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            request_id = value
+        elif key == "traceparent" and isinstance(value, str) and _TRACEPARENT.fullmatch(value):
+            traceparent = child_traceparent(value)
+    remaining = call.time_remaining()
+    return RequestContext(
+        request_id=request_id or new_request_id(),
+        traceparent=traceparent or new_traceparent(),
+        deadline=time.monotonic() + (TIMEOUT_SECONDS_MAX if remaining is None else remaining),
+    )
+
+
+def response_metadata(context: RequestContext) -> tuple[tuple[str, str], ...]:
+    """Give the metadata that tells the caller how to ask about this request."""
+    return (("x-request-id", context.request_id), ("traceparent", context.traceparent))

@@ -1,0 +1,163 @@
+"""The one interceptor: every RPC of a service runs inside a `_Call`."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from servicekit import context as request_context
+from servicekit.context import RequestContext
+from servicekit.in_flight import InFlight
+from servicekit.interceptors.context import read_context, response_metadata
+from servicekit.interceptors.errors import answer, code_of
+from servicekit.interceptors.metrics import MethodMetrics
+from servicekit.interceptors.validation import validate, validated
+from servicekit.metrics import Metrics
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+# gRPC's own services look after themselves.
+_PASSED = ("/grpc.health.", "/grpc.reflection.")
+
+
+class RequestInterceptor(grpc.aio.ServerInterceptor):
+    """Wrap each method once; the wrapped handler is kept, so a call pays a dictionary look-up."""
+
+    def __init__(self, metrics: Metrics, in_flight: InFlight) -> None:
+        self._metrics = metrics
+        self._in_flight = in_flight
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """Give the handler of a method with everything around it."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None or method.startswith(_PASSED):
+                return handler
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        metrics = MethodMetrics(self._metrics, method)
+        wrap = _WRAPPERS[handler.request_streaming, handler.response_streaming]
+        return wrap(
+            handler, lambda servicer_context: _Call(method, metrics, self._in_flight, servicer_context)
+        )
+
+
+class _Call:
+    """The life of one RPC: context set, counted, errors answered."""
+
+    __slots__ = ("_began", "_context", "_in_flight", "_method", "_metrics", "_servicer_context")
+
+    def __init__(
+        self, method: str, metrics: MethodMetrics, in_flight: InFlight, servicer_context: ServicerContext
+    ) -> None:
+        self._method = method
+        self._metrics = metrics
+        self._in_flight = in_flight
+        self._servicer_context = servicer_context
+
+    async def __aenter__(self) -> RequestContext:
+        self._in_flight.enter()
+        self._began = self._metrics.begin()
+        self._context = read_context(self._servicer_context)
+        request_context.enter(self._context)
+        self._servicer_context.set_trailing_metadata(response_metadata(self._context))
+        return self._context
+
+    async def __aexit__(
+        self, _cls: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._metrics.end(self._began, grpc.StatusCode.OK)
+            else:
+                self._metrics.end(self._began, code_of(error, self._servicer_context))
+                await answer(error, self._servicer_context, self._context, self._method)
+        finally:
+            self._in_flight.leave()
+
+
+OpenCall = Callable[[ServicerContext], _Call]
+
+
+def _unary_unary(handler: Handler, open_call: OpenCall) -> Handler:
+    behaviour = handler.unary_unary
+
+    async def serve(request: Any, context: ServicerContext) -> Any:
+        async with open_call(context):
+            validate(request)
+            return await behaviour(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(
+        serve, handler.request_deserializer, handler.response_serializer
+    )
+
+
+def _unary_stream(handler: Handler, open_call: OpenCall) -> Handler:
+    behaviour = handler.unary_stream
+
+    async def serve(request: Any, context: ServicerContext) -> None:
+        async with open_call(context) as opened:
+            validate(request)
+            await context.send_initial_metadata(response_metadata(opened))
+            await _respond(behaviour, request, context)
+
+    return grpc.unary_stream_rpc_method_handler(
+        serve, handler.request_deserializer, handler.response_serializer
+    )
+
+
+def _stream_unary(handler: Handler, open_call: OpenCall) -> Handler:
+    behaviour = handler.stream_unary
+
+    async def serve(requests: AsyncIterator[Any], context: ServicerContext) -> Any:
+        async with open_call(context):
+            return await behaviour(validated(requests), context)
+
+    return grpc.stream_unary_rpc_method_handler(
+        serve, handler.request_deserializer, handler.response_serializer
+    )
+
+
+def _stream_stream(handler: Handler, open_call: OpenCall) -> Handler:
+    behaviour = handler.stream_stream
+
+    async def serve(requests: AsyncIterator[Any], context: ServicerContext) -> None:
+        async with open_call(context) as opened:
+            await context.send_initial_metadata(response_metadata(opened))
+            await _respond(behaviour, validated(requests), context)
+
+    return grpc.stream_stream_rpc_method_handler(
+        serve, handler.request_deserializer, handler.response_serializer
+    )
+
+
+async def _respond(behaviour: Callable[..., Any], request: Any, context: ServicerContext) -> None:
+    """Write the responses from within this task, so that a generator's `finally` runs here when the caller hangs up."""
+    if inspect.isasyncgenfunction(behaviour):
+        async with aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+    else:
+        await behaviour(request, context)
+
+
+_WRAPPERS = {
+    (False, False): _unary_unary,
+    (False, True): _unary_stream,
+    (True, False): _stream_unary,
+    (True, True): _stream_stream,
+}
