@@ -1,0 +1,129 @@
+import datetime
+
+from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
+from penstock.cache.v1 import cache_entry_pb2 as _cache_entry_pb2
+from penstock.context.v1 import request_context_pb2 as _request_context_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LookupRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[LookupItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[LookupItem, _Mapping]]] = ...) -> None: ...
+
+class LookupItem(_message.Message):
+    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "max_age")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    QUERY_TEXT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_FIELD_NUMBER: _ClassVar[int]
+    context: _request_context_pb2.RequestContext
+    partition: _cache_entry_pb2.Partition
+    conversation_digest: bytes
+    query_text: str
+    history_digest: bytes
+    max_age: _duration_pb2.Duration
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class LookupResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[LookupResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[LookupResult, _Mapping]]] = ...) -> None: ...
+
+class LookupResult(_message.Message):
+    __slots__ = ("status", "hit")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    HIT_FIELD_NUMBER: _ClassVar[int]
+    status: _status_pb2.Status
+    hit: CacheHit
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hit: _Optional[_Union[CacheHit, _Mapping]] = ...) -> None: ...
+
+class CacheHit(_message.Message):
+    __slots__ = ("answer", "tier", "similarity", "store_time", "entry_id")
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    STORE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    answer: _cache_entry_pb2.CachedAnswer
+    tier: _cache_entry_pb2.CacheTier
+    similarity: float
+    store_time: _timestamp_pb2.Timestamp
+    entry_id: str
+    def __init__(self, answer: _Optional[_Union[_cache_entry_pb2.CachedAnswer, _Mapping]] = ..., tier: _Optional[_Union[_cache_entry_pb2.CacheTier, str]] = ..., similarity: _Optional[float] = ..., store_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entry_id: _Optional[str] = ...) -> None: ...
+
+class StoreRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[StoreItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[StoreItem, _Mapping]]] = ...) -> None: ...
+
+class StoreItem(_message.Message):
+    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "answer", "ttl", "tags")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    QUERY_TEXT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    context: _request_context_pb2.RequestContext
+    partition: _cache_entry_pb2.Partition
+    conversation_digest: bytes
+    query_text: str
+    history_digest: bytes
+    answer: _cache_entry_pb2.CachedAnswer
+    ttl: _duration_pb2.Duration
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., answer: _Optional[_Union[_cache_entry_pb2.CachedAnswer, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StoreResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[StoreResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[StoreResult, _Mapping]]] = ...) -> None: ...
+
+class StoreResult(_message.Message):
+    __slots__ = ("status", "entry_id")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    status: _status_pb2.Status
+    entry_id: str
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., entry_id: _Optional[str] = ...) -> None: ...
+
+class InvalidateRequest(_message.Message):
+    __slots__ = ("organization", "entry_id", "tag", "model", "user", "prompt_version", "everything")
+    ORGANIZATION_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVERYTHING_FIELD_NUMBER: _ClassVar[int]
+    organization: str
+    entry_id: str
+    tag: str
+    model: str
+    user: str
+    prompt_version: str
+    everything: bool
+    def __init__(self, organization: _Optional[str] = ..., entry_id: _Optional[str] = ..., tag: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., prompt_version: _Optional[str] = ..., everything: _Optional[bool] = ...) -> None: ...
+
+class InvalidateResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: int
+    def __init__(self, entries: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,70 @@
+"""What the batcher asks of an engine: the one seam between scheduling and arithmetic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What an engine was built for: its vocabulary and the shape of its KV memory."""
+
+    vocabulary_tokens: int
+    slots_max: int
+    context_tokens_max: int  # rows of KV a slot holds: prompt and answer together
+    prefill_chunk_tokens_max: int  # prompt tokens that one step may carry
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRow:
+    """Feed one token of a running sequence."""
+
+    slot: int
+    token: int
+    past_tokens: int  # rows of KV already written in the slot; the token is written at this row
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillChunk:
+    """Feed the next tokens of one prompt."""
+
+    slot: int
+    tokens: Sequence[int]
+    past_tokens: int
+    wants_logits: bool  # true on a prompt's last chunk only
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """One iteration: at most one row a running sequence, and at most one chunk of one prompt (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024).
+
+    At least one part is present. Slots are distinct.
+    """
+
+    decode: Sequence[DecodeRow]
+    prefill: PrefillChunk | None
+
+
+class Engine(Protocol):
+    """Run steps of one model over KV slots. Not thread-safe: one thread calls it."""
+
+    @property
+    def limits(self) -> EngineLimits:
+        """Say what the engine was built for."""
+
+    def step(self, batch: StepBatch) -> Logits:
+        """Run one iteration and return logits `[len(decode) + (1 if prefill wants logits), vocabulary]`.
+
+        Rows come in the order of `decode`, the prompt's row last. The array may be reused by the next step.
+        """
+
+    def copy_slot(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first `tokens` KV rows of a slot over those of another."""
+
+    def close(self) -> None:
+        """Give back memory and threads; no call may follow."""
