@@ -1,0 +1,67 @@
+"""Keep converted models on disk, so that only the first start pays for the conversion."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_MANIFEST = "manifest.json"
+
+
+class BuildCache:
+    """Directories by key, each with the digests of its files. Several processes may share one cache."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def get(self, key: str, build: Callable[[Path], None]) -> Path:
+        """Give the directory that `build` filled, now or before; one that is damaged is built again.
+
+        Whoever comes second waits for the first. A build that fails or is killed leaves no entry.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        entry = self._directory / key
+        with _lock(self._directory / f"{key}.lock"):
+            if not _is_intact(entry):
+                self._build(entry, build)
+        return entry
+
+    def _build(self, entry: Path, build: Callable[[Path], None]) -> None:
+        unfinished = entry.with_name(f"{entry.name}.unfinished")
+        for leftover in (unfinished, entry):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        unfinished.mkdir()
+        build(unfinished)
+        (unfinished / _MANIFEST).write_text(json.dumps(_digests(unfinished)))
+        unfinished.rename(entry)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go by closing, or by dying
+        yield
+
+
+def _is_intact(entry: Path) -> bool:
+    manifest = entry / _MANIFEST
+    if not manifest.exists():
+        return False
+    try:
+        expected = json.loads(manifest.read_bytes())
+    except ValueError:
+        return False
+    return bool(expected == _digests(entry))
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    digests = {}
+    for path in sorted(directory.iterdir()):
+        if path.name != _MANIFEST:
+            with path.open("rb") as file:
+                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests

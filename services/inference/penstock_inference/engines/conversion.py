@@ -1,0 +1,25 @@
+"""Turn a model's files into what the engine loads: a graph, its weights, its tokenizer, its configuration."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from penstock_inference.engines.kernels import Fp32Kernels, Int8Kernels, Kernels
+from penstock_inference.engines.llama_graph import build_llama_graph
+from penstock_inference.formats import ModelWeights
+from penstock_inference.formats.gguf import GgufWeights
+from penstock_inference.formats.safetensors import HuggingFaceWeights
+
+_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": Int8Kernels, "fp32": Fp32Kernels}
+
+
+def open_weights(path: Path) -> ModelWeights:
+    """Open a .gguf file or a Hugging Face directory. Raises UnsupportedModelError."""
+    return GgufWeights(path) if path.suffix == ".gguf" else HuggingFaceWeights(path)
+
+
+def convert_decoder(source: Path, kind: str, target: Path) -> None:
+    """Fill a directory with a decoder in one of its kinds."""
+    weights = open_weights(source)
+    build_llama_graph(weights, _KERNELS[kind](), target)
+    (target / "tokenizer.json").write_text(weights.tokenizer_json(), encoding="utf-8")
+    (target / "config.json").write_text(weights.config.to_json(), encoding="utf-8")

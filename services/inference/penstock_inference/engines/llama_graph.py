@@ -1,0 +1,116 @@
+"""Build the step graph of a Llama decoder (RMSNorm, rotary positions, grouped queries, SwiGLU)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from penstock_inference.engines.kernels import Kernels
+from penstock_inference.engines.onnx_graph import GraphBuilder
+from penstock_inference.formats import Floats, ModelConfig, ModelWeights, layer_tensors
+
+
+def build_llama_graph(weights: ModelWeights, kernels: Kernels, directory: Path) -> None:
+    """Write the graph and its weights into a directory.
+
+    Inputs: `ids [batch, tokens]`; `last_rows [batch]`, the KV row of each sequence's last token; `kv_rows`, one more
+    than the largest of these; `logit_rows`, for which of the batch * tokens positions logits are wanted; `cos` and
+    `sin [rows, head_dim / 2]`; `past_key_<layer>` and `past_value_<layer> [batch, kv_heads, rows, head_dim]`.
+    Outputs: `logits [logit_rows, vocabulary]` and, to be bound to the memory of their `past`, `present_...`.
+    """
+    with GraphBuilder(directory) as graph:
+        decoder = _Decoder(graph, weights, kernels)
+        hidden, update = decoder.embed(), ""
+        for layer in range(weights.config.layers):
+            hidden, update = decoder.layer(layer, hidden, update)
+        decoder.logits(hidden, update)
+        graph.save()
+
+
+class _Decoder:
+    """Adds the parts of the model to the graph, in order.
+
+    Between parts go the names of two values, the residual stream and the last part's update that is still to be added
+    to it: one operator adds and normalises.
+    """
+
+    def __init__(self, graph: GraphBuilder, weights: ModelWeights, kernels: Kernels) -> None:
+        self._graph = graph
+        self._weights = weights
+        self._config = weights.config
+        self._kernels = kernels
+
+    def embed(self) -> str:
+        graph = self._graph
+        ids = graph.input("ids", np.int64, ["batch", "tokens"])
+        graph.input("last_rows", np.int32, ["batch"])
+        graph.input("kv_rows", np.int32, [])
+        for table in ("cos", "sin"):
+            graph.input(table, np.float32, ["rows", self._config.head_dim // 2])
+        name = "model.embed_tokens.weight"
+        return self._kernels.embedding(graph, ids, self._weights.tensor(name), self._weights.q8_blocks(name))
+
+    def layer(self, layer: int, hidden: str, update: str) -> tuple[str, str]:
+        names = layer_tensors(layer)
+        normed, hidden = self._add_and_norm(hidden, update, names["attention_norm"])
+        attended = self._attention(layer, self._linear(normed, names["query"], names["key"], names["value"]))
+        update = self._linear(attended, names["output"])
+        normed, hidden = self._add_and_norm(hidden, update, names["feed_forward_norm"])
+        return hidden, self._feed_forward(normed, names)
+
+    def logits(self, hidden: str, update: str) -> None:
+        graph, config = self._graph, self._config
+        graph.input("logit_rows", np.int64, ["logits"])
+        positions = graph.add(
+            "Reshape", graph.add("Add", hidden, update), graph.constant(np.array([-1, config.hidden_size]))
+        )
+        wanted = graph.add("Gather", positions, "logit_rows")
+        normed, _ = self._add_and_norm(wanted, "", "model.norm.weight")
+        name = "model.embed_tokens.weight" if config.tied_embeddings else "lm_head.weight"
+        self._kernels.head(graph, normed, self._weights.tensor(name), self._weights.q8_blocks(name))
+        graph.output("logits", np.float32, ["logits", config.vocabulary_tokens])
+
+    def _add_and_norm(self, hidden: str, update: str, weight: str) -> tuple[str, str]:
+        scale = self._graph.constant(self._weights.tensor(weight))
+        epsilon = self._config.rms_epsilon
+        if not update:
+            normed = self._graph.add("SimplifiedLayerNormalization", hidden, scale, axis=-1, epsilon=epsilon)
+            return normed, hidden
+        names = [f"{weight}.normed", "", "", f"{weight}.sum"]
+        operator = "com.microsoft::SkipSimplifiedLayerNormalization"
+        normed, _, _, total = self._graph.add_multiple(
+            operator, hidden, update, scale, names=names, epsilon=epsilon
+        )
+        return normed, total
+
+    def _attention(self, layer: int, query_key_value: str) -> str:
+        graph, config = self._graph, self._config
+        dims = ["batch", config.kv_heads, "rows", config.head_dim]
+        past = [graph.input(f"past_{part}_{layer}", np.float32, dims) for part in ("key", "value")]
+        present = [f"present_{part}_{layer}" for part in ("key", "value")]
+        attended, *_ = graph.add_multiple(
+            "com.microsoft::GroupQueryAttention",
+            query_key_value, "", "", *past, "last_rows", "kv_rows", "cos", "sin",
+            names=[f"attended_{layer}", *present],
+            num_heads=config.heads,
+            kv_num_heads=config.kv_heads,
+            scale=config.head_dim**-0.5,
+            do_rotary=1,
+            rotary_interleaved=0,
+        )  # fmt: skip
+        for name in present:
+            graph.output(name, np.float32, dims)
+        return attended
+
+    def _feed_forward(self, normed: str, names: dict[str, str]) -> str:
+        graph = self._graph
+        both = self._linear(normed, names["gate"], names["up"])
+        gate, up = graph.add_multiple(
+            "Split", both, names=[f"{names['gate']}.out", f"{names['up']}.out"], axis=-1, num_outputs=2
+        )
+        silu = graph.add("com.microsoft::QuickGelu", gate, alpha=1.0)
+        return self._linear(graph.add("Mul", silu, up), names["down"])
+
+    def _linear(self, values: str, *names: str) -> str:
+        """Multiply with several matrices at once, as one of all their rows."""
+        matrix: Floats = np.concatenate([self._weights.tensor(name) for name in names])
+        return self._kernels.linear(self._graph, values, matrix)

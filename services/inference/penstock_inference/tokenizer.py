@@ -1,0 +1,72 @@
+"""Text to tokens and back, for byte-level BPE (GPT-2's scheme: any bytes can be written in its vocabulary)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer as HuggingFaceTokenizer
+from tokenizers import decoders
+
+from penstock_inference.formats import UnsupportedModelError
+
+
+class Tokenizer:
+    """A model's tokenizer. Thread-safe."""
+
+    def __init__(self, tokenizer_json: str) -> None:
+        self._parsing = _open(tokenizer_json)
+        self._plain = _open(tokenizer_json)  # a second one, because the switch belongs to the tokenizer, not to a call
+        self._plain.encode_special_tokens = True
+        if not isinstance(self._parsing.decoder, decoders.ByteLevel):
+            raise UnsupportedModelError("only byte-level tokenizers are supported")
+        added = self._parsing.get_added_tokens_decoder()
+        self._added_bytes = {i: b"" if token.special else token.content.encode() for i, token in added.items()}
+        self.special_tokens = {token.content: i for i, token in added.items() if token.special}
+        self.vocabulary_tokens: int = self._parsing.get_vocab_size()
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Tokenizer":
+        """Read a tokenizer.json. Raises UnsupportedModelError."""
+        return cls(path.read_text(encoding="utf-8"))
+
+    def encode(self, text: str, *, parse_special: bool) -> list[int]:
+        """Turn text into token ids, nothing added.
+
+        With `parse_special`, "<|im_end|>" is the token that ends a turn; without, as for all that users write, it is
+        ten characters like any others.
+        """
+        tokenizer = self._parsing if parse_special else self._plain
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turn token ids into text; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """Give the bytes that a token stands for: perhaps a part of a character, none for a special token."""
+        if token in self._added_bytes:
+            return self._added_bytes[token]
+        written: str | None = self._parsing.id_to_token(token)
+        # A model may have more rows than its tokenizer has tokens: padding, which means nothing.
+        return b"" if written is None else bytes(map(_BYTES_BY_SYMBOL.__getitem__, written))
+
+
+def _open(tokenizer_json: str) -> HuggingFaceTokenizer:
+    try:
+        tokenizer = HuggingFaceTokenizer.from_str(tokenizer_json)
+    except Exception as error:  # the library raises nothing narrower
+        raise UnsupportedModelError(f"the tokenizer cannot be read: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _byte_symbols() -> dict[str, int]:
+    """Map GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100 up."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    symbols = {chr(byte): byte for byte in printable}
+    return symbols | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+_BYTES_BY_SYMBOL = _byte_symbols()
