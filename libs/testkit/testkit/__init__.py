@@ -1,0 +1,1 @@
+"""Test fixtures: an in-process server, real Redis and PostgreSQL, a clock, faults on demand."""

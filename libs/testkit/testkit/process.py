@@ -1,0 +1,99 @@
+"""Processes that a test starts, freezes and kills."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+START_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 10.0
+POLL_SECONDS = 0.02
+
+
+def free_port() -> int:
+    """Give a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ChildProcess:
+    """A child whose output goes to a file. As a context manager it is gone at the end, whatever happened."""
+
+    def __init__(
+        self, args: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, user: str | None = None
+    ) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(  # noqa: S603 - the test's own arguments
+                list(args),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                user=user,
+                group=user,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal, None while it runs."""
+        return self._popen.poll()
+
+    def output(self) -> str:
+        """Give what it has written so far."""
+        return self.log.read_text(errors="replace")
+
+    def wait_for_port(self, port: int, seconds_max: float = START_SECONDS_MAX) -> None:
+        """Wait until it listens on a port of 127.0.0.1; fail with its output when it does not."""
+        deadline = time.monotonic() + seconds_max
+        while time.monotonic() < deadline:
+            if self.returncode is not None:
+                raise RuntimeError(f"exited {self.returncode} before listening on {port}:\n{self.output()}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+            time.sleep(POLL_SECONDS)
+        raise TimeoutError(f"not listening on {port} after {seconds_max} s:\n{self.output()}")
+
+    def kill(self) -> None:
+        """Send SIGKILL, as a crash or the OOM killer would, and wait for the end."""
+        self._signal(signal.SIGKILL)
+        self._popen.wait(STOP_SECONDS_MAX)
+
+    def freeze(self) -> None:
+        """Send SIGSTOP: connections stay open and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Send SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Send SIGTERM and do not wait."""
+        self._signal(signal.SIGTERM)
+
+    def wait(self, seconds_max: float = STOP_SECONDS_MAX) -> int:
+        """Wait for the end and give the exit code."""
+        return self._popen.wait(seconds_max)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.send_signal(number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.kill()
