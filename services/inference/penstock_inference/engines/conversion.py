@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from penstock_inference.engines.kernels import Fp32Kernels, Int8Kernels, Kernels
+from penstock_inference.engines.bert_graph import build_bert_graph
+from penstock_inference.engines.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
 from penstock_inference.engines.llama_graph import build_llama_graph
 from penstock_inference.formats import ModelWeights
 from penstock_inference.formats.gguf import GgufWeights
 from penstock_inference.formats.safetensors import HuggingFaceWeights
+from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
-_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": Int8Kernels, "fp32": Fp32Kernels}
+_DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": Int8Kernels, "fp32": Fp32Kernels}
+_ENCODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": RowInt8Kernels, "fp32": Fp32Kernels}
 
 
 def open_weights(path: Path) -> ModelWeights:
@@ -20,6 +23,17 @@ def open_weights(path: Path) -> ModelWeights:
 def convert_decoder(source: Path, kind: str, target: Path) -> None:
     """Fill a directory with a decoder in one of its kinds."""
     weights = open_weights(source)
-    build_llama_graph(weights, _KERNELS[kind](), target)
+    build_llama_graph(weights, _DECODER_KERNELS[kind](), target)
     (target / "tokenizer.json").write_text(weights.tokenizer_json(), encoding="utf-8")
     (target / "config.json").write_text(weights.config.to_json(), encoding="utf-8")
+
+
+def convert_encoder(source: Path, kind: str, target: Path) -> None:
+    """Fill a directory with a sentence encoder in one of its kinds."""
+    weights = SentenceEncoderWeights(source)
+    build_bert_graph(weights, _ENCODER_KERNELS[kind](), target)
+    (target / "tokenizer.json").write_text(weights.tokenizer_json(), encoding="utf-8")
+    (target / "config.json").write_text(weights.config.to_json(), encoding="utf-8")
+
+
+CONVERTERS = {"decoder": convert_decoder, "encoder": convert_encoder}

@@ -54,6 +54,26 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SentenceEncoderConfig:
+    """The shape of a BERT encoder."""
+
+    layers: int
+    hidden_size: int
+    heads: int
+    norm_epsilon: float
+    input_tokens_max: int  # what a text is cut to, [CLS] and [SEP] included
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """Write every field."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
 class Q8Blocks:
     """A matrix in blocks of 32 along its rows: weight = code * scale (GGUF's Q8_0)."""
 

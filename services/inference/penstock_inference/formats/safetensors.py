@@ -52,7 +52,7 @@ class HuggingFaceWeights:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._config = _read_object(directory / "config.json")
+        self._config = read_object(directory / "config.json")
         self._files: dict[str, SafetensorsFile] = {}
         for path in sorted(directory.glob("*.safetensors")):
             file = SafetensorsFile(path)
@@ -120,7 +120,7 @@ class HuggingFaceWeights:
         return {"lm_head.weight"} if self.config.tied_embeddings else set()
 
     def _eos_ids(self) -> tuple[int, ...]:
-        generation = _read_object(self._directory / "generation_config.json", missing_ok=True)
+        generation = read_object(self._directory / "generation_config.json", missing_ok=True)
         ids = generation.get("eos_token_id", self._config.get("eos_token_id"))
         if ids is None:
             return ()
@@ -140,10 +140,11 @@ class HuggingFaceWeights:
 
     @cached_property
     def _tokenizer_config(self) -> dict[str, Any]:
-        return _read_object(self._directory / "tokenizer_config.json", missing_ok=True)
+        return read_object(self._directory / "tokenizer_config.json", missing_ok=True)
 
 
-def _read_object(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
+def read_object(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
+    """Read a JSON object. Raises UnsupportedModelError."""
     if missing_ok and not path.exists():
         return {}
     if not path.exists():
