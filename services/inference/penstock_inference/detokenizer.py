@@ -16,7 +16,7 @@ class Detokenizer:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, token: int) -> str:
-        """Give the text that this token completes; a character whose bytes are not all here yet is kept back."""
+        """Give the text that this token completes; a character that lacks bytes yet is kept back."""
         return self._decoder.decode(self._tokenizer.token_bytes(token))
 
     def flush(self) -> str:

@@ -11,17 +11,19 @@ from penstock_inference.engines.onnx_session import Session
 from penstock_inference.formats import SentenceEncoderConfig
 
 Vectors = npt.NDArray[np.float32]
-_LENGTH_STEP_TOKENS = 8  # texts are padded to a multiple of this, and run beside those of the same length only
+_LENGTH_STEP_TOKENS = 8  # texts are padded to a multiple, and run beside others of the same length
 _BATCH_TOKENS_MAX = 1024  # larger batches are no faster, and hold a small request up for longer
 
 
 class Encoder:
     """A sentence encoder. Thread-safe: calls may run side by side, each on the session's threads.
 
-    A text's vector does not depend on the texts beside it, to the last bit in the int8 kind.
+    A text's vector does not depend on the texts beside it, to the last bit.
     """
 
-    def __init__(self, session: Session, tokenizer_json: str, config: SentenceEncoderConfig, fingerprint: str) -> None:
+    def __init__(
+        self, session: Session, tokenizer_json: str, config: SentenceEncoderConfig, fingerprint: str
+    ) -> None:
         self._session = session
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_padding()

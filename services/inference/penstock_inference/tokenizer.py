@@ -1,4 +1,4 @@
-"""Text to tokens and back, for byte-level BPE (GPT-2's scheme: any bytes can be written in its vocabulary)."""
+"""Text to tokens and back, in byte-level BPE: GPT-2's scheme, which can write any bytes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,13 +14,13 @@ class Tokenizer:
 
     def __init__(self, tokenizer_json: str) -> None:
         self._parsing = _open(tokenizer_json)
-        self._plain = _open(tokenizer_json)  # a second one, because the switch belongs to the tokenizer, not to a call
+        self._plain = _open(tokenizer_json)  # a second one: the switch is the tokenizer's, not a call's
         self._plain.encode_special_tokens = True
         if not isinstance(self._parsing.decoder, decoders.ByteLevel):
             raise UnsupportedModelError("only byte-level tokenizers are supported")
         added = self._parsing.get_added_tokens_decoder()
-        self._added_bytes = {i: b"" if token.special else token.content.encode() for i, token in added.items()}
-        self.special_tokens = {token.content: i for i, token in added.items() if token.special}
+        self._added_bytes = {i: b"" if t.special else t.content.encode() for i, t in added.items()}
+        self.special_tokens: dict[str, int] = {t.content: i for i, t in added.items() if t.special}
         self.vocabulary_tokens: int = self._parsing.get_vocab_size()
 
     @classmethod
@@ -31,8 +31,8 @@ class Tokenizer:
     def encode(self, text: str, *, parse_special: bool) -> list[int]:
         """Turn text into token ids, nothing added.
 
-        With `parse_special`, "<|im_end|>" is the token that ends a turn; without, as for all that users write, it is
-        ten characters like any others.
+        With `parse_special`, "<|im_end|>" is the token that ends a turn. Without, as for what users write, it
+        is ten characters like any others.
         """
         tokenizer = self._parsing if parse_special else self._plain
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
@@ -62,11 +62,10 @@ def _open(tokenizer_json: str) -> HuggingFaceTokenizer:
 
 
 def _byte_symbols() -> dict[str, int]:
-    """Map GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100 up."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in printable]
-    symbols = {chr(byte): byte for byte in printable}
-    return symbols | {chr(256 + place): byte for place, byte in enumerate(others)}
+    """Map GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = sorted(set(range(0x100)) - printable)
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
 
 
 _BYTES_BY_SYMBOL = _byte_symbols()

@@ -41,9 +41,9 @@ class PrefillChunk:
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """One iteration: at most one row a running sequence, and at most one chunk of one prompt (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024).
+    """One iteration: at most one row a running sequence, and at most one chunk of one prompt.
 
-    At least one part is present. Slots are distinct.
+    At least one part is present. Slots are distinct. (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024.)
     """
 
     decode: Sequence[DecodeRow]
@@ -61,10 +61,15 @@ class Engine(Protocol):
         """Run one iteration and return logits `[len(decode) + (1 if prefill wants logits), vocabulary]`.
 
         Rows come in the order of `decode`, the prompt's row last. The array may be reused by the next step.
+        Slots from the lowest to the highest of `decode` are computed, wanted or not: keep them together.
+        Raises ValueError for a batch that breaks these rules; nothing has changed then.
         """
 
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
-        """Copy the first `tokens` KV rows of a slot over those of another."""
+        """Copy the first `tokens` KV rows of a slot over those of another.
+
+        Raises ValueError if the source holds fewer.
+        """
 
     def close(self) -> None:
         """Give back memory and threads; no call may follow."""

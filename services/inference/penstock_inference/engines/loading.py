@@ -1,5 +1,6 @@
-"""Load models by reference: what the server calls, and all it needs to know of engines."""
+"""Load models by reference: what the server calls, and all that it needs to know of engines."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from penstock_inference.formats.references import fingerprint, resolve_reference
 from penstock_inference.tokenizer import Tokenizer
 
 KINDS = ("int8", "fp32")
-_BUILD_VERSION = 1  # raise it when the same source would be converted into something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class LoadedModel:
     engine: Engine
     tokenizer: Tokenizer
     config: ModelConfig  # with the chat template and the ids that end an answer
-    fingerprint: str  # equal only where weights, number format and builder are
+    fingerprint: str  # equal only where files, number format and converter are
 
 
 def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at the call
@@ -44,7 +44,7 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     converted = _Converted(reference, "decoder", kind, cache_dir)
     config = ModelConfig.from_json(converted.text("config.json"))
     if context_tokens_max > config.context_tokens:
-        raise ValueError(f"{reference} knows contexts of {config.context_tokens} tokens, not {context_tokens_max}")
+        raise ValueError(f"{reference} has a context of {config.context_tokens} tokens")
     limits = EngineLimits(config.vocabulary_tokens, slots_max, context_tokens_max, prefill_chunk_tokens_max)
     engine = OnnxEngine(converted.session(threads), config, limits)
     return LoadedModel(engine, Tokenizer(converted.text("tokenizer.json")), config, converted.key)
@@ -53,8 +53,8 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
 def load_encoder(reference: str, *, kind: str, cache_dir: Path, threads: int = 1) -> Encoder:
     """Load a sentence encoder, converting it first if the cache does not hold it.
 
-    `reference` is a directory of sentence-transformers' or "package:<name>"; `kind` is one of KINDS. Two threads were
-    measured to be slower than one below 128 tokens. Raises UnsupportedModelError or ValueError.
+    `reference` is a directory of sentence-transformers' or "package:<name>"; `kind` is one of KINDS. More
+    threads do not make short texts faster. Raises UnsupportedModelError for a model, ValueError for a kind.
     """
     converted = _Converted(reference, "encoder", kind, cache_dir)
     config = SentenceEncoderConfig.from_json(converted.text("config.json"))
@@ -68,7 +68,7 @@ class _Converted:
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is none of {', '.join(KINDS)}")
         source = resolve_reference(reference)
-        self.key = f"{role}-{kind}-{_BUILD_VERSION}-{fingerprint(source)[:32]}"
+        self.key = f"{role}-{kind}-{fingerprint(source)[:16]}-{_converter_fingerprint()[:16]}"
 
         def build(target: Path) -> None:
             from penstock_inference.engines import conversion  # noqa: PLC0415 - a warm start need not import onnx
@@ -82,3 +82,13 @@ class _Converted:
 
     def session(self, threads: int) -> Session:
         return Session(self._directory / "model.onnx", threads=threads)
+
+
+def _converter_fingerprint() -> str:
+    """Digest the code that converts, so that no cache outlives a change of it."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for part in ("engines/conversion", "formats"):
+        for path in sorted((package / part).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -17,8 +17,8 @@ _BINDINGS_MAX = 128  # one is about 60 KB and takes 1 ms to make
 class OnnxEngine:
     """Implement Engine on slots that lie side by side, so that neighbours are one batch without a copy.
 
-    A step is at most two runs of one graph, the decode rows' and the prompt chunk's. One run that mixes both was
-    measured to be 1 to 5 % faster on such steps, and needs the weights twice.
+    A step is at most two runs of one graph: the decode rows, then the prompt's chunk. A graph that mixes both
+    was measured to be 1 to 5 % faster on such steps, but needs the weights a second time.
     """
 
     def __init__(self, session: Session, config: ModelConfig, limits: EngineLimits) -> None:
@@ -36,7 +36,7 @@ class OnnxEngine:
         return self._limits
 
     def step(self, batch: StepBatch) -> Logits:
-        """Run one iteration. Raises ValueError, before anything changes, for a batch that breaks the contract."""
+        """Run one iteration. Raises ValueError, and changes nothing, for a batch that breaks the contract."""
         _check(batch, self._limits, self._memory.written_rows)
         if batch.decode:
             self._decode(batch.decode)
@@ -55,7 +55,7 @@ class OnnxEngine:
         del self._run, self._session, self._memory
 
     def _decode(self, rows: Sequence[DecodeRow]) -> None:
-        """Step every slot from the lowest to the highest wanted one; an idle slot between writes past its end."""
+        """Step all slots from the lowest to the highest wanted; an idle one between writes past its end."""
         first, last = min(row.slot for row in rows), max(row.slot for row in rows)
         written = self._memory.written_rows
         run = self._run(_Shape(first, slots=last + 1 - first, tokens=1, logits_start=0, logits=len(rows)))
@@ -70,7 +70,7 @@ class OnnxEngine:
             written[row.slot] = row.past_tokens + 1
 
     def _prefill(self, chunk: PrefillChunk, logits_start: int) -> None:
-        """Feed a chunk; its last token's logits cost little, so they are computed even when nobody wants them."""
+        """Feed a chunk. Its last token's logits cost so little that they are computed wanted or not."""
         tokens = len(chunk.tokens)
         run = self._run(_Shape(chunk.slot, slots=1, tokens=tokens, logits_start=logits_start, logits=1))
         run.ids[0] = chunk.tokens
@@ -120,12 +120,13 @@ class _Run:
         binding.input("kv_rows", self._kv_rows)
 
     def __call__(self) -> None:
-        self._kv_rows[()] = self.last_rows.max() + 1  # were it less, the result would be wrong without an error
+        # Were it less, the result would be wrong without an error.
+        self._kv_rows[()] = self.last_rows.max() + 1
         self.binding.run()
 
 
 def _rotary_tables(config: ModelConfig, rows: int) -> tuple[Floats, Floats]:
-    """Tabulate cosine and sine of each position's angles, `[rows, head_dim / 2]` (RoFormer, arXiv 2104.09864)."""
+    """Tabulate cosine and sine of each position's angles `[rows, head_dim / 2]` (arXiv 2104.09864)."""
     exponents = np.arange(0, config.head_dim, 2) / config.head_dim
     angles = np.arange(rows)[:, None] / config.rope_base**exponents
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
@@ -154,7 +155,7 @@ class _Part:
         if not 0 <= self.slot < limits.slots_max:
             raise ValueError(f"there is no slot {self.slot}")
         if not 1 <= len(self.tokens) <= limits.prefill_chunk_tokens_max:
-            raise ValueError(f"a chunk has 1 to {limits.prefill_chunk_tokens_max} tokens, not {len(self.tokens)}")
+            raise ValueError(f"{len(self.tokens)} tokens are not 1 to {limits.prefill_chunk_tokens_max}")
         if not 0 <= self.past_tokens <= written_rows[self.slot]:
             raise ValueError(f"slot {self.slot} holds {written_rows[self.slot]} rows, not {self.past_tokens}")
         if self.past_tokens + len(self.tokens) > limits.context_tokens_max:

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gguf
 import numpy as np
-import numpy.typing as npt
 
-from penstock_inference.formats import Floats, ModelConfig, Q8Blocks, UnsupportedModelError, require_tensors
+from penstock_inference.formats import Floats, ModelConfig, UnsupportedModelError
 from penstock_inference.formats.byte_level_bpe import ByteLevelVocabulary, byte_level_tokenizer_json
-
-Rows = TypeVar("Rows", bound=npt.NDArray[Any])
+from penstock_inference.formats.llama_tensors import HEAD, require_tensors
 
 _HF_NAMES = {
     "token_embd": "model.embed_tokens",
@@ -28,8 +26,12 @@ _HF_NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-_SPECIAL_TOKENS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
-_Q8_BLOCK_BYTES = 34  # a half-float scale and 32 codes
+_SPECIAL_TOKENS = (
+    ("bos_token", "bos"),
+    ("eos_token", "eos"),
+    ("unk_token", "unknown"),
+    ("pad_token", "padding"),
+)
 
 
 class GgufWeights:
@@ -51,7 +53,7 @@ class GgufWeights:
         if architecture != "llama":
             raise UnsupportedModelError(f"{self._path}: architecture {architecture!r} is not supported")
         if self._field("llama.rope.scaling.type", "none") != "none":
-            raise UnsupportedModelError(f"{self._path} scales its rotary positions, which is not supported")
+            raise UnsupportedModelError(f"{self._path}: scaled rotary positions are not supported")
         hidden_size = self._field("llama.embedding_length")
         heads = self._field("llama.attention.head_count")
         tokens = self._field("tokenizer.ggml.tokens")
@@ -67,7 +69,7 @@ class GgufWeights:
             rope_base=self._field("llama.rope.freq_base", 10_000.0),
             rms_epsilon=self._field("llama.attention.layer_norm_rms_epsilon"),
             context_tokens=self._field("llama.context_length"),
-            tied_embeddings="lm_head.weight" not in self._tensors,
+            tied_embeddings=HEAD not in self._tensors,
             eos_ids=self._eos_ids(),
             chat_template=self._field("tokenizer.chat_template", None),
             special_tokens=self._special_tokens(tokens),
@@ -79,27 +81,17 @@ class GgufWeights:
         try:
             values = gguf.dequantize(tensor.data, tensor.tensor_type)
         except NotImplementedError as error:
-            raise UnsupportedModelError(f"{self._path}: {tensor.name} has type {tensor.tensor_type.name}") from error
+            kind = tensor.tensor_type.name
+            raise UnsupportedModelError(f"{self._path}: {tensor.name} has type {kind}") from error
         return self._hf_row_order(name, np.asarray(values, dtype=np.float32))
-
-    def q8_blocks(self, name: str) -> Q8Blocks | None:
-        """Read a matrix's 8-bit codes if it is stored as Q8_0."""
-        tensor = self._tensor(name)
-        if tensor.tensor_type != gguf.GGMLQuantizationType.Q8_0:
-            return None
-        rows = tensor.data.shape[0]
-        blocks = tensor.data.reshape(rows, -1, _Q8_BLOCK_BYTES)
-        scales = blocks[:, :, :2].copy().view(np.float16)[:, :, 0].astype(np.float32)
-        codes = blocks[:, :, 2:].view(np.int8).reshape(rows, -1)
-        return Q8Blocks(self._hf_row_order(name, codes), self._hf_row_order(name, scales))
 
     def tokenizer_json(self) -> str:
         """Give the tokenizer in Hugging Face's tokenizer.json format."""
         model = self._field("tokenizer.ggml.model")
         if model != "gpt2":
-            raise UnsupportedModelError(f"{self._path} has tokenizer {model!r}; only byte-level BPE is supported")
+            raise UnsupportedModelError(f"{self._path}: the tokenizer {model!r} is not supported")
         if self._field("tokenizer.ggml.add_bos_token", False):
-            raise UnsupportedModelError(f"{self._path} wants a BOS token before each text; not supported")
+            raise UnsupportedModelError(f"{self._path}: a BOS token before each text is not supported")
         kinds = self._field("tokenizer.ggml.token_type")
         return byte_level_tokenizer_json(
             ByteLevelVocabulary(
@@ -129,10 +121,10 @@ class GgufWeights:
         return tuple(sorted(ids - {None}))
 
     def _special_tokens(self, tokens: Sequence[str]) -> dict[str, str]:
-        ids = {name: self._field(f"tokenizer.ggml.{key}_token_id", None) for name, key in _SPECIAL_TOKENS.items()}
-        return {name: tokens[i] for name, i in ids.items() if i is not None}
+        ids = ((name, self._field(f"tokenizer.ggml.{key}_token_id", None)) for name, key in _SPECIAL_TOKENS)
+        return {name: tokens[token] for name, token in ids if token is not None}
 
-    def _hf_row_order(self, name: str, rows: Rows) -> Rows:
+    def _hf_row_order(self, name: str, rows: Floats) -> Floats:
         """Undo the converter's row order: it put the two rows of each rotary pair side by side."""
         if name.endswith("q_proj.weight"):
             heads = self.config.heads

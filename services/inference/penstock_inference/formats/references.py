@@ -21,7 +21,9 @@ def resolve_reference(reference: str) -> Path:
         if path.exists():
             return path
         raise UnsupportedModelError(f"there is no model at {path}")
-    raise UnsupportedModelError(f"{reference!r} is neither a .gguf file, a model directory nor package:<name>")
+    raise UnsupportedModelError(
+        f"{reference!r} is neither a .gguf file, a model directory nor package:<name>"
+    )
 
 
 def fingerprint(path: Path) -> str:

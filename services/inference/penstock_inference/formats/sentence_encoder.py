@@ -1,10 +1,10 @@
 """Read sentence encoders: directories that sentence-transformers wrote around a BERT."""
 
 from pathlib import Path
-from typing import Any
 
 from penstock_inference.formats import Floats, SentenceEncoderConfig, UnsupportedModelError
-from penstock_inference.formats.safetensors import SafetensorsFile, read_object
+from penstock_inference.formats.json_files import JsonObject, read_object, read_text
+from penstock_inference.formats.safetensors import SafetensorsFile
 
 
 class SentenceEncoderWeights:
@@ -29,9 +29,9 @@ class SentenceEncoderWeights:
 
     def tokenizer_json(self) -> str:
         """Give tokenizer.json as it is."""
-        return (self._directory / "tokenizer.json").read_text(encoding="utf-8")
+        return read_text(self._directory / "tokenizer.json")
 
-    def _refuse_unsupported(self, config: dict[str, Any]) -> None:
+    def _refuse_unsupported(self, config: JsonObject) -> None:
         pooling = read_object(self._directory / "1_Pooling" / "config.json")
         modes = {name for name, value in pooling.items() if name.startswith("pooling_mode_") and value}
         reasons = {

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from penstock_inference.engines.bert_graph import build_bert_graph
-from penstock_inference.engines.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
-from penstock_inference.engines.llama_graph import build_llama_graph
+from penstock_inference.engines.conversion.bert_graph import build_bert_graph
+from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
+from penstock_inference.engines.conversion.llama_graph import build_llama_graph
 from penstock_inference.formats import ModelWeights
 from penstock_inference.formats.gguf import GgufWeights
-from penstock_inference.formats.safetensors import HuggingFaceWeights
+from penstock_inference.formats.hugging_face import HuggingFaceWeights
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
 _DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": Int8Kernels, "fp32": Fp32Kernels}

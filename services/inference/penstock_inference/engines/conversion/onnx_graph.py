@@ -49,8 +49,10 @@ class GraphBuilder:
         self._inputs.append(_value_info(name, dtype, dims))
         return name
 
-    def output(self, name: str, dtype: npt.DTypeLike, dims: Dims) -> None:
-        """Declare that the value of this name is a result."""
+    def output(self, name: str, value: str, dtype: npt.DTypeLike, dims: Dims) -> None:
+        """Declare that a value, which no node reads, is a result, and give it this name."""
+        for node in self._nodes:
+            node.output[:] = [name if output == value else output for output in node.output]
         self._outputs.append(_value_info(name, dtype, dims))
 
     def constant(self, array: npt.NDArray[Any]) -> str:
@@ -71,13 +73,16 @@ class GraphBuilder:
         self._constants.append(tensor)
         return str(tensor.name)
 
-    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """Add a node with one result, and name that. An absent optional input is ""."""
-        return self.add_multiple(operator, *inputs, names=[name or f"value_{len(self._nodes)}"], **attributes)[0]
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node, "Mul" or "com.microsoft::MatMulNBits", and name its result. An absent input is ""."""
+        return self.add_multiple(operator, *inputs, results=["result"], **attributes)[0]
 
-    def add_multiple(self, operator: str, *inputs: str, names: Sequence[str], **attributes: Any) -> Sequence[str]:
-        """Add a node with several results; a result that is not wanted has the name ""."""
+    def add_multiple(
+        self, operator: str, *inputs: str, results: Sequence[str], **attributes: Any
+    ) -> list[str]:
+        """Add a node with several results and give their full names; an unwanted result is ""."""
         domain, _, op_type = operator.rpartition("::")
+        names = [f"{op_type}_{len(self._nodes)}.{result}" if result else "" for result in results]
         self._nodes.append(helper.make_node(op_type, inputs, names, domain=domain, **attributes))
         return names
 

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
-from penstock_inference.engines.kernels import Kernels
-from penstock_inference.engines.onnx_graph import GraphBuilder
-from penstock_inference.formats import Floats, ModelConfig, ModelWeights, layer_tensors
+from penstock_inference.engines.conversion.kernels import Kernels
+from penstock_inference.engines.conversion.onnx_graph import Dims, GraphBuilder
+from penstock_inference.formats import ModelWeights
+from penstock_inference.formats.llama_tensors import EMBEDDING, FINAL_NORM, HEAD, layer_tensors
 
 
 def build_llama_graph(weights: ModelWeights, kernels: Kernels, directory: Path) -> None:
     """Write the graph and its weights into a directory.
 
-    Inputs: `ids [batch, tokens]`; `last_rows [batch]`, the KV row of each sequence's last token; `kv_rows`, one more
-    than the largest of these; `logit_rows`, for which of the batch * tokens positions logits are wanted; `cos` and
-    `sin [rows, head_dim / 2]`; `past_key_<layer>` and `past_value_<layer> [batch, kv_heads, rows, head_dim]`.
-    Outputs: `logits [logit_rows, vocabulary]` and, to be bound to the memory of their `past`, `present_...`.
+    Inputs: `ids [batch, tokens]`; `last_rows [batch]`, the KV row of each sequence's last token; `kv_rows`,
+    one more than the largest of these; `logit_rows`, the positions among batch * tokens whose logits are
+    wanted; `cos` and `sin [rows, head_dim / 2]`; for each layer `past_key_<layer>` and `past_value_<layer>`
+    `[batch, kv_heads, rows, head_dim]`. Outputs: `logits [logit_rows, vocabulary]`, and `present_...`, to be
+    bound to the memory of `past_...`.
     """
     with GraphBuilder(directory) as graph:
         decoder = _Decoder(graph, weights, kernels)
@@ -29,8 +31,8 @@ def build_llama_graph(weights: ModelWeights, kernels: Kernels, directory: Path) 
 class _Decoder:
     """Adds the parts of the model to the graph, in order.
 
-    Between parts go the names of two values, the residual stream and the last part's update that is still to be added
-    to it: one operator adds and normalises.
+    Between parts go two values, the residual stream and the update that is still to be added to it: one
+    operator adds and normalises.
     """
 
     def __init__(self, graph: GraphBuilder, weights: ModelWeights, kernels: Kernels) -> None:
@@ -46,8 +48,7 @@ class _Decoder:
         graph.input("kv_rows", np.int32, [])
         for table in ("cos", "sin"):
             graph.input(table, np.float32, ["rows", self._config.head_dim // 2])
-        name = "model.embed_tokens.weight"
-        return self._kernels.embedding(graph, ids, self._weights.tensor(name), self._weights.q8_blocks(name))
+        return self._kernels.embedding(graph, ids, self._weights.tensor(EMBEDDING))
 
     def layer(self, layer: int, hidden: str, update: str) -> tuple[str, str]:
         names = layer_tensors(layer)
@@ -59,58 +60,58 @@ class _Decoder:
 
     def logits(self, hidden: str, update: str) -> None:
         graph, config = self._graph, self._config
-        graph.input("logit_rows", np.int64, ["logits"])
-        positions = graph.add(
-            "Reshape", graph.add("Add", hidden, update), graph.constant(np.array([-1, config.hidden_size]))
-        )
-        wanted = graph.add("Gather", positions, "logit_rows")
-        normed, _ = self._add_and_norm(wanted, "", "model.norm.weight")
-        name = "model.embed_tokens.weight" if config.tied_embeddings else "lm_head.weight"
-        self._kernels.head(graph, normed, self._weights.tensor(name), self._weights.q8_blocks(name))
-        graph.output("logits", np.float32, ["logits", config.vocabulary_tokens])
+        graph.input("logit_rows", np.int64, ["logit_rows"])
+        positions = graph.add("Add", hidden, update)
+        flat = graph.add("Reshape", positions, graph.constant(np.array([-1, config.hidden_size])))
+        wanted = graph.add("Gather", flat, "logit_rows")
+        normed = self._norm(wanted, FINAL_NORM)
+        table = self._weights.tensor(EMBEDDING if config.tied_embeddings else HEAD)
+        logits = self._kernels.head(graph, normed, table)
+        graph.output("logits", logits, np.float32, ["logit_rows", config.vocabulary_tokens])
 
-    def _add_and_norm(self, hidden: str, update: str, weight: str) -> tuple[str, str]:
+    def _norm(self, hidden: str, weight: str) -> str:
         scale = self._graph.constant(self._weights.tensor(weight))
         epsilon = self._config.rms_epsilon
+        return self._graph.add("SimplifiedLayerNormalization", hidden, scale, axis=-1, epsilon=epsilon)
+
+    def _add_and_norm(self, hidden: str, update: str, weight: str) -> tuple[str, str]:
+        """Add the update if there is one; give the sum's norm, and the sum."""
         if not update:
-            normed = self._graph.add("SimplifiedLayerNormalization", hidden, scale, axis=-1, epsilon=epsilon)
-            return normed, hidden
-        names = [f"{weight}.normed", "", "", f"{weight}.sum"]
-        operator = "com.microsoft::SkipSimplifiedLayerNormalization"
+            return self._norm(hidden, weight), hidden
         normed, _, _, total = self._graph.add_multiple(
-            operator, hidden, update, scale, names=names, epsilon=epsilon
-        )
+            "com.microsoft::SkipSimplifiedLayerNormalization",
+            hidden, update, self._graph.constant(self._weights.tensor(weight)),
+            results=["normed", "", "", "sum"],
+            epsilon=self._config.rms_epsilon,
+        )  # fmt: skip
         return normed, total
 
     def _attention(self, layer: int, query_key_value: str) -> str:
         graph, config = self._graph, self._config
-        dims = ["batch", config.kv_heads, "rows", config.head_dim]
+        dims: Dims = ["batch", config.kv_heads, "rows", config.head_dim]
         past = [graph.input(f"past_{part}_{layer}", np.float32, dims) for part in ("key", "value")]
-        present = [f"present_{part}_{layer}" for part in ("key", "value")]
-        attended, *_ = graph.add_multiple(
+        attended, *present = graph.add_multiple(
             "com.microsoft::GroupQueryAttention",
             query_key_value, "", "", *past, "last_rows", "kv_rows", "cos", "sin",
-            names=[f"attended_{layer}", *present],
+            results=["attended", "key", "value"],
             num_heads=config.heads,
             kv_num_heads=config.kv_heads,
             scale=config.head_dim**-0.5,
             do_rotary=1,
             rotary_interleaved=0,
         )  # fmt: skip
-        for name in present:
-            graph.output(name, np.float32, dims)
+        for part, value in zip(("key", "value"), present, strict=True):
+            graph.output(f"present_{part}_{layer}", value, np.float32, dims)
         return attended
 
     def _feed_forward(self, normed: str, names: dict[str, str]) -> str:
         graph = self._graph
         both = self._linear(normed, names["gate"], names["up"])
-        gate, up = graph.add_multiple(
-            "Split", both, names=[f"{names['gate']}.out", f"{names['up']}.out"], axis=-1, num_outputs=2
-        )
+        gate, up = graph.add_multiple("Split", both, results=["gate", "up"], axis=-1, num_outputs=2)
         silu = graph.add("com.microsoft::QuickGelu", gate, alpha=1.0)
         return self._linear(graph.add("Mul", silu, up), names["down"])
 
     def _linear(self, values: str, *names: str) -> str:
         """Multiply with several matrices at once, as one of all their rows."""
-        matrix: Floats = np.concatenate([self._weights.tensor(name) for name in names])
+        matrix = np.concatenate([self._weights.tensor(name) for name in names])
         return self._kernels.linear(self._graph, values, matrix)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from penstock_inference.engines.kernels import Kernels
-from penstock_inference.engines.onnx_graph import GraphBuilder
+from penstock_inference.engines.conversion.kernels import Kernels
+from penstock_inference.engines.conversion.onnx_graph import GraphBuilder
 from penstock_inference.formats import Floats
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
@@ -38,7 +38,7 @@ class _Encoder:
         graph = self._graph
         ids = graph.input("ids", np.int64, ["batch", "tokens"])
         graph.input("mask", np.int32, ["batch", "tokens"])
-        words = self._kernels.embedding(graph, ids, self._tensor("embeddings.word_embeddings.weight"), None)
+        words = self._kernels.embedding(graph, ids, self._tensor("embeddings.word_embeddings.weight"))
         # Every text is the first segment of its input, so the segment's vector is part of each position's.
         places = self._tensor("embeddings.position_embeddings.weight")
         places = places + self._tensor("embeddings.token_type_embeddings.weight")[0]
@@ -60,14 +60,14 @@ class _Encoder:
         graph = self._graph
         weights = graph.add("Unsqueeze", graph.add("Cast", "mask", to=1), graph.constant(np.array([1])))
         total = graph.add("Squeeze", graph.add("MatMul", weights, hidden), graph.constant(np.array([1])))
-        graph.add("LpNormalization", total, axis=-1, p=2, name="embeddings")
-        graph.output("embeddings", np.float32, ["batch", self._config.hidden_size])
+        unit = graph.add("LpNormalization", total, axis=-1, p=2)
+        graph.output("embeddings", unit, np.float32, ["batch", self._config.hidden_size])
 
     def _attention(self, prefix: str, hidden: str) -> str:
         graph = self._graph
         parts = [f"{prefix}.self.{part}" for part in ("query", "key", "value")]
-        split = [f"{part}.out" for part in parts]
-        graph.add_multiple("Split", self._linear(hidden, *parts), names=split, axis=-1, num_outputs=3)
+        joined = self._linear(hidden, *parts)
+        split = graph.add_multiple("Split", joined, results=["query", "key", "value"], axis=-1, num_outputs=3)
         bias = np.concatenate([self._tensor(f"{part}.bias") for part in parts])
         return graph.add(
             "com.microsoft::MultiHeadAttention",
