@@ -1,0 +1,47 @@
+"""What the cache tells Prometheus."""
+
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from servicekit.metrics import NAMESPACE, Metrics
+
+from penstock_cache.memory import Memory
+from penstock_cache.question import Tier
+
+
+class Lookups:
+    """Hits and misses by tier, counted once a list."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        hits = metrics.counter("cache_hits_total", "Questions answered from memory.", ["tier"])
+        misses = metrics.counter("cache_misses_total", "Questions not answered from memory.", ["tier"])
+        self._hits = {tier: hits.labels(tier.name) for tier in Tier}
+        self._misses = {tier: misses.labels(tier.name) for tier in Tier}
+
+    def count(self, tier: Tier, hits: int, misses: int) -> None:
+        """Count what a tier was asked."""
+        self._hits[tier].inc(hits)
+        self._misses[tier].inc(misses)
+
+
+class MemoryCollector(Collector):
+    """The state of the L1 tier, read when it is asked for."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def collect(self) -> Iterator[Metric]:
+        """Give bytes, entries and evictions."""
+        tier = Tier.L1.name
+        size = GaugeMetricFamily(f"{NAMESPACE}_cache_bytes", "Bytes kept.", labels=["tier"])
+        size.add_metric([tier], self._memory.size_bytes)
+        entries = GaugeMetricFamily(f"{NAMESPACE}_cache_entries", "Answers kept.", labels=["tier"])
+        entries.add_metric([tier], len(self._memory))
+        evictions = CounterMetricFamily(
+            f"{NAMESPACE}_cache_evictions", "Answers that went.", labels=["tier", "reason"]
+        )
+        for reason, count in self._memory.evictions.items():
+            evictions.add_metric([tier, reason.value], count)
+        yield from (size, entries, evictions)

@@ -1,0 +1,78 @@
+"""No tenant ever sees what another does: the same traffic gives the same answers, whoever else is there."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from penstock_cache.entry import Answer
+from penstock_cache.instruments import Lookups
+from penstock_cache.lookup import AnswerCache
+from penstock_cache.memory import Memory
+from penstock_cache.partition import Partition, SharingScope
+from penstock_cache.question import Answered, Hit, Question
+from servicekit.metrics import Metrics
+
+AMPLE = 100_000_000
+
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(["look_up", "look_up", "keep", "keep", "forget_user", "forget_all"]),
+        st.integers(0, 5),  # which conversation
+        st.sampled_from(["u", "v"]),
+        st.sampled_from(["m1", "m2"]),
+    ),
+    max_size=40,
+)
+
+
+def new_cache(bytes_max):
+    return AnswerCache(
+        Memory(bytes_max), b"r" * 32, Lookups(Metrics()), answer_bytes_max=10_000, ttl_seconds_max=3600
+    )
+
+
+def act(cache, organization, action, now):
+    """Do one thing for an organization and give everything it can see of the outcome."""
+    what, conversation, user, model = action
+    room = Partition(
+        organization, SharingScope.ORGANIZATION, "", "chat", model, b"1" * 32, b"2" * 32, "", "", ""
+    )
+    question = Question(organization, user, now + 1, room, bytes([conversation]) * 32)
+    if what == "look_up":
+        return cache.look_up([question], now)
+    if what == "keep":
+        # Answers name their owner, so that a leak shows.
+        answer = Answer(f"{organization} {conversation} {user}".encode() * 20, 1, 1)
+        return cache.keep([Answered(question, answer, 100.0, ("t",))], now)
+    if what == "forget_user":
+        return cache.forget_labelled(organization, ("user", user))
+    return cache.forget_everything(organization)
+
+
+def run(cache, traffic):
+    """Do what each organization wants, in order, a second apart; give what "acme" saw."""
+    seen = [(organization, act(cache, organization, action, now)) for now, organization, action in traffic]
+    return [result for organization, result in seen if organization == "acme"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(ours=actions, theirs=actions, random=st.randoms(use_true_random=False))
+def test_what_one_tenant_does_never_changes_what_another_sees(ours, theirs, random):
+    traffic = interleave(ours, theirs, random)
+    alone = [step for step in traffic if step[1] == "acme"]
+    assert run(new_cache(AMPLE), traffic) == run(new_cache(AMPLE), alone)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ours=actions, theirs=actions, random=st.randoms(use_true_random=False))
+def test_under_pressure_a_tenant_still_sees_only_answers_of_its_own(ours, theirs, random):
+    tight = 6_000
+    for result in run(new_cache(tight), interleave(ours, theirs, random)):
+        for found in result if isinstance(result, list) else []:
+            if isinstance(found, Hit):
+                assert found.entry.answer.body.startswith(b"acme ")
+
+
+def interleave(ours, theirs, random):
+    order = ["acme"] * len(ours) + ["beta"] * len(theirs)
+    random.shuffle(order)
+    wanted = {"acme": iter(ours), "beta": iter(theirs)}
+    return [(float(now), organization, next(wanted[organization])) for now, organization in enumerate(order)]

@@ -1,0 +1,17 @@
+"""The README says what the code says."""
+
+import re
+from pathlib import Path
+
+from penstock_cache.settings import CacheSettings
+from servicekit.settings import ServiceSettings
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_settings_table_is_that_of_the_code():
+    rows = re.findall(r"^\| `(PENSTOCK_CACHE_\w+)` \| (\d+)", README.read_text(), re.MULTILINE)
+    own = set(CacheSettings.model_fields) - set(ServiceSettings.model_fields) | {"grpc_port"}
+    settings = CacheSettings()
+    expected = {CacheSettings.variable(name): int(getattr(settings, name)) for name in own}
+    assert {name: int(default) for name, default in rows} == expected
