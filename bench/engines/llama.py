@@ -1,0 +1,143 @@
+"""llama.cpp through its batch API, in process, which is the upper bound of its server. Runs on the peer's own Python.
+
+Best settings known: KV in f16, a stream of its own for each sequence, weights not mapped (so that they are repacked
+for the CPU), flash attention as it chooses. Tokens are chosen greedily from the logits, which costs it next to nothing.
+"""
+
+import ctypes
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as lib
+import numpy as np
+import numpy.typing as npt
+from harness.turns import serve
+
+from engines.timing import tokens_per_second
+
+_SEQUENCES = 32
+_SCRATCH = _SEQUENCES  # one more sequence, for prompts and windows
+_ORIGINAL = _SEQUENCES + 1  # and one that the others are copied from
+_ROWS = 768
+_CONTEXT_MAX = 384
+
+Tokens = npt.NDArray[np.int32]
+
+
+class Llama:
+    """A loaded model with memory for its sequences."""
+
+    def __init__(self, gguf: Path, text: str, threads: int) -> None:
+        lib.llama_backend_init()
+        model = lib.llama_model_default_params()
+        model.use_mmap = False
+        self._model = lib.llama_model_load_from_file(str(gguf).encode(), model)
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self._vocabulary_tokens = lib.llama_vocab_n_tokens(self._vocab)
+        self._context = lib.llama_init_from_model(self._model, _context_parameters(threads))
+        self._memory = lib.llama_get_memory(self._context)
+        self._batch = lib.llama_batch_init(512, 0, 1)
+        self._text = self._tokenize(text)
+        self._decode(self._text[:_CONTEXT_MAX], np.arange(_CONTEXT_MAX), np.full(_CONTEXT_MAX, _ORIGINAL), 1)
+
+    def about(self) -> dict[str, Any]:
+        """Say which version this is and what it makes of the text."""
+        return {
+            "version": lib.__version__,
+            "text": hashlib.sha256(self._text.astype("<i4").tobytes()).hexdigest(),
+        }
+
+    def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
+        """Continue this many sequences from `context` tokens on."""
+        sequences = np.arange(concurrent)
+        for sequence in range(concurrent):
+            lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            lib.llama_memory_seq_cp(self._memory, _ORIGINAL, sequence, -1, -1)
+            lib.llama_memory_seq_rm(self._memory, sequence, context, -1)
+        past = context
+        tokens = np.full(concurrent, self._text[context])
+
+        def step() -> int:
+            nonlocal past, tokens
+            logits = self._decode(tokens, np.full(concurrent, past), sequences, concurrent)
+            tokens = logits.argmax(axis=1)
+            past += 1
+            return concurrent
+
+        return {"tokens_per_s": tokens_per_second(step, seconds), "context": (context + past) / 2}
+
+    def prefill(self, tokens: int, offset: int, seconds: float) -> dict[str, Any]:
+        """Read prompts of this length, over and over."""
+        prompt = self._text[offset : offset + tokens]
+
+        def step() -> int:
+            self._window(prompt, 1)
+            return tokens
+
+        return {"tokens_per_s": tokens_per_second(step, seconds)}
+
+    def perplexity(self, windows: int, tokens: int) -> dict[str, Any]:
+        """Score the second half of each window, given what is before (as llama-perplexity does)."""
+        half, total = tokens // 2, 0.0
+        for window in self._text[: windows * tokens].reshape(windows, tokens):
+            logits = self._window(window[:-1], tokens - half)
+            total += negative_log_likelihood(logits, window[half:])
+        return {"nats_per_token": total / windows / (tokens - half)}
+
+    def _window(self, tokens: Tokens, scored: int) -> npt.NDArray[np.float32]:
+        lib.llama_memory_seq_rm(self._memory, _SCRATCH, -1, -1)
+        return self._decode(tokens, np.arange(len(tokens)), np.full(len(tokens), _SCRATCH), scored)
+
+    def _decode(
+        self, tokens: npt.NDArray[Any], positions: npt.NDArray[Any], sequences: npt.NDArray[Any], scored: int
+    ) -> npt.NDArray[np.float32]:
+        """Run one batch and return the logits of its last rows `[scored, vocabulary]`."""
+        batch, rows = self._batch, len(tokens)
+        batch.n_tokens = rows
+        _array(batch.token, rows)[:] = tokens
+        _array(batch.pos, rows)[:] = positions
+        for row in range(rows):
+            batch.n_seq_id[row] = 1
+            batch.seq_id[row][0] = int(sequences[row])
+        flags = np.ctypeslib.as_array(batch.logits, (rows,))
+        flags[:] = 0
+        flags[rows - scored :] = 1
+        if lib.llama_decode(self._context, batch) != 0:
+            raise RuntimeError("llama_decode failed")
+        return np.ctypeslib.as_array(lib.llama_get_logits(self._context), (scored, self._vocabulary_tokens))
+
+    def _tokenize(self, text: str) -> Tokens:
+        raw = text.encode()
+        tokens = (ctypes.c_int32 * len(raw))()
+        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, len(raw), False, False)
+        return np.array(tokens[:count], np.int32)
+
+
+def negative_log_likelihood(logits: npt.NDArray[np.float32], targets: Tokens) -> float:
+    """Sum -log softmax at the targets, in nats."""
+    exact = logits.astype(np.float64)
+    exact -= exact.max(axis=1, keepdims=True)
+    chosen = exact[np.arange(len(targets)), targets]
+    return float((np.log(np.exp(exact).sum(axis=1)) - chosen).sum())
+
+
+def _array(pointer: Any, length: int) -> npt.NDArray[np.int32]:
+    array: npt.NDArray[np.int32] = np.ctypeslib.as_array(pointer, (length,))
+    return array
+
+
+def _context_parameters(threads: int) -> Any:
+    parameters = lib.llama_context_default_params()
+    parameters.n_ctx = (_ORIGINAL + 1) * _ROWS
+    parameters.n_seq_max = _ORIGINAL + 1
+    parameters.n_batch = parameters.n_ubatch = 512
+    parameters.n_threads = parameters.n_threads_batch = threads
+    parameters.kv_unified = False
+    return parameters
+
+
+if __name__ == "__main__":
+    llama = Llama(Path(sys.argv[1]), Path(sys.argv[2]).read_text(), int(sys.argv[3]))
+    serve({name: getattr(llama, name) for name in ("about", "decode", "prefill", "perplexity")})
