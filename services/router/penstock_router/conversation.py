@@ -1,0 +1,121 @@
+"""A conversation as texts: taken out for the guardrail, put back redacted, and hashed for the cache. Pure."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from penstock.cache.v1 import cache_entry_pb2
+from penstock.guardrail.v1 import finding_pb2
+from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
+
+Parameters = chat_completion_pb2.ChatCompletionParameters
+Message = chat_message_pb2.ChatMessage
+
+ROLE_NAMES = {
+    chat_message_pb2.CHAT_ROLE_SYSTEM: "system",
+    chat_message_pb2.CHAT_ROLE_DEVELOPER: "developer",
+    chat_message_pb2.CHAT_ROLE_USER: "user",
+    chat_message_pb2.CHAT_ROLE_ASSISTANT: "assistant",
+    chat_message_pb2.CHAT_ROLE_TOOL: "tool",
+}
+_INSTRUCTIONS = (chat_message_pb2.CHAT_ROLE_SYSTEM, chat_message_pb2.CHAT_ROLE_DEVELOPER)
+
+# Fields that say how to deliver an answer or for whom, not what it is.
+_NOT_CONDITIONS = ("model", "messages", "stream_options", "user", "metadata", "cache_control", "priority")
+
+
+def segments(messages: Sequence[Message]) -> list[finding_pb2.Segment]:
+    """Take out every text of a conversation, in a fixed order."""
+    return [
+        finding_pb2.Segment(text=text, role=ROLE_NAMES[message.role]) for message, text, _ in _texts(messages)
+    ]
+
+
+def redact(parameters: Parameters, redactions: Sequence[finding_pb2.Redaction]) -> Parameters:
+    """Give the parameters with redacted texts; the same object when there are none."""
+    if not redactions:
+        return parameters
+    redacted = Parameters()
+    redacted.CopyFrom(parameters)
+    apply(redacted.messages, redactions)
+    return redacted
+
+
+def apply(messages: Sequence[Message], redactions: Sequence[finding_pb2.Redaction]) -> None:
+    """Put redacted texts where `segments` took them out."""
+    replace = [put for _, _, put in _texts(messages)]
+    for redaction in redactions:
+        replace[redaction.segment_index](redaction.text)
+
+
+def has_media(messages: Sequence[Message]) -> bool:
+    """Tell whether any content is more than text."""
+    return any(part.WhichOneof("part") not in ("text", "refusal") for m in messages for part in m.parts.parts)
+
+
+def text_bytes(messages: Sequence[Message]) -> int:
+    """Count the bytes of all texts; no tokenizer makes more tokens than there are bytes."""
+    return sum(len(text.encode()) for _, text, _ in _texts(messages))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the cache is asked: a room, and the conversation in it."""
+
+    partition: cache_entry_pb2.Partition
+    conversation_digest: bytes
+    history_digest: bytes
+    query_text: str
+
+
+def question(parameters: Parameters, partition: cache_entry_pb2.Partition) -> Question:
+    """Make the cache's question of a conversation whose texts are redacted already.
+
+    `partition` comes with the fields that say who asks; what shapes the answer is filled in here.
+    """
+    last = parameters.messages[-1]
+    partition.model = parameters.model
+    partition.operation = "chat"
+    partition.conditions_digest = _conditions_digest(parameters)
+    partition.instructions_digest = _digest(m for m in parameters.messages if m.role in _INSTRUCTIONS)
+    return Question(
+        partition=partition,
+        conversation_digest=_digest(parameters.messages),
+        history_digest=_digest(parameters.messages[:-1]),
+        query_text=last.text if last.role == chat_message_pb2.CHAT_ROLE_USER else "",
+    )
+
+
+def _conditions_digest(parameters: Parameters) -> bytes:
+    conditions = Parameters()
+    conditions.CopyFrom(parameters)
+    for name in _NOT_CONDITIONS:
+        conditions.ClearField(name)
+    return hashlib.sha256(conditions.SerializeToString(deterministic=True)).digest()
+
+
+def _digest(messages: "Sequence[Message] | Iterator[Message]") -> bytes:
+    digest = hashlib.sha256()
+    for message in messages:
+        serialized = message.SerializeToString(deterministic=True)
+        digest.update(len(serialized).to_bytes(4, "big"))
+        digest.update(serialized)
+    return digest.digest()
+
+
+def _texts(messages: Sequence[Message]) -> Iterator[tuple[Message, str, Callable[[str], None]]]:
+    """Walk every text of a conversation, with the way to replace it."""
+    for message in messages:
+        if message.HasField("text"):
+            yield message, message.text, _setter(message, "text")
+        for part in message.parts.parts:
+            if part.HasField("text"):
+                yield message, part.text, _setter(part, "text")
+        if message.refusal:
+            yield message, message.refusal, _setter(message, "refusal")
+        for call in message.tool_calls:
+            yield message, call.function.arguments, _setter(call.function, "arguments")
+
+
+def _setter(message: object, field: str) -> Callable[[str], None]:
+    return lambda text: setattr(message, field, text)

@@ -1,0 +1,122 @@
+"""The cache in a request's life: asked before money is set aside, told after the answer was settled."""
+
+import asyncio
+from datetime import timedelta
+
+from google.protobuf.message import DecodeError
+from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2
+from penstock.guardrail.v1 import finding_pb2
+from penstock.router.v1 import chat_completion_pb2, receipt_pb2
+from servicekit.errors import ServiceError
+from servicekit.logging import get_logger
+from servicekit.metrics import Metrics
+
+from penstock_router.answer import is_whole
+from penstock_router.conversation import question
+from penstock_router.operation import Operation
+from penstock_router.peers import CachePeer
+
+STORES_MAX = 1024
+
+Parameters = chat_completion_pb2.ChatCompletionParameters
+Completion = chat_completion_pb2.ChatCompletion
+
+log = get_logger(__name__)
+
+
+class Memory:
+    """Answers that were given before.
+
+    What is kept is what the model said, with redactions in place; they are restored for whoever asks.
+    """
+
+    def __init__(self, cache: CachePeer, metrics: Metrics) -> None:
+        self._cache = cache
+        self._storing: set[asyncio.Task[None]] = set()
+        self._dropped = metrics.counter(
+            "cache_stores_dropped_total", "Answers not kept because too many were on their way."
+        )
+
+    async def recall(self, operation: Operation, asked: Parameters) -> Completion | None:
+        """Give what was said to an equal question, or nothing; a cache that is away is asked no more than briefly."""
+        control = asked.cache_control
+        operation.question = question(asked, _partition(operation))
+        operation.keep = not control.no_store
+        if control.no_cache:
+            return None
+        item = cache_service_pb2.LookupItem(
+            context=operation.context,
+            partition=operation.question.partition,
+            conversation_digest=operation.question.conversation_digest,
+            history_digest=operation.question.history_digest,
+            query_text=operation.question.query_text,
+        )
+        if control.max_age_seconds:
+            item.max_age.FromTimedelta(timedelta(seconds=control.max_age_seconds))
+        try:
+            result = await self._cache.lookup(item)
+        except ServiceError as error:
+            log.info("cache_bypassed", reason=error.reason)
+            return None
+        operation.cache_status = receipt_pb2.CACHE_STATUS_MISS
+        return _remembered(operation, result) if result.HasField("hit") else None
+
+    def keep(self, operation: Operation, said: Completion) -> None:
+        """Store an answer in the background if it may be kept: whole, settled, and without findings of its own."""
+        if not operation.keep or operation.hit or operation.found_in_answer or not is_whole(said):
+            return
+        if len(self._storing) >= STORES_MAX:
+            self._dropped.inc()
+            return
+        task = asyncio.create_task(self._store(operation, said))
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+
+    async def close(self) -> None:
+        """Wait for what is on its way."""
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=1)
+
+    async def _store(self, operation: Operation, said: Completion) -> None:
+        asked = operation.question
+        assert asked is not None
+        item = cache_service_pb2.StoreItem(
+            context=operation.context,
+            partition=asked.partition,
+            conversation_digest=asked.conversation_digest,
+            history_digest=asked.history_digest,
+            query_text=asked.query_text,
+            answer=cache_entry_pb2.CachedAnswer(
+                body=said.SerializeToString(),
+                cost_nanos=operation.cost_nanos(),
+                generation_ms=operation.elapsed_ms(),
+            ),
+        )
+        item.context.ClearField("deadline_time")
+        try:
+            await self._cache.store(item)
+        except ServiceError as error:
+            log.info("cache_store_failed", reason=error.reason)
+
+
+def _partition(operation: Operation) -> cache_entry_pb2.Partition:
+    """Name the room: personal data stays with its user, the rest is shared in the organization."""
+    partition = cache_entry_pb2.Partition(
+        organization=operation.principal.organization,
+        scope=cache_entry_pb2.SHARING_SCOPE_ORGANIZATION,
+        policy_version=operation.policy_version,
+    )
+    if operation.classification >= finding_pb2.CLASSIFICATION_CONFIDENTIAL:
+        partition.scope = cache_entry_pb2.SHARING_SCOPE_USER
+        partition.scope_id = operation.context.user or operation.context.api_key
+    return partition
+
+
+def _remembered(operation: Operation, result: cache_service_pb2.LookupResult) -> Completion | None:
+    try:
+        said = Completion.FromString(result.hit.answer.body)
+    except DecodeError:
+        log.warning("cached_answer_unreadable", entry_id=result.hit.entry_id)
+        return None
+    operation.answered_from_cache(result.hit)
+    return said

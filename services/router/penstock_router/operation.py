@@ -1,0 +1,142 @@
+"""One request on its way through the pipeline: what is known of it so far, and its receipt."""
+
+import time
+from collections.abc import Sequence
+
+from penstock.billing.v1 import hold_pb2, hold_service_pb2
+from penstock.cache.v1 import cache_service_pb2
+from penstock.guardrail.v1 import finding_pb2
+from penstock.router.v1 import chat_completion_pb2, receipt_pb2
+from servicekit import context as request_context
+from servicekit.context import new_request_id
+from servicekit.money import cost_nanos, is_charged
+
+from penstock_router.attempt import Attempt
+from penstock_router.catalog import Model, Target
+from penstock_router.conversation import Question
+from penstock_router.identity import Principal
+
+_CACHE_STATUS = {False: receipt_pb2.CACHE_STATUS_EXACT_HIT, True: receipt_pb2.CACHE_STATUS_SEMANTIC_HIT}
+
+
+class Operation:
+    """Filled in step by step by the pipeline. Its id is ours, never the caller's: it is charged once, for ever."""
+
+    def __init__(self, kind: str, model: Model, principal: Principal) -> None:
+        self.id = new_request_id()
+        self.kind = kind
+        self.model = model
+        self.principal = principal
+        self.context = request_context.to_proto(request_context.current())
+        self.created = int(time.time())
+        self.began = time.monotonic()
+        self.metadata: dict[str, str] = {}
+
+        self.redaction_session = ""
+        self.policy_version = ""
+        self.classification = finding_pb2.CLASSIFICATION_UNSPECIFIED
+        self.private_only = False
+        self.redacted_types: list[str] = []
+        self.found_in_answer = False
+
+        self.question: Question | None = None
+        self.keep = False
+        self.cache_status = receipt_pb2.CACHE_STATUS_BYPASS
+        self.hit: cache_service_pb2.CacheHit | None = None
+
+        self.targets: list[Target] = []
+        self.grant: hold_service_pb2.AuthorizeResult | None = None
+        self.attempts: list[Attempt] = []
+
+    @property
+    def completion_id(self) -> str:
+        """Give the id that the caller sees."""
+        return f"chatcmpl-{self.id}"
+
+    def elapsed_ms(self) -> int:
+        """Tell how long it has been worked on."""
+        return int((time.monotonic() - self.began) * 1000)
+
+    def begin_attempt(self, target: Target) -> Attempt:
+        """Count one more try."""
+        attempt = Attempt(len(self.attempts), target)
+        self.attempts.append(attempt)
+        return attempt
+
+    def note_redacted(self, findings: Sequence[finding_pb2.Finding]) -> None:
+        """Remember the types of what was redacted, each once."""
+        for finding in findings:
+            if finding.action == finding_pb2.ACTION_REDACT and finding.type not in self.redacted_types:
+                self.redacted_types.append(finding.type)
+
+    def note_found_in_answer(self, findings: Sequence[finding_pb2.Finding]) -> None:
+        """Remember that the model itself said what must not leave."""
+        self.found_in_answer = True
+        self.note_redacted(findings)
+
+    def usages(self) -> list[hold_pb2.AttemptUsage]:
+        """Give what every try used, without those that used nothing."""
+        if self.hit is not None:
+            return [self._cache_usage(self.hit)]
+        usages = [attempt.usage() for attempt in self.attempts]
+        return [usage for usage in usages if _used(usage.tokens)]
+
+    def cost_nanos(self) -> int:
+        """Price what was used so far, as billing will."""
+        prices = {price.sku: price for price in self.grant.prices} if self.grant else {}
+        return sum(_cost(u.tokens, prices[u.sku]) for u in self.usages() if is_charged(u) and u.sku in prices)
+
+    def receipt(self) -> receipt_pb2.Receipt:
+        """Say what it cost and where the answer came from."""
+        hit = self.hit
+        endpoint = self.attempts[-1].target.endpoint if self.attempts else ""
+        return receipt_pb2.Receipt(
+            request_id=self.id,
+            trace_id=self.context.traceparent[3:35],
+            cost_nanos=self.cost_nanos(),
+            avoided_cost_nanos=hit.answer.cost_nanos if hit else 0,
+            cache=self.cache_status,
+            cache_age_seconds=max(0, self.created - hit.store_time.seconds) if hit else 0,
+            endpoint=endpoint,
+            attempts=len(self.attempts),
+            clamped_max_tokens=self.grant.max_tokens if self.grant and self.grant.clamped else 0,
+            redacted_types=self.redacted_types,
+        )
+
+    def answered_from_cache(self, hit: cache_service_pb2.CacheHit) -> None:
+        """Take a cached answer."""
+        self.hit = hit
+        self.cache_status = _CACHE_STATUS[hit.similarity < 1]
+
+    def _cache_usage(self, hit: cache_service_pb2.CacheHit) -> hold_pb2.AttemptUsage:
+        return hold_pb2.AttemptUsage(
+            sku=self.model.targets[0].sku,
+            tokens=hold_pb2.TokenUsage(),
+            endpoint="cache",
+            outcome=hold_pb2.ATTEMPT_OUTCOME_CACHE_HIT,
+            avoided_cost_nanos=hit.answer.cost_nanos,
+        )
+
+
+def complete(operation: Operation, completion: chat_completion_pb2.ChatCompletion) -> None:
+    """Write into an answer what only the request knows."""
+    completion.id = operation.completion_id
+    completion.created = operation.created
+    completion.model = operation.model.id
+    completion.receipt.CopyFrom(operation.receipt())
+
+
+def _used(tokens: hold_pb2.TokenUsage) -> bool:
+    return bool(tokens.input or tokens.cache_read or tokens.cache_write or tokens.output or tokens.reasoning)
+
+
+def _cost(tokens: hold_pb2.TokenUsage, prices: hold_pb2.TokenPrices) -> int:
+    return cost_nanos(
+        (
+            (tokens.input, prices.input_nanos_per_million),
+            (tokens.cache_read, prices.cache_read_nanos_per_million),
+            (tokens.cache_write, prices.cache_write_nanos_per_million),
+            (tokens.output, prices.output_nanos_per_million),
+            (tokens.reasoning, prices.reasoning_nanos_per_million),
+        )
+    )

@@ -1,0 +1,53 @@
+"""Where a request may go: the model's endpoints in order, without those that are down or not private enough."""
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from servicekit.errors import Unavailable
+
+from penstock_router.breaker import OPEN_SECONDS, Breaker
+from penstock_router.catalog import Catalog, Model, Target
+from penstock_router.providers import Provider
+
+
+class Router:
+    """Endpoints with their providers and breakers."""
+
+    def __init__(self, catalog: Catalog, providers: Mapping[str, Provider]) -> None:
+        self.catalog = catalog
+        self._providers = providers
+        self._breakers = {name: Breaker() for name in providers}
+
+    def provider(self, target: Target) -> Provider:
+        """Give what generates at a target."""
+        return self._providers[target.endpoint]
+
+    def eligible(self, model: Model, *, private_only: bool) -> list[Target]:
+        """Give the targets that may serve, in the order they are tried.
+
+        Raises:
+            Unavailable: none may (PROVIDER_UNAVAILABLE).
+        """
+        endpoints = self.catalog.endpoints
+        targets = [t for t in model.targets if not private_only or endpoints[t.endpoint].private]
+        if not targets:
+            raise no_endpoint(model, 0)
+        return targets
+
+    def admitted(self, targets: list[Target]) -> Iterator[tuple[Target, Breaker]]:
+        """Walk the targets whose breaker lets a request through now."""
+        for target in targets:
+            breaker = self._breakers[target.endpoint]
+            if breaker.allows(time.monotonic()):
+                yield target, breaker
+
+
+def no_endpoint(model: Model, attempts: int) -> Unavailable:
+    """Say that no endpoint could answer."""
+    return Unavailable(
+        "PROVIDER_UNAVAILABLE",
+        f"No endpoint of {model.id} could answer; retry.",
+        metadata={"model": model.id, "attempts": str(attempts)},
+        retry_after=timedelta(seconds=OPEN_SECONDS),
+    )

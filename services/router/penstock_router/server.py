@@ -1,0 +1,106 @@
+"""The composition root: the only module that knows all others."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import aiohttp
+from penstock.billing.v1 import budget_service_pb2, price_service_pb2, usage_service_pb2
+from penstock.router.v1 import (
+    api_key_service_pb2_grpc,
+    chat_completion_service_pb2_grpc,
+    embedding_service_pb2_grpc,
+    model_service_pb2_grpc,
+)
+from servicekit.database import open_database
+from servicekit.metrics import Metrics
+from servicekit.server import Service
+
+from penstock_router.admission import Admission
+from penstock_router.catalog import Catalog, load_catalog
+from penstock_router.embeddings import Embeddings
+from penstock_router.forward import forwarded
+from penstock_router.generation import Generation
+from penstock_router.identity import Identity
+from penstock_router.keys import ApiKeys
+from penstock_router.memory import Memory
+from penstock_router.peers import Peers, connect_peers
+from penstock_router.pipeline import ChatPipeline
+from penstock_router.providers import Provider
+from penstock_router.providers.inference import InferenceProvider
+from penstock_router.providers.openai import OpenAiProvider
+from penstock_router.release import Guard
+from penstock_router.routing import Router
+from penstock_router.servicer import ApiKeyServicer, ChatCompletionServicer, EmbeddingServicer, ModelServicer
+from penstock_router.settings import RouterSettings
+from penstock_router.settlement import open_settlement
+from penstock_router.store import MIGRATIONS, ApiKeyStore
+
+FORWARDED = (
+    usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"],
+    budget_service_pb2.DESCRIPTOR.services_by_name["BudgetService"],
+    price_service_pb2.DESCRIPTOR.services_by_name["PriceService"],
+)
+
+
+@asynccontextmanager
+async def build(settings: RouterSettings) -> AsyncIterator[Service]:
+    """Compose the router."""
+    catalog = load_catalog(settings.catalog)
+    metrics = Metrics()
+    async with (
+        open_database(settings, MIGRATIONS) as database,
+        connect_peers(settings, metrics) as peers,
+        open_settlement(settings, peers.billing, metrics) as settlement,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=settings.provider_connections_max)
+        ) as session,
+    ):
+        store = ApiKeyStore(database)
+        keys = ApiKeys(store, lambda: datetime.now(UTC))
+        if settings.bootstrap_key.get_secret_value():
+            await keys.bootstrap(settings.bootstrap_organization, settings.bootstrap_key.get_secret_value())
+        identity = Identity(store.find_by_hash, seconds_max=settings.key_seconds_max)
+        router = Router(catalog, _providers(catalog, peers, session))
+        guard, memory = Guard(peers.guardrail), Memory(peers.cache, metrics)
+        admission = Admission(router, peers.billing)
+        pipeline = ChatPipeline(guard, memory, admission, Generation(router, settings, metrics), settlement)
+        embeddings = Embeddings(router, guard, peers.billing, peers.inference, settlement)
+        yield Service(
+            settings,
+            servicers=[
+                (
+                    chat_completion_service_pb2_grpc.add_ChatCompletionServiceServicer_to_server,
+                    ChatCompletionServicer(pipeline, identity),
+                ),
+                (
+                    embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+                    EmbeddingServicer(embeddings, identity),
+                ),
+                (model_service_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(catalog, identity)),
+                (
+                    api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
+                    ApiKeyServicer(keys, identity),
+                ),
+                *(
+                    (forwarded(service, peers.billing.channel, identity, "billing"), None)
+                    for service in FORWARDED
+                ),
+            ],
+            metrics=metrics,
+            dependencies={
+                "database": database.ping,
+                "guardrail": peers.guardrail.ping,
+                "billing": peers.billing.ping,
+            },
+        )
+        await memory.close()
+
+
+def _providers(catalog: Catalog, peers: Peers, session: aiohttp.ClientSession) -> dict[str, Provider]:
+    return {
+        endpoint.name: InferenceProvider(peers.inference)
+        if endpoint.kind == "inference"
+        else OpenAiProvider(endpoint, session)
+        for endpoint in catalog.endpoints.values()
+    }

@@ -1,0 +1,209 @@
+"""A chat completion through the router, with every peer there."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from aiohttp import web
+from penstock.billing.v1 import hold_pb2
+from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
+from router_fakes import EMAIL, FORBIDDEN, TOKEN
+from router_world import AUTHORIZED, Stream, Upstream, World, ask, parameters, refusal, stream, text_of
+
+
+async def test_a_question_is_answered_with_usage_and_cost(world: World) -> None:
+    completion = await ask(world)
+    assert completion.choices[0].message.text == "The capital is Paris."
+    assert completion.choices[0].finish_reason == chat_completion_pb2.FINISH_REASON_STOP
+    assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (6, 4)
+    assert completion.receipt.cost_nanos == 6 * 1 + 4 * 2
+    assert completion.receipt.cache == receipt_pb2.CACHE_STATUS_MISS
+    assert completion.receipt.endpoint == "inference"
+
+
+async def test_what_was_used_is_settled_once_under_the_receipts_id(world: World) -> None:
+    completion = await ask(world)
+    settlement = await world.billing.only_settlement()
+    assert settlement.operation_id == completion.receipt.request_id
+    (attempt,) = settlement.attempts
+    assert (attempt.tokens.input, attempt.tokens.output) == (6, 4)
+    assert attempt.outcome == hold_pb2.ATTEMPT_OUTCOME_SUCCEEDED
+    assert not attempt.estimated
+
+
+async def test_the_same_question_again_is_answered_from_the_cache_at_no_cost(world: World) -> None:
+    first = await ask(world)
+    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    again = await ask(world)
+    assert again.choices == first.choices
+    assert again.id != first.id
+    assert again.receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
+    assert again.receipt.cost_nanos == 0
+    assert again.receipt.avoided_cost_nanos == first.receipt.cost_nanos
+    assert len(world.inference.prompts) == 1
+
+
+async def test_no_cache_asks_the_model_and_no_store_keeps_nothing(world: World) -> None:
+    await ask(world, cache_control=chat_completion_pb2.CacheControl(no_store=True))
+    await ask(world, cache_control=chat_completion_pb2.CacheControl(no_cache=True))
+    assert len(world.inference.prompts) == 2
+
+
+async def test_an_address_never_reaches_the_model_and_comes_back_restored(world: World) -> None:
+    world.inference.words = ["Write to ", TOKEN, "."]
+    completion = await ask(world, text=f"Whom do I write to, {EMAIL}?")
+    (prompt,) = world.inference.prompts
+    assert EMAIL not in str(prompt)
+    assert completion.choices[0].message.text == f"Write to {EMAIL}."
+    assert completion.receipt.redacted_types == ["EMAIL_ADDRESS"]
+
+
+async def test_a_streamed_answer_is_restored_too_and_equals_the_whole_one(world: World) -> None:
+    world.inference.words = ["Write to ", TOKEN[:9], TOKEN[9:], "."]
+    whole = await ask(
+        world, text=f"Is it {EMAIL}?", cache_control=chat_completion_pb2.CacheControl(no_store=True)
+    )
+    chunks = await stream(world, text=f"Is it {EMAIL}?")
+    assert text_of(chunks) == whole.choices[0].message.text == f"Write to {EMAIL}."
+
+
+async def test_refused_content_reaches_no_model_and_costs_nothing(world: World) -> None:
+    error = await refusal(ask(world, text=f"Keep this: {FORBIDDEN}"))
+    assert (error.code, error.reason) == (grpc.StatusCode.PERMISSION_DENIED, "CONTENT_REFUSED")
+    assert error.metadata["types"] == "PRIVATE_KEY"
+    assert not world.inference.prompts
+    assert not world.billing.authorized
+
+
+async def test_a_stream_names_the_speaker_once_and_ends_with_usage_and_receipt(world: World) -> None:
+    options = chat_completion_pb2.StreamOptions(include_usage=True)
+    chunks = await stream(world, stream_options=options)
+    roles = [choice.role for chunk in chunks for choice in chunk.choices]
+    assert roles[0] == chat_message_pb2.CHAT_ROLE_ASSISTANT
+    assert not any(roles[1:])
+    assert text_of(chunks) == "The capital is Paris."
+    assert chunks[-2].choices[0].finish_reason == chat_completion_pb2.FINISH_REASON_STOP
+    assert chunks[-1].usage.total_tokens == 10
+    assert chunks[-1].receipt.cost_nanos == 14
+
+
+async def test_a_cached_answer_streams_as_well(world: World) -> None:
+    await ask(world)
+    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    chunks = await stream(world)
+    assert text_of(chunks) == "The capital is Paris."
+    assert chunks[-1].receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
+
+
+async def test_several_answers_come_by_index(world: World) -> None:
+    completion = await ask(world, n=3)
+    assert [choice.index for choice in completion.choices] == [0, 1, 2]
+    assert completion.usage.completion_tokens == 12
+
+
+async def test_fewer_tokens_than_asked_for_are_bought_and_said(world: World) -> None:
+    world.billing.max_tokens = 2
+    completion = await ask(world, max_completion_tokens=100)
+    assert completion.choices[0].finish_reason == chat_completion_pb2.FINISH_REASON_LENGTH
+    assert completion.receipt.clamped_max_tokens == 2
+
+
+async def test_a_used_up_budget_refuses_before_anything_runs(world: World) -> None:
+    world.billing.refuse = True
+    error = await refusal(ask(world))
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUDGET_EXCEEDED")
+    assert not world.inference.prompts
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ((), "API_KEY_MISSING"),
+        ((("authorization", "Basic abc"),), "API_KEY_MISSING"),
+        ((("authorization", "Bearer sk-other"),), "API_KEY_INVALID"),
+        ((("authorization", "Bearer psk_" + "b" * 43),), "API_KEY_INVALID"),
+    ],
+)
+async def test_who_is_not_known_is_not_let_in(world: World, metadata: Any, reason: str) -> None:
+    error = await refusal(ask(world, metadata=metadata))
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "reason"),
+    [
+        ({"model": "gpt-17"}, grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
+        ({"model": "minilm"}, grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_FEATURE"),
+        ({"temperature": 3}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+        ({"text": "word " * 3000}, grpc.StatusCode.INVALID_ARGUMENT, "CONTEXT_LENGTH_EXCEEDED"),
+    ],
+)
+async def test_what_cannot_be_answered_is_refused_with_its_reason_and_takes_nothing(
+    world: World, how: dict[str, Any], code: Any, reason: str
+) -> None:
+    error = await refusal(ask(world, **how))
+    assert (error.code, error.reason) == (code, reason)
+    assert not world.billing.authorized
+
+
+async def test_disconnect_is_billed_exactly(world: World) -> None:
+    """BerriAI/litellm#30630: a caller that hangs up stops the engine and pays for what it produced."""
+    world.inference.hang_after = 2
+    call = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
+    first = await call.read()
+    assert first.chunk.choices[0].content == "The"
+    await call.read()
+    call.cancel()
+    await asyncio.wait_for(world.inference.cancelled.wait(), 5)
+    settlement = await world.billing.only_settlement()
+    assert settlement.attempts[0].outcome == hold_pb2.ATTEMPT_OUTCOME_CANCELLED
+    assert settlement.attempts[0].tokens.output == 2
+    assert not settlement.attempts[0].estimated
+
+
+async def test_no_clean_end_on_cut(world: World) -> None:
+    """Portkey-AI/gateway#1797: a stream that breaks after its first part ends with an error, and is charged."""
+    world.inference.fail_after = 2
+    call = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
+    chunks: list[Any] = []
+
+    async def read() -> None:
+        async for response in call:
+            chunks.append(response.chunk)  # noqa: PERF401 - what came before the fault counts
+
+    error = await refusal(read())
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "STREAM_INTERRUPTED")
+    assert text_of(chunks) == "The capital"
+    settlement = await world.billing.only_settlement()
+    assert settlement.attempts[0].tokens.output == 2
+    assert not world.cache.entries
+
+
+async def test_inter_token_timeout(world: World) -> None:
+    """tensorzero/tensorzero#6328: an endpoint that stalls in the middle cannot hold its caller for long."""
+    world.inference.hang_after = 1
+    error = await refusal(_drained(world))
+    assert error.reason == "STREAM_INTERRUPTED"
+
+
+async def _drained(world: World) -> None:
+    call = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
+    async for _ in call:
+        pass
+
+
+async def test_first_request_fails_over(world: World, upstream: Upstream) -> None:
+    """agentgateway/agentgateway#1087: the request that meets the failing endpoint is itself answered by the next."""
+
+    async def broken(_request: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    upstream.handler = broken
+    completion = await ask(world, model="both")
+    assert completion.choices[0].message.text == "The capital is Paris."
+    assert completion.receipt.attempts == 2
+    assert completion.receipt.endpoint == "inference"
+    settlement = await world.billing.only_settlement()
+    assert [attempt.sku for attempt in settlement.attempts] == ["inference/smollm2"]
+    assert upstream.requests == 1

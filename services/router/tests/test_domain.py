@@ -1,0 +1,115 @@
+"""The router's pure parts."""
+
+from pathlib import Path
+
+import pytest
+from penstock.cache.v1 import cache_entry_pb2
+from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
+from penstock_router.breaker import FAILURES_MAX, OPEN_SECONDS, Breaker
+from penstock_router.catalog import CatalogError, load_catalog
+from penstock_router.conversation import _NOT_CONDITIONS, question
+from penstock_router.providers.openai_json import _OPTIONAL
+from penstock_router.providers.server_sent_events import EVENT_BYTES_MAX, EventReader, EventTooLargeError
+from penstock_router.settings import RouterSettings
+
+Parameters = chat_completion_pb2.ChatCompletionParameters
+
+
+def asked(text: str = "hi", **more: object) -> Parameters:
+    message = chat_message_pb2.ChatMessage(role=chat_message_pb2.CHAT_ROLE_USER, text=text)
+    return Parameters(model="m", messages=[message], **more)  # type: ignore[arg-type]
+
+
+def test_the_breaker_opens_after_failures_in_a_row_and_closes_by_one_probe() -> None:
+    breaker = Breaker()
+    for _ in range(FAILURES_MAX):
+        assert breaker.allows(0)
+        breaker.failed(0)
+    assert not breaker.allows(OPEN_SECONDS / 2)
+    assert breaker.allows(OPEN_SECONDS)
+    assert not breaker.allows(OPEN_SECONDS)
+    breaker.succeeded()
+    assert breaker.allows(OPEN_SECONDS)
+
+
+def test_cooldown_deadline_extends() -> None:
+    """BerriAI/litellm#40130: a failure that is reported late does not shorten the opening."""
+    breaker = Breaker()
+    for _ in range(FAILURES_MAX):
+        breaker.failed(10)
+    breaker.failed(5)
+    assert not breaker.allows(10 + OPEN_SECONDS / 2)
+
+
+def test_a_probe_that_hangs_up_frees_its_place() -> None:
+    breaker = Breaker()
+    for _ in range(FAILURES_MAX):
+        breaker.failed(0)
+    assert breaker.allows(OPEN_SECONDS)
+    breaker.gave_up()
+    assert breaker.allows(OPEN_SECONDS)
+
+
+def test_what_shapes_an_answer_shapes_the_question_and_nothing_else_does() -> None:
+    def digest(parameters: Parameters) -> bytes:
+        return question(parameters, cache_entry_pb2.Partition()).partition.conditions_digest
+
+    assert digest(asked()) == digest(asked(user="u", metadata={"a": "b"}, priority=2))
+    assert digest(asked()) != digest(asked(temperature=0.0))
+    assert digest(asked()) != digest(asked(seed=1))
+    assert digest(asked()) != digest(asked(max_completion_tokens=5))
+
+
+def test_turns_cannot_be_shifted_into_each_other() -> None:
+    def digest(*texts: str) -> bytes:
+        messages = [chat_message_pb2.ChatMessage(role=chat_message_pb2.CHAT_ROLE_USER, text=t) for t in texts]
+        parameters = Parameters(model="m", messages=messages)
+        return question(parameters, cache_entry_pb2.Partition()).conversation_digest
+
+    assert len({digest("a", "b"), digest("ab"), digest("b", "a"), digest("a", "", "b")}) == 4
+
+
+def test_names_of_fields_are_fields() -> None:
+    names = set(Parameters.DESCRIPTOR.fields_by_name)
+    assert set(_NOT_CONDITIONS) <= names
+    assert set(_OPTIONAL) <= names
+
+
+def test_events_are_the_same_however_they_are_cut() -> None:
+    text = b"data: one\r\n\r\n: comment\n\ndata:two\ndata: more\n\nid: 3\ndata: three\r\r"
+    for first in range(len(text)):
+        for second in range(first, len(text)):
+            reader = EventReader()
+            pieces = (text[:first], text[first:second], text[second:], b"\n")
+            assert [e for piece in pieces for e in reader.feed(piece)] == [b"one", b"two\nmore", b"three"]
+
+
+def test_an_endless_event_is_cut_off() -> None:
+    reader = EventReader()
+    with pytest.raises(EventTooLargeError):
+        for _ in range(EVENT_BYTES_MAX // 65536 + 2):
+            list(reader.feed(b"x" * 65536))
+
+
+def test_the_shipped_catalog_is_whole() -> None:
+    catalog = load_catalog(RouterSettings().catalog)
+    assert "smollm2-135m-instruct" in catalog.models
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "endpoints: []\nmodels: [{id: m, capabilities: [chat], targets: [{endpoint: e, model: m, sku: s}]}]",
+            "'e'",
+        ),
+        ("endpoints: [{name: e, kind: openai}]\nmodels: []", "base_url"),
+        ("endpoints: [{name: e, kind: inference, colour: red}]\nmodels: []", "colour"),
+        ("[", "catalog.yaml"),
+    ],
+)
+def test_a_wrong_catalog_says_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text(text)
+    with pytest.raises(CatalogError, match=says):
+        load_catalog(path)
