@@ -1,0 +1,159 @@
+package openai
+
+import (
+	"github.com/penstock-ai/penstock/services/edge/gateway/internal/fault"
+
+	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
+)
+
+func (r reader) tool() (*routerv1.Tool, error) {
+	tool := &routerv1.Tool{}
+	return tool, r.functionObject(func() (err error) {
+		tool.Function, err = r.functionDefinition()
+		return err
+	})
+}
+
+// functionObject reads {"type": "function", "function": …}, the form of all that could be something else than a function.
+func (r reader) functionObject(function func() error) error {
+	kind, path := "function", ""
+	err := r.object(func(name string) (err error) {
+		switch name {
+		case "type":
+			kind, err = r.text()
+			path = r.path()
+			return err
+		case "function":
+			return function()
+		}
+		return r.skip()
+	})
+	if err == nil && kind != "function" {
+		return fault.Unsupported(path, "%s must be function.", path)
+	}
+	return err
+}
+
+func (r reader) functionDefinition() (*routerv1.FunctionDefinition, error) {
+	definition := &routerv1.FunctionDefinition{}
+	return definition, r.object(func(name string) (err error) {
+		switch name {
+		case "name":
+			definition.Name, err = r.text()
+		case "description":
+			definition.Description, err = r.text()
+		case "parameters":
+			definition.ParametersJson, err = r.rawObject()
+		case "strict":
+			definition.Strict, err = r.boolean()
+		default:
+			err = r.skip()
+		}
+		return err
+	})
+}
+
+func (r reader) toolCall() (*routerv1.ToolCall, error) {
+	call := &routerv1.ToolCall{}
+	kind, path := "function", ""
+	err := r.object(func(name string) (err error) {
+		switch name {
+		case "id":
+			call.Id, err = r.text()
+		case "type":
+			kind, err = r.text()
+			path = r.path()
+		case "function":
+			call.Function = &routerv1.FunctionCall{}
+			err = r.texts(map[string]*string{"name": &call.Function.Name, "arguments": &call.Function.Arguments})
+		default:
+			err = r.skip()
+		}
+		return err
+	})
+	if err == nil && kind != "function" {
+		return nil, fault.Unsupported(path, "%s must be function.", path)
+	}
+	return call, err
+}
+
+var toolChoiceModes = map[string]routerv1.ToolChoiceMode{
+	"none":     routerv1.ToolChoiceMode_TOOL_CHOICE_MODE_NONE,
+	"auto":     routerv1.ToolChoiceMode_TOOL_CHOICE_MODE_AUTO,
+	"required": routerv1.ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED,
+}
+
+// toolChoice reads a mode or the one function that must be called.
+func (r reader) toolChoice() (*routerv1.ToolChoice, error) {
+	switch r.dec.PeekKind() {
+	case '"':
+		return r.toolChoiceMode()
+	case '{':
+		choice := &routerv1.ToolChoice_FunctionName{}
+		return &routerv1.ToolChoice{Choice: choice}, r.functionObject(func() error {
+			return r.texts(map[string]*string{"name": &choice.FunctionName})
+		})
+	}
+	return nil, r.unexpected("a string or an object")
+}
+
+func (r reader) toolChoiceMode() (*routerv1.ToolChoice, error) {
+	text, err := r.text()
+	if err != nil {
+		return nil, err
+	}
+	mode, known := toolChoiceModes[text]
+	if !known {
+		return nil, fault.Invalid(r.path(), "%s must be none, auto, required or a function.", r.path())
+	}
+	return &routerv1.ToolChoice{Choice: &routerv1.ToolChoice_Mode{Mode: mode}}, nil
+}
+
+// responseFormat reads an object whose type says which form the answer must have.
+func (r reader) responseFormat() (*routerv1.ResponseFormat, error) {
+	kind := ""
+	schema := &routerv1.JsonSchemaFormat{}
+	err := r.object(func(name string) (err error) {
+		switch name {
+		case "type":
+			kind, err = r.text()
+		case "json_schema":
+			err = r.jsonSchema(schema)
+		default:
+			err = r.skip()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case "text":
+		return &routerv1.ResponseFormat{Format: &routerv1.ResponseFormat_Text{Text: &routerv1.TextFormat{}}}, nil
+	case "json_object":
+		return &routerv1.ResponseFormat{
+			Format: &routerv1.ResponseFormat_JsonObject{JsonObject: &routerv1.JsonObjectFormat{}},
+		}, nil
+	case "json_schema":
+		return &routerv1.ResponseFormat{Format: &routerv1.ResponseFormat_JsonSchema{JsonSchema: schema}}, nil
+	}
+	return nil, fault.Invalid(r.path()+".type", "%s.type must be text, json_object or json_schema.", r.path())
+}
+
+func (r reader) jsonSchema(format *routerv1.JsonSchemaFormat) error {
+	return r.object(func(name string) (err error) {
+		switch name {
+		case "name":
+			format.Name, err = r.text()
+		case "description":
+			format.Description, err = r.text()
+		case "schema":
+			format.SchemaJson, err = r.rawObject()
+		case "strict":
+			format.Strict, err = r.boolean()
+		default:
+			err = r.skip()
+		}
+		return err
+	})
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package scheduling
+
+// UseBatch does nothing: only Linux has SCHED_BATCH.
+func UseBatch() error { return nil }
