@@ -83,7 +83,7 @@ class Llama:
         half, total = tokens // 2, 0.0
         for window in self._text[: windows * tokens].reshape(windows, tokens):
             logits = self._window(window[:-1], tokens - half)
-            total += negative_log_likelihood(logits, window[half:])
+            total += _negative_log_likelihood(logits, window[half:])
         return {"nats_per_token": total / windows / (tokens - half)}
 
     def _window(self, tokens: Tokens, scored: int) -> npt.NDArray[np.float32]:
@@ -115,7 +115,7 @@ class Llama:
         return np.array(tokens[:count], np.int32)
 
 
-def negative_log_likelihood(logits: npt.NDArray[np.float32], targets: Tokens) -> float:
+def _negative_log_likelihood(logits: npt.NDArray[np.float32], targets: Tokens) -> float:
     """Sum -log softmax at the targets, in nats."""
     exact = logits.astype(np.float64)
     exact -= exact.max(axis=1, keepdims=True)

@@ -1,0 +1,78 @@
+"""Time streams of tokens from outside, the same in process and over gRPC."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from engines.timing import SETTLE_SECONDS, WARM_UP_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """How far an answer is."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+# Opens an answer to a prompt, for an organization (only within one are the beginnings of prompts shared).
+Open = Callable[[str, str], AsyncGenerator[Produced]]
+
+
+async def decode(open_answer: Open, prompt: str, concurrent: int, seconds: float) -> dict[str, Any]:
+    """Let this many answers run, and count the tokens of a while in which all of them do."""
+    readers = [_Reader() for _ in range(concurrent)]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reader.read(open_answer(prompt, "bench"))) for reader in readers]
+        for reader in readers:
+            await reader.started.wait()
+        await asyncio.sleep(WARM_UP_SECONDS)
+        start = time.perf_counter()
+        await asyncio.sleep(seconds)
+        for task in tasks:
+            task.cancel()
+    contexts = [reader.context(start) for reader in readers]
+    rates = [reader.tokens_per_second(start) for reader in readers]
+    return {"tokens_per_s": sum(rates), "context": round(sum(contexts) / concurrent)}
+
+
+async def prefill(open_answer: Open, prompt: str, repeats: int, run: str) -> dict[str, Any]:
+    """Read a prompt that nothing is known of, several times; the time is that to the first token, queue and all."""
+    rates = []
+    for repeat in range(repeats):
+        await asyncio.sleep(SETTLE_SECONDS)
+        start = time.perf_counter()
+        async with aclosing(open_answer(prompt, f"bench-{run}-{repeat}")) as answer:
+            async for produced in answer:
+                rates.append(produced.prompt_tokens / (time.perf_counter() - start))
+                break
+    return {"tokens_per_s": sorted(rates)[len(rates) // 2]}
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What came of one answer, and when."""
+
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: list[tuple[float, Produced]] = field(default_factory=list)
+
+    async def read(self, answer: AsyncGenerator[Produced]) -> None:
+        async with aclosing(answer):
+            async for produced in answer:
+                self.seen.append((time.perf_counter(), produced))
+                self.started.set()
+        raise RuntimeError("an answer ended before it was timed")
+
+    def tokens_per_second(self, start: float) -> float:
+        """Count from one token's arrival to another's, so that no step counts in part."""
+        timed = [(seconds, produced.completion_tokens) for seconds, produced in self.seen if seconds >= start]
+        (first_seconds, first), *_, (last_seconds, last) = timed
+        return (last - first) / (last_seconds - first_seconds)
+
+    def context(self, start: float) -> int:
+        """Give how many tokens the answer had before it, its prompt included."""
+        first = next(produced for seconds, produced in self.seen if seconds >= start)
+        return first.prompt_tokens + first.completion_tokens
