@@ -1,4 +1,4 @@
-"""Money is an integer count of nano-dollars (1,000,000,000 are one US dollar). No float, no Decimal, no rounding but one."""
+"""Money is an integer count of nano-dollars (1,000,000,000 are one US dollar): no float, and one rounding a line."""
 
 from collections.abc import Iterable
 

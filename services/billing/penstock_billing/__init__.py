@@ -1,0 +1,1 @@
+"""Prices, holds and the double-entry ledger."""

@@ -1,0 +1,101 @@
+"""Prove the books: recompute from the ledger all that is kept beside it, and name every difference.
+
+`python -m penstock_billing.audit` does so on the store that the settings name; it exits 1 when something differs.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import ColumnElement, Connection, Table, func, select, text
+from sqlalchemy.sql import Select
+
+from penstock_billing.budget_store import count_held, count_spent
+from penstock_billing.clock import to_us, utc_now
+from penstock_billing.ledger import HoldState
+from penstock_billing.rows import read_budget
+from penstock_billing.settings import BillingSettings
+from penstock_billing.tables import budgets, entries, holds, usage_lines
+from penstock_billing.transactions import open_transactions
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is kept beside the ledger and is not what the ledger says."""
+
+    what: str
+    of: str
+    kept: int
+    recomputed: int
+
+
+def verify(connection: Connection, now_us: int) -> list[Difference]:
+    """Recompute everything, in one snapshot; empty when the books are right.
+
+    Every entry sums to zero. Per organization, what the entries hold is the sum of the open holds, and what they
+    charged is the sum of the settled holds, and of the usage lines. Per budget, the counters are what its subject's
+    lines and open holds sum to.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    return [*_unbalanced(connection), *_accounts(connection), *_counters(connection, now_us)]
+
+
+def _unbalanced(connection: Connection) -> Iterator[Difference]:
+    total = entries.c.available_nanos + entries.c.held_nanos + entries.c.revenue_nanos
+    for row in connection.execute(select(entries.c.entry_id, total.label("total")).where(total != 0)):
+        yield Difference("entry", str(row.entry_id), row.total, 0)
+
+
+def _accounts(connection: Connection) -> Iterator[Difference]:
+    is_open = holds.c.state == HoldState.OPEN.value
+    kept_and_ledger = (
+        ("held", _by_organization(holds, holds.c.amount_nanos, is_open), entries.c.held_nanos),
+        ("charged", _by_organization(holds, holds.c.cost_nanos), entries.c.revenue_nanos),
+        ("usage", _by_organization(usage_lines, usage_lines.c.cost_nanos), entries.c.revenue_nanos),
+    )
+    for what, kept_query, account in kept_and_ledger:
+        kept = _sums(connection, kept_query)
+        ledger = _sums(connection, _by_organization(entries, account))
+        for organization in sorted(kept.keys() | ledger.keys()):
+            pair = kept.get(organization, 0), ledger.get(organization, 0)
+            if pair[0] != pair[1]:
+                yield Difference(what, organization, *pair)
+
+
+def _counters(connection: Connection, now_us: int) -> Iterator[Difference]:
+    for row in connection.execute(select(budgets)).all():
+        budget = read_budget(row)
+        budget.roll(now_us)
+        spent, held = count_spent(connection, budget), count_held(connection, budget)
+        if budget.spent_nanos != spent:
+            yield Difference("spent", budget.name, budget.spent_nanos, spent)
+        if budget.held_nanos != held:
+            yield Difference("held", budget.name, budget.held_nanos, held)
+
+
+def _by_organization(
+    table: Table, column: ColumnElement[int], *where: ColumnElement[bool]
+) -> Select[str, int]:
+    organization = table.c.organization
+    return select(organization, func.sum(column)).where(*where).group_by(organization)
+
+
+def _sums(connection: Connection, query: Select[str, int]) -> dict[str, int]:
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
+async def _main() -> int:
+    settings = BillingSettings.load()
+    async with open_transactions(settings) as transactions:
+        differences = await transactions.read(partial(verify, now_us=to_us(utc_now())))
+    for difference in differences:
+        print(difference)  # noqa: T201 - for the person who asked
+    print(f"{len(differences)} differences")  # noqa: T201
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(_main()))

@@ -1,0 +1,232 @@
+"""The books of one transaction: decide on commands one after the other, each seeing what the ones before it did.
+
+Pure: what is needed was loaded before, and what changed is saved after. A refused command changes nothing.
+"""
+
+from collections.abc import Iterable
+
+from servicekit.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+)
+
+from penstock_billing import ledger
+from penstock_billing.budget import Budget, subject_paths
+from penstock_billing.clock import DAY_US
+from penstock_billing.commands import Authorize, Command, Expire, Extend, Release, Settle
+from penstock_billing.ledger import Entry, Hold, HoldState, Payer, Posting
+from penstock_billing.prices import PriceBook
+from penstock_billing.quote import Quote
+from penstock_billing.usage import UsageLine, price_usage, total_nanos
+
+HOLD_NANOS_MAX = 1_000_000 * 1_000_000_000
+LEASE_US_MAX = DAY_US
+
+Outcome = Hold | ServiceError
+
+
+class Books:
+    """Holds and budgets as they stand, and what commands make of them."""
+
+    def __init__(
+        self, prices: PriceBook, now_us: int, holds: Iterable[Hold] = (), budgets: Iterable[Budget] = ()
+    ) -> None:
+        budgets = list(budgets)
+        self._prices = prices
+        # Replicas' clocks differ: what is posted never lies before a period that another has begun already.
+        self._now_us = max(now_us, *(budget.period_start_us for budget in budgets), 0)
+        self._holds = {hold.key: hold for hold in holds}
+        self._loaded = frozenset(self._holds)
+        self._changed: dict[tuple[str, str], Hold] = {}
+        self._budgets: dict[str, list[Budget]] = {}
+        for budget in budgets:
+            budget.roll(self._now_us)
+            self._budgets.setdefault(budget.subject, []).append(budget)
+        self._touched: dict[str, Budget] = {}
+        self.entries: list[Entry] = []
+        self.usage: list[UsageLine] = []
+        # Settlements dearer than their holds: the router let more through than was authorized.
+        self.overruns = 0
+
+    def decide(self, command: Command) -> Outcome:
+        """Carry a command out and give the hold as it is then, or why it was refused."""
+        try:
+            match command:
+                case Authorize():
+                    return self._authorize(command)
+                case Settle():
+                    return self._settle(command)
+                case Release():
+                    return self._release(command)
+                case Extend():
+                    return self._extend(command)
+                case Expire():
+                    return self._expire(command)
+        except ServiceError as error:
+            return error
+
+    @property
+    def new_holds(self) -> list[Hold]:
+        """Holds to insert."""
+        return [hold for key, hold in self._changed.items() if key not in self._loaded]
+
+    @property
+    def changed_holds(self) -> list[Hold]:
+        """Holds to update."""
+        return [hold for key, hold in self._changed.items() if key in self._loaded]
+
+    @property
+    def changed_budgets(self) -> list[Budget]:
+        """Budgets whose counters moved."""
+        return list(self._touched.values())
+
+    def _authorize(self, command: Authorize) -> Hold:
+        self._check_deadline(command.deadline_us)
+        known = self._find(command)
+        if known is not None:
+            return _same_again(known, command)
+        prices = tuple(self._prices.find(sku, self._now_us) for sku in command.skus)
+        quote = Quote(prices, command.prompt_tokens, command.answers)
+        max_tokens = self._admit(command, quote)
+        hold = Hold(
+            operation_id=command.operation_id,
+            payer=command.payer,
+            state=HoldState.OPEN,
+            amount_nanos=quote.worst_nanos(max_tokens),
+            create_us=self._now_us,
+            expire_us=self._now_us + command.lease_us,
+            max_tokens=max_tokens,
+            clamped=max_tokens < command.max_tokens,
+            prices=prices,
+            request_hash=command.request_hash,
+        )
+        return self._post(ledger.open_hold(hold))
+
+    def _admit(self, command: Authorize, quote: Quote) -> int:
+        """Give how long answers may get: what was asked for, clamped to what every budget that applies buys."""
+        needed_nanos = quote.worst_nanos(min(command.max_tokens, 1))
+        _check_amount(needed_nanos)
+        tightest = self._tightest(command.payer)
+        if tightest is None:
+            return quote.tokens_within(HOLD_NANOS_MAX, command.max_tokens)
+        if needed_nanos > tightest.available_nanos:
+            raise _budget_exceeded(tightest, needed_nanos)
+        available_nanos = min(tightest.available_nanos, HOLD_NANOS_MAX)
+        return quote.tokens_within(available_nanos, command.max_tokens)
+
+    def _extend(self, command: Extend) -> Hold:
+        self._check_deadline(command.deadline_us)
+        hold = self._find(command)
+        if hold is None:
+            name = f"organizations/{command.payer.organization}/holds/{command.operation_id}"
+            raise NotFound("RESOURCE_NOT_FOUND", "There is no such hold.", metadata={"name": name})
+        if hold.state is not HoldState.OPEN:
+            raise _not_open(hold)
+        _check_amount(command.amount_nanos)
+        more_nanos = command.amount_nanos - hold.amount_nanos
+        tightest = self._tightest(hold.payer)
+        if more_nanos > 0 and tightest is not None and more_nanos > tightest.available_nanos:
+            raise _budget_exceeded(tightest, more_nanos)
+        expire_us = min(command.expire_us, self._now_us + LEASE_US_MAX)
+        return self._post(ledger.extend(hold, command.amount_nanos, expire_us, self._now_us))
+
+    def _settle(self, command: Settle) -> Hold:
+        hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)
+        if hold.state is HoldState.SETTLED:
+            if hold.usage_hash != command.usage_hash:
+                raise _reused(hold)
+            return hold
+        lines = price_usage(command, hold, self._prices, self._now_us)
+        cost_nanos = total_nanos(lines)
+        self.usage += lines
+        self.overruns += cost_nanos > hold.amount_nanos
+        return self._post(ledger.settle(hold, cost_nanos, command.usage_hash, self._now_us))
+
+    def _release(self, command: Release) -> Hold:
+        hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)
+        if hold.state is HoldState.SETTLED:
+            raise _not_open(hold)
+        if hold.state is HoldState.OPEN:
+            return self._post(ledger.close(hold, HoldState.RELEASED, self._now_us))
+        return hold
+
+    def _expire(self, command: Expire) -> Hold:
+        hold = self._find(command)
+        assert hold is not None, "holds are never deleted"
+        if hold.state is HoldState.OPEN and hold.expire_us <= self._now_us:
+            return self._post(ledger.close(hold, HoldState.EXPIRED, self._now_us))
+        return hold
+
+    def _find(self, command: Command) -> Hold | None:
+        return self._holds.get((command.payer.organization, command.operation_id))
+
+    def _post(self, posting: Posting) -> Hold:
+        """Take over what a step made of a hold; every budget that applies follows its entries."""
+        hold, entries = posting
+        self._holds[hold.key] = self._changed[hold.key] = hold
+        for budget in self._budgets_of(hold.payer) if entries else ():
+            self._touched[budget.name] = budget
+            for entry in entries:
+                budget.post(entry)
+        self.entries += entries
+        return hold
+
+    def _tightest(self, payer: Payer) -> Budget | None:
+        return min(self._budgets_of(payer), key=lambda budget: budget.available_nanos, default=None)
+
+    def _budgets_of(self, payer: Payer) -> list[Budget]:
+        return [budget for path in subject_paths(payer) for budget in self._budgets.get(path, ())]
+
+    def _check_deadline(self, deadline_us: int) -> None:
+        if deadline_us and deadline_us <= self._now_us:
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the work was started.")
+
+
+def _same_again(hold: Hold, command: Authorize) -> Hold:
+    """Answer an operation that is known: as before while its hold is open; closed, nothing may run on it any more."""
+    if hold.request_hash and hold.request_hash != command.request_hash:
+        raise _reused(hold)
+    if hold.state is not HoldState.OPEN:
+        raise _not_open(hold)
+    return hold
+
+
+def _check_amount(nanos: int) -> None:
+    if nanos > HOLD_NANOS_MAX:
+        raise InvalidArgument(
+            "INVALID_ARGUMENT",
+            "One operation may cost at most a million dollars.",
+            metadata={"field": "prompt_tokens"},
+        )
+
+
+def _reused(hold: Hold) -> ServiceError:
+    return FailedPrecondition(
+        "REQUEST_ID_REUSED",
+        "The operation was recorded with another body.",
+        metadata={"request_id": hold.operation_id},
+    )
+
+
+def _not_open(hold: Hold) -> ServiceError:
+    return FailedPrecondition(
+        "HOLD_NOT_OPEN",
+        f"The hold is {hold.state.name.lower()}.",
+        metadata={"hold": hold.operation_id, "state": hold.state.name},
+    )
+
+
+def _budget_exceeded(budget: Budget, needed_nanos: int) -> ServiceError:
+    return ResourceExhausted(
+        "BUDGET_EXCEEDED",
+        "What this may cost does not fit into a budget.",
+        metadata={
+            "budget": budget.name,
+            "available_nanos": str(max(0, budget.available_nanos)),
+            "needed_nanos": str(needed_nanos),
+        },
+    )

@@ -1,0 +1,51 @@
+"""Time as the ledger keeps it: integer microseconds since the Unix epoch, UTC."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+SECOND_US = 1_000_000
+HOUR_US = 3600 * SECOND_US
+DAY_US = 24 * HOUR_US
+
+Clock = Callable[[], datetime]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+def to_us(at: datetime) -> int:
+    """Write an aware time."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_us(at_us: int) -> datetime:
+    """Read an aware time."""
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+def month_start_us(at_us: int) -> int:
+    """Give the midnight UTC that began the month."""
+    return to_us(from_us(at_us).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+
+
+def rfc3339(at_us: int) -> str:
+    """Write a time for people, to the second."""
+    return from_us(at_us).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_timestamp(timestamp: Timestamp) -> int:
+    """Read a wire time; what is finer than a microsecond is cut."""
+    return timestamp.seconds * SECOND_US + timestamp.nanos // 1000
+
+
+def to_timestamp(at_us: int) -> Timestamp:
+    """Write a wire time."""
+    seconds, rest_us = divmod(at_us, SECOND_US)
+    return Timestamp(seconds=seconds, nanos=rest_us * 1000)

@@ -1,0 +1,67 @@
+"""What billing can be asked to record, as values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from penstock.billing.v1 import hold_pb2
+
+from penstock_billing.ledger import Payer
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    """Set the worst case of an operation aside. `deadline_us` 0: the caller waits for ever."""
+
+    payer: Payer
+    operation_id: str
+    skus: tuple[str, ...]
+    prompt_tokens: int
+    max_tokens: int
+    answers: int
+    lease_us: int
+    deadline_us: int
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Lengthen a hold, and widen it. `amount_nanos` 0: as wide as before."""
+
+    payer: Payer
+    operation_id: str
+    expire_us: int
+    amount_nanos: int
+    deadline_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Post what an operation used. The attempts stay wire messages: they are read once, into usage lines."""
+
+    payer: Payer
+    operation_id: str
+    attempts: Sequence[hold_pb2.AttemptUsage]
+    end_us: int
+    model: str
+    operation: str
+    metadata: Mapping[str, str]
+    usage_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give back the hold of an operation that used nothing."""
+
+    payer: Payer
+    operation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Give back a hold whose lease ran out, unless it was extended or closed meanwhile."""
+
+    payer: Payer
+    operation_id: str
+
+
+Command = Authorize | Extend | Settle | Release | Expire

@@ -1,0 +1,69 @@
+"""The composition root: the only module that knows all others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from penstock.billing.v1 import (
+    budget_service_pb2_grpc,
+    hold_service_pb2_grpc,
+    price_service_pb2_grpc,
+    usage_service_pb2_grpc,
+)
+from servicekit.metrics import Metrics
+from servicekit.server import Service
+
+from penstock_billing.clock import Clock, to_us, utc_now
+from penstock_billing.prices import read_price_book
+from penstock_billing.record import Recorder
+from penstock_billing.servicer import BudgetServicer, HoldServicer, PriceServicer, UsageServicer
+from penstock_billing.settings import BillingSettings
+from penstock_billing.store import keep_price_book
+from penstock_billing.sweep import Sweeper
+from penstock_billing.transactions import open_transactions
+
+
+@asynccontextmanager
+async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncIterator[Service]:
+    """Compose the service; on exit everything submitted is recorded before the store closes."""
+    metrics = Metrics()
+    prices = read_price_book(settings.price_book.read_text())
+    async with open_transactions(settings) as transactions:
+        await transactions.write(partial(keep_price_book, book=prices, now_us=to_us(clock())))
+        recorder = Recorder(
+            transactions,
+            prices,
+            clock,
+            metrics=metrics,
+            transaction_items_max=settings.transaction_items_max,
+            pending_items_max=settings.pending_items_max,
+        )
+        sweeper = Sweeper(transactions, recorder, clock, items_max=settings.sweep_items_max)
+        sweeping = asyncio.create_task(sweeper.run(settings.sweep_interval_seconds))
+        try:
+            yield Service(
+                settings,
+                [
+                    (hold_service_pb2_grpc.add_HoldServiceServicer_to_server, HoldServicer(recorder)),
+                    (
+                        budget_service_pb2_grpc.add_BudgetServiceServicer_to_server,
+                        BudgetServicer(transactions, clock),
+                    ),
+                    (
+                        usage_service_pb2_grpc.add_UsageServiceServicer_to_server,
+                        UsageServicer(transactions, clock),
+                    ),
+                    (
+                        price_service_pb2_grpc.add_PriceServiceServicer_to_server,
+                        PriceServicer(prices, clock),
+                    ),
+                ],
+                metrics=metrics,
+                dependencies={"database": transactions.probe},
+            )
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+            await recorder.close()

@@ -1,0 +1,22 @@
+"""What billing can be told: `PENSTOCK_BILLING_<NAME>`."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+from servicekit.settings import ServiceSettings, grpc_port_default
+
+DEFAULT_PRICE_BOOK = Path(__file__).with_name("price_book.yaml")
+
+
+class BillingSettings(ServiceSettings):
+    """Read once, at the start."""
+
+    service: ClassVar[str] = "billing"
+
+    grpc_port: int = grpc_port_default(50054)
+    price_book: Path = DEFAULT_PRICE_BOOK
+    transaction_items_max: int = Field(default=1024, ge=1, le=8192)
+    pending_items_max: int = Field(default=16_384, ge=256)
+    sweep_interval_seconds: int = Field(default=1, ge=1, le=3600)
+    sweep_items_max: int = Field(default=512, ge=1, le=8192)

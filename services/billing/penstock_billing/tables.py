@@ -1,0 +1,116 @@
+"""The schema. Times are microseconds since the epoch, money is nano-dollars: integers of 64 bits, both."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+)
+
+metadata = MetaData()
+
+holds = Table(
+    "holds",
+    metadata,
+    # The operation comes first: ids are made in order of time, so new rows lie together.
+    Column("operation_id", String(64), primary_key=True),
+    Column("organization", String(64), primary_key=True),
+    Column("user_id", String(256), nullable=False),
+    Column("team_id", String(64), nullable=False),
+    Column("api_key_id", String(64), nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("create_us", BigInteger, nullable=False),
+    Column("expire_us", BigInteger, nullable=False),
+    Column("max_tokens", BigInteger, nullable=False),
+    Column("clamped", Boolean, nullable=False),
+    Column("prices", String, nullable=False),
+    Column("request_hash", LargeBinary(16), nullable=False),
+    Column("usage_hash", LargeBinary(16), nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    Column("late", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+_IS_OPEN = holds.c.state == 1
+Index("holds_open", holds.c.expire_us, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("entry_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("organization", String(64), nullable=False),
+    Column("operation_id", String(64), nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("available_nanos", BigInteger, nullable=False),
+    Column("held_nanos", BigInteger, nullable=False),
+    Column("revenue_nanos", BigInteger, nullable=False),
+    Column("post_us", BigInteger, nullable=False),
+    CheckConstraint("available_nanos + held_nanos + revenue_nanos = 0", name="entries_balance"),
+    Index("entries_operation", "operation_id"),
+)
+
+usage_lines = Table(
+    "usage_lines",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("organization", String(64), primary_key=True),
+    Column("attempt", SmallInteger, primary_key=True, autoincrement=False),
+    Column("user_id", String(256), nullable=False),
+    Column("team_id", String(64), nullable=False),
+    Column("api_key_id", String(64), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("sku", String(256), nullable=False),
+    Column("endpoint", String(128), nullable=False),
+    Column("operation", String(32), nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    Column("avoided_cost_nanos", BigInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("post_us", BigInteger, nullable=False),
+    Column("book_version", String(16), nullable=False),
+    Column("metadata", JSON, nullable=False),
+    # For people, who ask when it happened; and for budgets, which count when it was posted.
+    Index("usage_lines_end", "organization", "end_us"),
+    Index("usage_lines_post", "organization", "post_us"),
+    sqlite_with_rowid=False,
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("organization", String(64), primary_key=True),
+    Column("budget_id", String(64), primary_key=True),
+    Column("subject", String(400), nullable=False),
+    Column("display_name", String(128), nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("period", SmallInteger, nullable=False),
+    Column("create_us", BigInteger, nullable=False),
+    Column("period_start_us", BigInteger, nullable=False),
+    Column("spent_nanos", BigInteger, nullable=False),
+    Column("held_nanos", BigInteger, nullable=False),
+    CheckConstraint("amount_nanos >= 0 AND held_nanos >= 0", name="budgets_amounts"),
+    Index("budgets_subject", "subject"),
+)
+
+price_books = Table(
+    "price_books",
+    metadata,
+    Column("version", String(16), primary_key=True),
+    Column("content", String, nullable=False),
+    Column("load_us", BigInteger, nullable=False),
+)
