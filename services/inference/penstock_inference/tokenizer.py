@@ -1,7 +1,6 @@
 """Text to tokens and back, in byte-level BPE: GPT-2's scheme, which can write any bytes."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers import decoders
@@ -22,11 +21,6 @@ class Tokenizer:
         self._added_bytes = {i: b"" if t.special else t.content.encode() for i, t in added.items()}
         self.special_tokens: dict[str, int] = {t.content: i for i, t in added.items() if t.special}
         self.vocabulary_tokens: int = self._parsing.get_vocab_size()
-
-    @classmethod
-    def from_file(cls, path: Path) -> "Tokenizer":
-        """Read a tokenizer.json. Raises UnsupportedModelError."""
-        return cls(path.read_text(encoding="utf-8"))
 
     def encode(self, text: str, *, parse_special: bool) -> list[int]:
         """Turn text into token ids, nothing added.

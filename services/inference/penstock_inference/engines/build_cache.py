@@ -12,32 +12,35 @@ _MANIFEST = "manifest.json"
 
 
 class BuildCache:
-    """Directories by key, each with the digests of its files. Several processes may share one cache."""
+    """Directories by key and version, each with the digests of its files.
+
+    Several processes may share one cache. Of each key only the version last built is kept.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def get(self, key: str, build: Callable[[Path], None]) -> Path:
+    def get(self, key: str, version: str, build: Callable[[Path], None]) -> Path:
         """Give the directory that `build` filled, now or before; one that is damaged is built again.
 
         Whoever comes second waits for the first. A build that fails or is killed leaves no entry.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
-        entry = self._directory / key
+        entry = self._directory / f"{key}@{version}"
         with _lock(self._directory / f"{key}.lock"):
             if not _is_intact(entry):
-                self._build(entry, build)
+                for leftover in self._directory.glob(f"{key}@*"):
+                    shutil.rmtree(leftover)
+                _build(entry, build)
         return entry
 
-    def _build(self, entry: Path, build: Callable[[Path], None]) -> None:
-        unfinished = entry.with_name(f"{entry.name}.unfinished")
-        for leftover in (unfinished, entry):
-            if leftover.exists():
-                shutil.rmtree(leftover)
-        unfinished.mkdir()
-        build(unfinished)
-        (unfinished / _MANIFEST).write_text(json.dumps(_digests(unfinished)))
-        unfinished.rename(entry)
+
+def _build(entry: Path, build: Callable[[Path], None]) -> None:
+    unfinished = entry.with_name(f"{entry.name}.unfinished")
+    unfinished.mkdir()
+    build(unfinished)
+    (unfinished / _MANIFEST).write_text(json.dumps(_digests(unfinished)))
+    unfinished.rename(entry)
 
 
 @contextmanager

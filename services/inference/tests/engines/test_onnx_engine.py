@@ -1,0 +1,211 @@
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
+
+PROMPTS = [[5, 6, 7], list(range(10, 40)), [100], [9] * 17, [1, 2, 3, 4, 5, 6]]
+
+
+def prefill(engine: Engine, slot: int, tokens: list[int], past: int = 0) -> np.ndarray:
+    return engine.step(StepBatch([], PrefillChunk(slot, tokens, past, wants_logits=True)))[0].copy()
+
+
+def decode(engine: Engine, *rows: tuple[int, int, int]) -> np.ndarray:
+    return engine.step(StepBatch([DecodeRow(*row) for row in rows], None)).copy()
+
+
+def alone(engine: Engine, tokens: list[int], next_token: int) -> np.ndarray:
+    """Answer what a sequence that has the engine for itself gets for its next token."""
+    prefill(engine, 0, tokens)
+    return decode(engine, (0, next_token, len(tokens)))[0]
+
+
+def test_sequences_of_different_lengths_in_one_step_get_what_each_gets_alone(engine):
+    expected = [alone(engine, prompt, 50 + i) for i, prompt in enumerate(PROMPTS)]
+    for slot, prompt in enumerate(PROMPTS):
+        prefill(engine, slot, prompt)
+
+    together = decode(engine, *((slot, 50 + slot, len(prompt)) for slot, prompt in enumerate(PROMPTS)))
+
+    assert np.array_equal(together, expected)
+
+
+def test_rows_come_in_the_order_they_were_asked_for(engine):
+    for slot, prompt in enumerate(PROMPTS):
+        prefill(engine, slot, prompt)
+    rows = [(slot, 50 + slot, len(prompt)) for slot, prompt in enumerate(PROMPTS)]
+    expected = decode(engine, *rows)
+    order = [3, 0, 4, 2, 1]
+
+    assert np.array_equal(decode(engine, *(rows[i] for i in order)), expected[order])
+
+
+def test_idle_slots_between_the_running_ones_keep_what_they_hold(engine):
+    expected = [alone(engine, prompt, 50) for prompt in PROMPTS[:3]]
+    for slot, prompt in enumerate(PROMPTS[:3]):
+        prefill(engine, slot, prompt)
+
+    outer = decode(engine, (0, 50, len(PROMPTS[0])), (2, 50, len(PROMPTS[2])))
+    for step in range(5):
+        decode(engine, (0, 60, len(PROMPTS[0]) + 1 + step), (2, 61, len(PROMPTS[2]) + 1 + step))
+    inner = decode(engine, (1, 50, len(PROMPTS[1])))
+
+    assert np.array_equal(outer, [expected[0], expected[2]])
+    assert np.array_equal(inner[0], expected[1])
+
+
+def test_an_idle_slot_that_is_full_does_not_hinder_its_neighbours(engine):
+    full = engine.limits.context_tokens_max
+    expected = [alone(engine, prompt, 50) for prompt in (PROMPTS[0], PROMPTS[2])]
+    prefill(engine, 0, PROMPTS[0])
+    prefill(engine, 2, PROMPTS[2])
+    for start in range(0, full, 32):
+        last = prefill(engine, 1, list(range(32)), past=start)
+
+    neighbours = decode(engine, (0, 50, len(PROMPTS[0])), (2, 50, len(PROMPTS[2])))
+
+    assert np.array_equal(neighbours, expected)
+    assert np.array_equal(prefill(engine, 1, list(range(32)), past=full - 32), last)
+
+
+def test_a_step_with_a_chunk_equals_the_two_steps_apart(engine):
+    prefill(engine, 0, PROMPTS[0])
+    prefill(engine, 3, PROMPTS[3])
+    rows = [DecodeRow(0, 50, len(PROMPTS[0])), DecodeRow(3, 53, len(PROMPTS[3]))]
+    chunk = PrefillChunk(1, PROMPTS[1], 0, wants_logits=True)
+    apart = [*engine.step(StepBatch(rows, None)).copy(), prefill(engine, 1, PROMPTS[1])]
+
+    together = engine.step(StepBatch(rows, chunk))
+
+    assert np.array_equal(together, apart)
+
+
+def test_a_chunk_that_is_not_a_prompt_s_last_gives_no_row(engine):
+    chunk = PrefillChunk(0, [1, 2, 3], 0, wants_logits=False)
+
+    assert engine.step(StepBatch([], chunk)).shape == (0, engine.limits.vocabulary_tokens)
+
+
+def test_a_prompt_in_chunks_gives_what_it_gives_whole(open_llama):
+    engine = open_llama("fp32")
+    tokens = PROMPTS[1]
+    whole = prefill(engine, 0, tokens)
+    for size in (1, 7, 16):
+        for start in range(0, len(tokens), size):
+            chunk = tokens[start : start + size]
+            last = prefill(engine, 1, chunk, past=start)
+        assert np.abs(last - whole).max() < 1e-5 * np.abs(whole).max()
+
+
+def test_decoding_continues_a_prompt_as_prefilling_would(open_llama):
+    engine = open_llama("fp32")
+    tokens = PROMPTS[1]
+    whole = prefill(engine, 0, tokens)
+    prefill(engine, 1, tokens[:1])
+    for past, token in enumerate(tokens[1:], start=1):
+        last = decode(engine, (1, token, past))[0]
+
+    assert np.abs(last - whole).max() < 1e-5 * np.abs(whole).max()
+
+
+def test_a_slot_is_used_again_without_a_trace_of_what_it_held(engine):
+    expected = alone(engine, PROMPTS[0], 50)
+    prefill(engine, 0, PROMPTS[1])
+
+    assert np.array_equal(alone(engine, PROMPTS[0], 50), expected)
+
+
+def test_a_sequence_can_go_back_and_continue_otherwise(engine):
+    expected = alone(engine, PROMPTS[0], 50)
+    for past in range(3, 10):
+        decode(engine, (0, 99, past))
+
+    assert np.array_equal(decode(engine, (0, 50, 3))[0], expected)
+
+
+def test_a_copied_slot_continues_as_the_original_does(engine):
+    expected = alone(engine, PROMPTS[1], 50)
+    prefill(engine, 0, PROMPTS[1])
+    prefill(engine, 5, PROMPTS[3])
+
+    engine.copy_slot(0, 5, len(PROMPTS[1]))
+
+    assert np.array_equal(decode(engine, (5, 50, len(PROMPTS[1])))[0], expected)
+
+
+def test_a_copied_prefix_continues_as_the_prefix_does(engine):
+    expected = alone(engine, PROMPTS[1][:20], 50)
+    prefill(engine, 0, PROMPTS[1])
+
+    engine.copy_slot(0, 4, 20)
+
+    assert np.array_equal(decode(engine, (4, 50, 20))[0], expected)
+
+
+def test_more_rows_than_a_slot_holds_cannot_be_copied(engine):
+    prefill(engine, 0, PROMPTS[0])
+
+    with pytest.raises(ValueError, match="slot 0 holds 3 rows, not 4"):
+        engine.copy_slot(0, 1, 4)
+
+
+def test_the_last_row_of_a_slot_is_usable_and_the_next_is_refused(engine):
+    full = engine.limits.context_tokens_max
+    prefill(engine, 0, list(range(32)))
+    prefill(engine, 0, list(range(31)), past=32)
+    decode(engine, (0, 7, full - 1))
+
+    with pytest.raises(ValueError, match="slot 0 is full"):
+        decode(engine, (0, 7, full))
+
+
+@pytest.mark.parametrize(
+    ("batch", "complaint"),
+    [
+        (StepBatch([], None), "at least one"),
+        (StepBatch([DecodeRow(0, 1, 3), DecodeRow(0, 2, 3)], None), "twice"),
+        (StepBatch([DecodeRow(0, 1, 3)], PrefillChunk(0, [1], 3, wants_logits=True)), "twice"),
+        (StepBatch([DecodeRow(6, 1, 0)], None), "no slot 6"),
+        (StepBatch([DecodeRow(-1, 1, 0)], None), "no slot -1"),
+        (StepBatch([DecodeRow(0, 1, 4)], None), "holds 3 rows, not 4"),
+        (StepBatch([DecodeRow(0, 1, -1)], None), "holds 3 rows, not -1"),
+        (StepBatch([DecodeRow(0, 320, 3)], None), "between 0 and 319"),
+        (StepBatch([DecodeRow(0, -1, 3)], None), "between 0 and 319"),
+        (StepBatch([], PrefillChunk(1, [], 0, wants_logits=True)), "0 tokens are not 1 to 32"),
+        (StepBatch([], PrefillChunk(1, [1] * 33, 0, wants_logits=True)), "33 tokens are not 1 to 32"),
+        (StepBatch([], PrefillChunk(1, [1, 320, 1], 0, wants_logits=True)), "between 0 and 319"),
+    ],
+)
+def test_a_batch_that_breaks_the_contract_is_refused_and_changes_nothing(engine, batch, complaint):
+    expected = alone(engine, PROMPTS[0], 50)
+    prefill(engine, 0, PROMPTS[0])
+
+    with pytest.raises(ValueError, match=complaint):
+        engine.step(batch)
+
+    assert np.array_equal(decode(engine, (0, 50, 3))[0], expected)
+
+
+def test_many_shapes_in_turn_do_not_disturb_each_other(open_llama):
+    engine = open_llama(slots_max=16)
+    expected = alone(engine, PROMPTS[0], 50)
+    for slot in range(16):
+        prefill(engine, slot, PROMPTS[0])
+    for first in range(16):
+        for last in range(first, 16):
+            rows = decode(engine, *((slot, 50, 3) for slot in range(first, last + 1)))
+            assert np.array_equal(rows, [expected] * (last + 1 - first))
+
+
+def test_slots_that_nobody_used_take_no_memory(open_llama):
+    before = resident_bytes()
+    engine = open_llama(slots_max=4096, context_tokens_max=256)  # 800 MB of rows
+    prefill(engine, 4000, PROMPTS[0])
+
+    assert resident_bytes() - before < 40 << 20
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE

