@@ -1,0 +1,119 @@
+"""Whose each sequence is, and what each step used on whose account."""
+
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from servicekit.errors import DeadlineExceeded, ServiceError, Unavailable
+
+from penstock_inference.job import Job, Outcome, Result
+from penstock_inference.journal import Journal
+from penstock_inference.metrics import BatchMetrics
+from penstock_inference.scheduler import Plan
+from penstock_inference.sequence import Delta, Sequence
+
+Deltas = list[tuple[Sequence, Delta]]
+
+
+@dataclass(slots=True)
+class _Entry:
+    job: Job
+    index: int
+    token_time: float | None = None  # when the last token came
+
+
+class Accounts:
+    """Count, record in the journal, and address results. Belongs to the batch loop's thread, except for `open`."""
+
+    def __init__(self, journal: Journal, metrics: BatchMetrics) -> None:
+        self._journal = journal
+        self._metrics = metrics
+        self._entries: dict[Sequence, _Entry] = {}
+
+    def open(self, job: Job) -> None:
+        """Begin to account for a job."""
+        for index, sequence in enumerate(job.sequences):
+            self._entries[sequence] = _Entry(job, index)
+
+    def settle(self, plan: Plan, deltas: Deltas) -> list[Result]:
+        """Record what a step used, and say what is to be told to whom.
+
+        Raises:
+            Unavailable: the journal cannot be written, so nobody may be told (STORAGE_UNAVAILABLE).
+        """
+        jobs = dict.fromkeys(self._count(plan, deltas))
+        over = [*plan.ended, *(sequence for sequence, delta in deltas if delta.finish_reason)]
+        for sequence in over:
+            job = self._entries[sequence].job
+            job.end(sequence)
+            jobs[job] = None
+        self._record(jobs)
+        results = [self._result(sequence, delta) for sequence, delta in deltas]
+        results += [self._result(sequence, _expired()) for sequence in self._count_ends(plan)]
+        for sequence in over:
+            del self._entries[sequence]
+        return results
+
+    def fail(self, sequences: Iterable[Sequence], error: ServiceError) -> list[Result]:
+        """End sequences with an error, whatever the journal can take."""
+        failed = [sequence for sequence in sequences if sequence in self._entries]
+        results = [self._result(sequence, error.copy()) for sequence in failed]
+        for result, sequence in zip(results, failed, strict=True):
+            result.job.end(sequence)
+            del self._entries[sequence]
+        with contextlib.suppress(Unavailable):  # it was logged, and the journal's probe tells
+            self._record(dict.fromkeys(result.job for result in results))
+        return results
+
+    def everybody(self) -> list[Sequence]:
+        """Give all sequences that have not ended."""
+        return list(self._entries)
+
+    def _count(self, plan: Plan, deltas: Deltas) -> list[Job]:
+        """Add up what a step used, and say on whose accounts."""
+        for sequence in plan.started:
+            attempt = self._entries[sequence].job.attempt
+            if not attempt.prompt_tokens:  # the prompt counts once for all answers to it
+                attempt.prompt_tokens = attempt.cached_prompt_tokens = sequence.cached_tokens
+            self._metrics.cached(sequence.cached_tokens)
+        jobs = []
+        if plan.prefilling is not None:
+            job = self._entries[plan.prefilling].job
+            job.attempt.prompt_tokens = max(job.attempt.prompt_tokens, plan.prefilling.computed_tokens)
+            jobs.append(job)
+        now = time.monotonic()
+        for sequence, _ in deltas:
+            entry = self._entries[sequence]
+            entry.job.attempt.completion_tokens += 1
+            self._time_token(entry, now)
+            jobs.append(entry.job)
+        return jobs
+
+    def _time_token(self, entry: _Entry, now: float) -> None:
+        if entry.token_time is None:
+            self._metrics.first_token_seconds.observe(now - entry.job.submit_time)
+        else:
+            self._metrics.inter_token_seconds.observe(now - entry.token_time)
+        entry.token_time = now
+
+    def _count_ends(self, plan: Plan) -> list[Sequence]:
+        """Tell the expired, who are told so, from the cancelled, who are gone."""
+        expired = [sequence for sequence in plan.ended if not sequence.cancelled]
+        self._metrics.expired.inc(len(expired))
+        self._metrics.cancelled.inc(len(plan.ended) - len(expired))
+        return expired
+
+    def _record(self, jobs: Iterable[Job]) -> None:
+        """Write down accounts once something stands on them or they are closed."""
+        attempts = [job.attempt for job in jobs if job.attempt.prompt_tokens or job.attempt.ended]
+        if attempts:
+            self._journal.write(attempts)
+
+    def _result(self, sequence: Sequence, outcome: Outcome) -> Result:
+        entry = self._entries[sequence]
+        return Result(entry.job, entry.index, outcome)
+
+
+def _expired() -> DeadlineExceeded:
+    return DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the answer was whole.")

@@ -1,0 +1,133 @@
+"""Answer a request: its prompt's tokens, a place in the queue, the batch loop, and what comes of it as it comes.
+
+`Generate` runs in the event loop and never blocks it. The batch loop (batcher.py) runs in a thread of its own: it asks
+the scheduler (scheduler.py) for the next step, lets the engine compute it, chooses tokens (sampler.py), turns them into
+text (answer_text.py), records what was used (accounts.py), and hands the results back to the event loop, where each
+request's mailbox (mailbox.py) collects them.
+"""
+
+import secrets
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+from servicekit.errors import InvalidArgument
+
+from penstock_inference.answer_text import AnswerText
+from penstock_inference.job import Job
+from penstock_inference.mailbox import AnswerDelta, Mailbox
+from penstock_inference.models import GenerativeModel, Models
+from penstock_inference.prompt import PromptInput
+from penstock_inference.sampler import Sampler, SamplingParameters
+from penstock_inference.sequence import EndConditions, Sequence, Urgency
+from penstock_inference.usage_record import Attempt
+
+STOP_CHARACTERS_MAX = 1024
+_SEED_MASK = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequest:
+    """When the caller wants answers to end."""
+
+    stops: tuple[str, ...] = ()
+    max_tokens: int = 0  # 0: what the context window leaves
+    min_tokens: int = 0
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What is to be answered, how, for whom."""
+
+    model: str
+    prompt: PromptInput
+    sampling: SamplingParameters
+    ends: EndRequest
+    seed: int | None
+    answers: int
+    organization: str
+    urgency: Urgency
+    operation_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The prompt was read."""
+
+    model: str
+    fingerprint: str
+    prompt_tokens: int
+    cached_prompt_tokens: int
+
+
+class Generate:
+    """The workflow."""
+
+    def __init__(self, models: Models, delta_interval_seconds: float) -> None:
+        self._models = models
+        self._delta_interval_seconds = delta_interval_seconds
+
+    async def __call__(self, request: GenerationRequest) -> AsyncGenerator[Started | AnswerDelta]:
+        """Give one `Started`, then deltas until each answer has its finish reason. Closing it early frees the slots.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND, CONTEXT_LENGTH_EXCEEDED, UNSUPPORTED_FEATURE, INVALID_ARGUMENT, OVERLOADED,
+                DEADLINE_EXCEEDED, DRAINING, DEPENDENCY_UNAVAILABLE (the model is still loading), STORAGE_UNAVAILABLE
+                (the journal) or INTERNAL (the engine failed).
+        """
+        model = self._models.generative(request.model)
+        _check(request, model)
+        prompt = await model.prompts.tokens(request.prompt)
+        mailbox = Mailbox(self._delta_interval_seconds)
+        attempt = Attempt(request.operation_id, request.attempt, model.id)
+        job = Job(_sequences(request, model, prompt), attempt, mailbox.put)
+        model.batcher.submit(job)
+        try:
+            deltas = await mailbox.take()
+            yield Started(model.id, model.fingerprint, len(prompt), attempt.cached_prompt_tokens)
+            unfinished = request.answers
+            while True:
+                for delta in deltas:
+                    yield delta
+                    unfinished -= delta.finish_reason is not None
+                if not unfinished:
+                    return
+                deltas = await mailbox.take()
+        finally:
+            model.batcher.cancel(job)
+
+
+def _check(request: GenerationRequest, model: GenerativeModel) -> None:
+    vocabulary, ends = model.limits.vocabulary_tokens, request.ends
+    if any(token >= vocabulary for token in request.sampling.logit_bias):
+        raise _invalid("sampling.logit_bias", f"Token ids of this model are below {vocabulary}.")
+    if not all(0 < len(stop) <= STOP_CHARACTERS_MAX for stop in ends.stops):
+        raise _invalid("sampling.stop", f"A stop text has 1 to {STOP_CHARACTERS_MAX} characters.")
+    if ends.max_tokens and ends.min_tokens > ends.max_tokens:
+        raise _invalid("sampling.min_tokens", "There are fewer tokens at most than at least.")
+
+
+def _sequences(request: GenerationRequest, model: GenerativeModel, prompt: list[int]) -> list[Sequence]:
+    """Make the sequences, one for each answer; they differ in their random numbers only."""
+    room = model.limits.context_tokens_max - len(prompt)
+    max_tokens = min(request.ends.max_tokens or room, room)
+    end_tokens = () if request.ends.ignore_eos else model.end_tokens
+    ends = EndConditions(frozenset(end_tokens), max_tokens, request.ends.min_tokens)
+    sampling = replace(request.sampling, min_tokens=request.ends.min_tokens, end_tokens=end_tokens)
+    seed = secrets.randbits(64) if request.seed is None else request.seed & _SEED_MASK
+    return [
+        Sequence(
+            prompt,
+            organization=request.organization,
+            urgency=request.urgency,
+            ends=ends,
+            sampler=Sampler(sampling, prompt, max_tokens, (seed, choice)),
+            text=AnswerText(model.tokenizer, request.ends.stops),
+        )
+        for choice in range(request.answers)
+    ]
+
+
+def _invalid(field: str, message: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_ARGUMENT", message, metadata={"field": field})

@@ -1,0 +1,86 @@
+"""Make a model ready to serve, from its settings."""
+
+import asyncio
+from functools import partial
+
+from servicekit.metrics import Metrics
+
+from penstock_inference.accounts import Accounts
+from penstock_inference.batcher import Batcher, HandOver
+from penstock_inference.chat_template import ChatTemplate
+from penstock_inference.embed import ENGINE, EmbeddingModel
+from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
+from penstock_inference.job import Result, deliver
+from penstock_inference.journal import Journal
+from penstock_inference.metrics import BatchMetrics
+from penstock_inference.models import GenerativeModel
+from penstock_inference.prompt import PromptReader
+from penstock_inference.scheduler import Scheduler
+from penstock_inference.settings import EncoderSettings, InferenceSettings, ModelSettings
+
+
+class Loader:
+    """Load models; the reading and converting happens in a thread."""
+
+    def __init__(self, settings: InferenceSettings, journal: Journal, metrics: Metrics) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._metrics = metrics
+
+    async def generative(self, model: ModelSettings) -> GenerativeModel:
+        """Load a model that answers."""
+        loaded = await asyncio.to_thread(self._load_engine, model)
+        prompts = await asyncio.to_thread(_prompt_reader, loaded)
+        metrics = BatchMetrics(self._metrics, model.id)
+        scheduler = Scheduler(loaded.engine.limits, self._settings.waiting_max)
+        metrics.watch(scheduler)
+        return GenerativeModel(
+            id=model.id,
+            engine=ENGINE,
+            kind=model.kind,
+            fingerprint=loaded.fingerprint,
+            limits=loaded.engine.limits,
+            end_tokens=loaded.config.eos_ids,
+            tokenizer=loaded.tokenizer,
+            prompts=prompts,
+            batcher=Batcher(
+                loaded.engine,
+                scheduler,
+                Accounts(self._journal, metrics),
+                metrics,
+                _hand_over_to(asyncio.get_running_loop()),
+            ),
+        )
+
+    async def encoder(self, model: EncoderSettings) -> EmbeddingModel:
+        """Load a model that embeds."""
+        cache_dir = self._settings.model_cache_dir
+        load = partial(load_encoder, model.reference, kind=model.kind, cache_dir=cache_dir)
+        encoder = await asyncio.to_thread(load)
+        return EmbeddingModel(model, encoder, self._metrics, self._settings.embed_waiting_max)
+
+    def _load_engine(self, model: ModelSettings) -> LoadedModel:
+        return load_engine(
+            model.reference,
+            kind=model.kind,
+            slots_max=model.slots,
+            context_tokens_max=model.context_tokens,
+            prefill_chunk_tokens_max=model.prefill_chunk_tokens,
+            threads=self._settings.threads,
+            cache_dir=self._settings.model_cache_dir,
+        )
+
+
+def _prompt_reader(loaded: LoadedModel) -> PromptReader:
+    config, tokenizer = loaded.config, loaded.tokenizer
+    template = None
+    if config.chat_template is not None:
+        template = ChatTemplate(config.chat_template, dict(config.special_tokens), tokenizer.special_tokens)
+    return PromptReader(tokenizer, template, loaded.engine.limits.context_tokens_max)
+
+
+def _hand_over_to(loop: asyncio.AbstractEventLoop) -> HandOver:
+    def hand_over(results: list[Result]) -> None:
+        loop.call_soon_threadsafe(deliver, results)
+
+    return hand_over

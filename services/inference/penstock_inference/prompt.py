@@ -1,0 +1,96 @@
+"""Turn what a request asks into the tokens that the model reads."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from servicekit.errors import InvalidArgument
+
+from penstock_inference.chat_template import BREAK, ChatTemplate, ChatTurn
+from penstock_inference.scheduler import check_context
+from penstock_inference.tokenizer import Tokenizer
+
+_INLINE_CHARACTERS_MAX = 4000  # takes a millisecond; what is longer goes to a thread
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation, and tools as JSON objects that the model may call."""
+
+    turns: tuple[ChatTurn, ...]
+    tools: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def uses_tools(self) -> bool:
+        """Tell whether there are tools, calls of tools or their results."""
+        return bool(self.tools) or any(
+            turn.role == "tool" or "tool_calls" in turn.extras for turn in self.turns
+        )
+
+
+PromptInput = Chat | str  # a str is read as it is, special tokens included
+
+
+class PromptReader:
+    """Read inputs for one model."""
+
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate | None, context_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self.context_tokens = context_tokens
+        tokens = range(tokenizer.vocabulary_tokens)
+        self._token_bytes_max = max(len(tokenizer.token_bytes(token)) for token in tokens)
+        self._special = re.compile(f"({_alternatives(tokenizer.special_tokens)})")
+
+    async def tokens(self, prompt: PromptInput) -> list[int]:
+        """Give the prompt's tokens.
+
+        Raises:
+            InvalidArgument: it leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED), the model has no template for
+                conversations or for tools (UNSUPPORTED_FEATURE), or its template refuses them (INVALID_ARGUMENT).
+        """
+        text = prompt if isinstance(prompt, str) else self._render(prompt)
+        self._check_length(text)
+        if len(text) > _INLINE_CHARACTERS_MAX:
+            tokens = await asyncio.to_thread(self._encode, text)
+        else:
+            tokens = self._encode(text)
+        check_context(len(tokens), self.context_tokens)
+        if not tokens:
+            raise InvalidArgument(
+                "INVALID_ARGUMENT", "The prompt is empty.", metadata={"field": "input.prompt"}
+            )
+        return tokens
+
+    def _render(self, chat: Chat) -> str:
+        if self._template is None:
+            raise unsupported("input.chat", "The model has no chat template; send a prompt.")
+        if not self._template.knows_tools and chat.uses_tools:
+            raise unsupported("input.chat.tools", "The model's chat template knows no tools.")
+        self._check_length("".join(turn.content for turn in chat.turns))
+        return self._template.render(chat.turns, chat.tools)
+
+    def _encode(self, text: str) -> list[int]:
+        tokens: list[int] = []
+        for place, piece in enumerate(self._special.split(text)):
+            if place % 2:
+                tokens.append(self._tokenizer.special_tokens[piece])
+            elif piece:
+                tokens += self._tokenizer.encode(piece.replace(BREAK, ""), parse_special=False)
+        return tokens
+
+    def _check_length(self, text: str) -> None:
+        """Refuse what cannot fit before time is spent on it: no token stands for more bytes than the longest."""
+        check_context(len(text.encode()) // self._token_bytes_max, self.context_tokens)
+
+
+def unsupported(field: str, message: str) -> InvalidArgument:
+    """Say what the model cannot do."""
+    return InvalidArgument("UNSUPPORTED_FEATURE", message, metadata={"field": field})
+
+
+def _alternatives(tokens: Iterable[str]) -> str:
+    """Match any of these; where one begins another, the longer."""
+    return "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))

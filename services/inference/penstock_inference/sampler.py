@@ -1,0 +1,110 @@
+"""Choose the next token of each sequence in a step."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock_inference.logprobs import TokenLogprob, token_logprob
+from penstock_inference.penalties import Penalties, PenaltyTally
+from penstock_inference.sampling import Controls, Floats, draw_token
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParameters:
+    """How the tokens of an answer are chosen."""
+
+    controls: Controls = field(default_factory=Controls)
+    penalties: Penalties = field(default_factory=Penalties)
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    min_tokens: int = 0  # before so many, no end token is chosen
+    end_tokens: tuple[int, ...] = ()
+    top_logprobs: int | None = (
+        None  # how many likeliest tokens to report beside the chosen; None: report nothing
+    )
+
+
+class Choice(NamedTuple):
+    """A chosen token."""
+
+    token: int
+    logprob: TokenLogprob | None = None
+
+
+class Sampler:
+    """The choosing of one sequence: its parameters, what it said so far, and its own stream of random numbers.
+
+    The stream is Philox (Salmon et al., SC 2011) keyed by (seed, choice), one number a token, so the same seed gives
+    the same tokens whatever else is in the batch.
+    """
+
+    def __init__(
+        self, parameters: SamplingParameters, prompt: list[int], answer_tokens_max: int, key: tuple[int, int]
+    ) -> None:
+        self._parameters = parameters
+        self._bias_ids = np.fromiter(parameters.logit_bias, np.int64)
+        self._bias = np.fromiter(parameters.logit_bias.values(), np.float32)
+        neutral = parameters.penalties.neutral
+        self._tally = None if neutral else PenaltyTally(parameters.penalties, prompt, answer_tokens_max)
+        self._edits = not neutral or bool(parameters.logit_bias)
+        self._tokens = 0
+        self._random = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
+
+    @property
+    def top_logprobs(self) -> int | None:
+        """Say how many likeliest tokens to report, None when no log probability is wanted."""
+        return self._parameters.top_logprobs
+
+    @property
+    def takes_argmax(self) -> bool:
+        """Tell whether the next token is that of the largest logit as it is."""
+        return self._parameters.controls.greedy and not self._edits and not self._may_not_end()
+
+    def choose(self, logits: Floats) -> int:
+        """Choose from logits `[vocabulary]`, which stay as they are."""
+        if self._edits or self._may_not_end():
+            logits = self._edit(logits.copy())
+        controls = self._parameters.controls
+        return draw_token(logits, controls, 0.0 if controls.greedy else self._random.random())
+
+    def record(self, token: int) -> None:
+        """Remember a token of the answer."""
+        self._tokens += 1
+        if self._tally is not None:
+            self._tally.add(token)
+
+    def _may_not_end(self) -> bool:
+        return self._tokens < self._parameters.min_tokens
+
+    def _edit(self, logits: Floats) -> Floats:
+        logits[self._bias_ids] += self._bias
+        if self._tally is not None:
+            self._tally.apply(logits)
+        if self._may_not_end():
+            logits[list(self._parameters.end_tokens)] = -np.inf
+        return logits
+
+
+def choose_tokens(logits: Floats, samplers: Sequence[Sampler]) -> list[Choice]:
+    """Choose a token from each row of logits `[samplers, vocabulary]`, which stay as they are.
+
+    Raises:
+        FloatingPointError: a row has no finite largest logit, so the engine computed nonsense.
+    """
+    largest = logits.argmax(axis=1)
+    _check_finite(logits, largest)
+    choices = []
+    for sampler, argmax, row in zip(samplers, largest.tolist(), logits, strict=True):
+        token = argmax if sampler.takes_argmax else sampler.choose(row)
+        sampler.record(token)
+        top = sampler.top_logprobs
+        choices.append(Choice(token) if top is None else Choice(token, token_logprob(row, token, top)))
+    return choices
+
+
+def _check_finite(logits: Floats, largest: npt.NDArray[np.intp]) -> None:
+    """See NaN and infinity: argmax finds either first."""
+    if not np.isfinite(logits[np.arange(len(largest)), largest]).all():
+        raise FloatingPointError("the engine's logits are not finite")

