@@ -1,0 +1,153 @@
+"""`penstock demo`: everything once, on the real stack."""
+
+import os
+import uuid
+from importlib import resources
+from importlib.util import find_spec
+
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.text import Text
+
+from penstock_cli.answer import Answer, dollars
+from penstock_cli.commands.chat import show_answer
+from penstock_cli.commands.models import first_model
+from penstock_cli.commands.up import SECONDS_MAX, start
+from penstock_cli.commands.usage import ORGANIZATION, Dimension, query_usage, usage_table
+from penstock_cli.console import out
+from penstock_cli.edge import Connection, Edge, Json, open_edge
+from penstock_cli.failure import Failure
+from penstock_cli.place import Place, find_place
+from penstock_cli.stack.credentials import read_env_file
+
+QUESTION = "Write a short reply to this letter, and name the address that we will write to."
+PRIVATE = ("4111 1111 1111 1111", "anna.lindqvist@example.com")
+TYPES = {"EMAIL_ADDRESS", "CREDIT_CARD"}
+TOKENS_MAX = 120
+
+
+def demo() -> None:
+    """Start the stack and send it a real letter: answered, guarded, priced, and answered again from the cache.
+
+    The stack stays up; `penstock down` or `make down` stops it.
+    """
+    place = find_place(os.environ)
+    start(place, SECONDS_MAX)
+    known = read_env_file(place.run_dir)
+    connection = Connection(known["PENSTOCK_URL"], known["PENSTOCK_API_KEY"])
+    with open_edge(connection) as edge:
+        body = _request(first_model(edge, "CHAT"))
+        _show_letter()
+        first = _ask(edge, body)
+        _show_guardrail(first)
+        _ask_again(edge, body, first)
+        _ask_with_openai(connection, body)
+        _show_usage(edge)
+    _show_next(place, str(body["model"]))
+
+
+def _request(model: str) -> Json:
+    """Write the request; its number makes it new to the cache, however often the demo is run."""
+    letter = resources.files("penstock_cli").joinpath("letter.txt").read_text()
+    number = uuid.uuid4().hex[:8]
+    content = f"{QUESTION}\n\nLetter {number}:\n\n{letter}"
+    messages = [{"role": "user", "content": content}]
+    return {"model": model, "messages": messages, "temperature": 0, "max_completion_tokens": TOKENS_MAX}
+
+
+def _show_letter() -> None:
+    letter = Text(resources.files("penstock_cli").joinpath("letter.txt").read_text().strip())
+    for private in PRIVATE:
+        letter.highlight_words([private], "bold red")
+    _headline("A letter comes in")
+    out.print(Panel(letter, border_style="dim", width=min(out.width, 100)))
+    out.print(Text.assemble(("asked: ", "dim"), QUESTION))
+
+
+def _ask(edge: Edge, body: Json) -> Answer:
+    _headline("The model answers, as it writes")
+    answer = show_answer(edge, body)
+    out.print(Text(answer.summary(), "dim"))
+    out.print(Text(answer.names(), "dim"))
+    return answer
+
+
+def _show_guardrail(answer: Answer) -> None:
+    _headline("What the model never saw")
+    redacted = answer.receipt.get("redacted_types", [])
+    missing = TYPES - set(redacted)
+    if missing:
+        raise Failure(f"the guardrail let pass: {', '.join(sorted(missing))}")
+    out.print(f"Taken out before the model read the letter: [bold]{', '.join(redacted)}[/bold]")
+    restored = [private for private in PRIVATE if private in answer.text]
+    if restored:
+        out.print(f"Put back into the answer on its way out: [bold]{', '.join(restored)}[/bold]")
+
+
+def _ask_again(edge: Edge, body: Json, first: Answer) -> None:
+    _headline("The same again")
+    again = show_answer(edge, body)
+    out.print(Text(again.summary(), "dim"))
+    if not again.is_cached or again.text != first.text:
+        raise Failure("the second answer did not come from the cache", hint=again.names())
+    out.print(
+        f"From the cache, in {again.total_seconds * 1000:.0f} ms instead of {first.total_seconds * 1000:.0f} ms;"
+        f" [green]{dollars(again.avoided_cost_nanos)} saved[/green]."
+    )
+
+
+def _ask_with_openai(connection: Connection, body: Json) -> None:
+    _headline("The same with OpenAI's own SDK")
+    if find_spec("openai") is None:
+        out.print(
+            "The SDK is not installed here. Try it: [bold]uv pip install openai[/bold], then the lines below."
+        )
+        return
+    from openai import OpenAI  # noqa: PLC0415 - heavy, and only here when it is installed
+
+    with OpenAI(base_url=f"{connection.url}/v1", api_key=connection.api_key) as client:
+        completion = client.chat.completions.create(**body)
+    out.print(Padding(Text(completion.choices[0].message.content or ""), (0, 0, 0, 2)))
+    usage = completion.usage
+    tokens = f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else ""
+    out.print(Text(f"{completion.id} · {completion.model} · {tokens}", "dim"))
+
+
+def _show_usage(edge: Edge) -> None:
+    _headline("What it cost so far")
+    dimensions = [Dimension.MODEL]
+    out.print(usage_table(query_usage(edge, ORGANIZATION, dimensions), dimensions))
+
+
+def _show_next(place: Place, model: str) -> None:
+    _headline("Your turn")
+    env = place.run_dir / "env"
+    script = _NEXT.format(env=env, model=model, url=place.url, address=place.url.removeprefix("http://"))
+    out.print(Syntax(script, "bash", background_color="default", word_wrap=True))
+    out.print(f"Browse the API: [bold]{place.url}/docs[/bold]")
+    out.print("Look at the stack: [bold]make status[/bold]; stop it: [bold]make down[/bold]")
+
+
+_NEXT = """\
+set -a; . {env}; set +a        # the address and your key
+
+curl -N {url}/v1/chat/completions -H "authorization: Bearer $PENSTOCK_API_KEY" \\
+  -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}'
+
+grpcurl -plaintext {address} list
+grpcurl -plaintext -H "authorization: Bearer $PENSTOCK_API_KEY" {address} penstock.router.v1.ModelService/ListModels
+
+.venv/bin/penstock chat        # a dialogue
+.venv/bin/python - <<'EOF'
+import os
+from openai import OpenAI
+client = OpenAI(base_url=os.environ["PENSTOCK_URL"] + "/v1", api_key=os.environ["PENSTOCK_API_KEY"])
+print(client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Say hello."}}]))
+EOF"""
+
+
+def _headline(text: str) -> None:
+    out.print()
+    out.print(Rule(f"[bold]{text}[/bold]", align="left", style="dim"))

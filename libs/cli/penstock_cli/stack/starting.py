@@ -1,0 +1,87 @@
+"""Wait until every program serves, or tell why one does not."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock_cli.failure import Failure
+from penstock_cli.stack.health import HealthChecker, health_checker
+from penstock_cli.stack.log_files import last_lines, log_file
+from penstock_cli.stack.program import Program
+from penstock_cli.stack.state import Phase, ProgramState, StackState, is_supervised, read_state
+
+POLL_SECONDS = 0.1
+DEATHS_MAX = 3
+BAD_SETTING_EXIT_CODE = 2
+LOG_LINES = 15
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one program is."""
+
+    state: ProgramState
+    ready_after_seconds: float | None = None
+
+
+Show = Callable[[dict[str, Progress]], None]
+
+
+async def wait_until_serving(
+    run_dir: Path, programs: Sequence[Program], show: Show, seconds_max: float
+) -> None:
+    """Poll until all health checks serve, showing the progress of each program.
+
+    Raises:
+        Failure: a program keeps ending, has a bad setting, or takes too long; with the last lines of its log.
+    """
+    began = time.monotonic()
+    deaths_before = {name: program.restarts for name, program in read_state(run_dir).programs.items()}
+    progress = {program.name: Progress(ProgramState()) for program in programs}
+    async with health_checker() as checker:
+        while True:
+            state = read_state(run_dir)
+            await _look(checker, programs, progress, state, time.monotonic() - began)
+            show(progress)
+            waiting = [name for name, each in progress.items() if each.ready_after_seconds is None]
+            if not waiting:
+                return
+            _check_alive(run_dir)
+            for name in waiting:
+                _check_not_dying(run_dir, name, progress[name].state, deaths_before.get(name, 0))
+            if time.monotonic() - began > seconds_max:
+                raise _failed(run_dir, waiting[0], f"does not serve after {seconds_max:g} s")
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _look(
+    checker: HealthChecker,
+    programs: Sequence[Program],
+    progress: dict[str, Progress],
+    state: StackState,
+    seconds: float,
+) -> None:
+    waiting = [program for program in programs if progress[program.name].ready_after_seconds is None]
+    for name, serving in (await checker.serving(waiting)).items():
+        progress[name].state = state.programs.get(name, progress[name].state)
+        if serving:
+            progress[name].ready_after_seconds = seconds
+
+
+def _check_alive(run_dir: Path) -> None:
+    if not is_supervised(run_dir):
+        raise _failed(run_dir, "supervisor", "ended")
+
+
+def _check_not_dying(run_dir: Path, name: str, state: ProgramState, deaths_before: int) -> None:
+    deaths = state.restarts + (state.phase is Phase.WAITING) - deaths_before
+    if deaths >= DEATHS_MAX or (deaths and state.exit_code == BAD_SETTING_EXIT_CODE):
+        raise _failed(run_dir, name, f"keeps ending (exit code {state.exit_code})")
+
+
+def _failed(run_dir: Path, name: str, what: str) -> Failure:
+    log = log_file(run_dir, name)
+    lines = last_lines(log, LOG_LINES)
+    return Failure(f"{name} {what}", hint="\n".join([f"Last lines of {log}:", *lines]))

@@ -1,0 +1,31 @@
+import pytest
+from penstock_cli.app import main
+from penstock_cli.commands.logs import readable
+
+
+def test_a_line_of_json_becomes_words():
+    line = '{"timestamp": "2026-11-21T04:44:30.872203Z", "level": "info", "event": "started", "grpc_port": 57053}'
+    assert readable(line).plain == "04:44:30.872 info    started grpc_port=57053"
+
+
+@pytest.mark.parametrize("line", ["Traceback (most recent call last):", "17", '{"broken'])
+def test_any_other_line_stays_as_it_is(line):
+    assert readable(line).plain == line
+
+
+def test_logs_are_shown_by_service(tmp_path, monkeypatch, capsys):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "router.log").write_text("one\ntwo\n")
+    (tmp_path / "logs" / "cache.log").write_text("three\n")
+    monkeypatch.setenv("PENSTOCK_RUN_DIR", str(tmp_path))
+
+    def shown(*arguments):
+        with pytest.raises(SystemExit):
+            main(["logs", *arguments])
+        printed = capsys.readouterr()
+        return printed.out or printed.err
+
+    assert shown("router", "-n", "1") == "two\n"
+    assert shown() == "cache  three\nrouter one\nrouter two\n"
+    assert shown("--raw") == "three\none\ntwo\n"
+    assert "no log of 'billing'" in shown("billing")

@@ -1,0 +1,97 @@
+"""The supervisor, with tiny real programs."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from penstock_cli.stack.program import read_programs, write_programs
+from penstock_cli.stack.state import Phase
+
+
+async def test_a_program_that_is_killed_is_started_again_and_the_others_go_on(stack):
+    async with stack.running(stack.program("one"), stack.program("two")):
+        await stack.until_listening("one", "two")
+        before = {name: program.pid for name, program in stack.state().programs.items()}
+        os.kill(before["one"], signal.SIGKILL)
+        await stack.until_listening("one", times=2)
+        after = stack.state().programs
+        assert after["one"].pid != before["one"]
+        assert (after["one"].restarts, after["one"].exit_code) == (1, -signal.SIGKILL)
+        assert (after["two"].pid, after["two"].restarts) == (before["two"], 0)
+
+
+async def test_a_program_that_keeps_dying_is_started_less_and_less_often(stack):
+    async with stack.running(stack.failing("sick", "raise SystemExit(7)")):
+        await stack.until(lambda: "starts again in 0.8 s" in stack.log("sick"))
+    said = [line for line in stack.log("sick").splitlines() if "starts again" in line]
+    assert said == [
+        f"supervisor: sick ended with 7; starts again in {delay} s" for delay in (0.1, 0.2, 0.4, 0.8)
+    ]
+    assert stack.state().programs["sick"].restarts == 3
+
+
+async def test_a_program_that_cannot_be_started_says_why(stack):
+    program = stack.program("absent")
+    absent = replace(program, command=("/no/such/program",))
+    async with stack.running(absent):
+        await stack.until(lambda: "starts again" in stack.log("absent"))
+    assert "cannot be started: [Errno 2] No such file or directory: '/no/such/program'" in stack.log("absent")
+
+
+async def test_programs_are_stopped_stage_by_stage(stack):
+    programs = [stack.program("c", stop_stage=2), stack.program("a"), stack.program("b", stop_stage=1)]
+    async with stack.running(*programs):
+        await stack.until_listening("a", "b", "c")
+    assert stack.endings() == ["SIGTERM a", "SIGTERM b", "SIGTERM c"]
+    assert {program.phase for program in stack.state().programs.values()} == {Phase.STOPPED}
+
+
+async def test_a_program_that_does_not_stop_in_its_time_is_killed(stack):
+    async with stack.running(stack.program("stubborn", "--ignore-sigterm", drain_seconds=0.1)):
+        await stack.until_listening("stubborn")
+    assert stack.endings() == ["SIGTERM stubborn"]
+    assert "killed: it did not stop within 0.1 s" in stack.log("stubborn")
+    assert stack.state().programs["stubborn"].exit_code == -signal.SIGKILL
+
+
+async def test_what_a_dead_program_left_running_ends_with_it(stack):
+    code = "import os, time\nif os.fork() == 0:\n    print(os.getpid(), flush=True)\n    time.sleep(60)\nos.wait()"
+    async with stack.running(stack.failing("parent", code)):
+        await stack.until(lambda: stack.log("parent"))
+        grandchild = int(stack.log("parent").splitlines()[0])
+        os.kill(stack.state().programs["parent"].pid, signal.SIGKILL)
+        await stack.until(lambda: not alive(grandchild))
+
+
+async def test_a_second_stop_ends_everything_at_once(stack):
+    async with stack.running(stack.program("stubborn", "--ignore-sigterm")) as supervisor:
+        await stack.until_listening("stubborn")
+        supervisor.stop()
+        await stack.until(stack.endings)
+    assert stack.state().programs["stubborn"].exit_code == -signal.SIGKILL
+
+
+async def test_secrets_come_from_files_and_are_written_nowhere(stack, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("psk_12345\n")
+    program = stack.program("one", secrets={"FAKE_SECRET": str(secret)})
+    async with stack.running(program):
+        await stack.until_listening("one")
+    assert "secret of 9 characters" in stack.log("one")
+    write_programs(stack.run_dir / "programs.json", [program])
+    written = [path.read_text() for path in stack.run_dir.rglob("*") if path.is_file()]
+    assert not any("psk_12345" in text for text in written)
+
+
+def test_programs_are_read_as_they_were_written(stack, tmp_path):
+    programs = [stack.program("a"), stack.program("b", stop_stage=2, secrets={"S": "f"})]
+    write_programs(tmp_path / "programs.json", programs)
+    assert read_programs(tmp_path / "programs.json") == programs
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
