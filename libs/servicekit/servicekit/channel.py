@@ -19,15 +19,15 @@ def connect(address: str, services: Iterable[ServiceDescriptor] = ()) -> grpc.ai
 
     Args:
         address: "host:port".
-        services: descriptors of the services called over it (`hold_service_pb2.DESCRIPTOR.services_by_name["HoldService"]`).
-            Their methods that declare NO_SIDE_EFFECTS or IDEMPOTENT are retried on UNAVAILABLE, 3 attempts at most.
+        services: descriptors of the services called over it, `x_pb2.DESCRIPTOR.services_by_name.values()`. Their
+            methods that declare NO_SIDE_EFFECTS or IDEMPOTENT are retried on UNAVAILABLE, 3 attempts in all.
 
     Whatever a call must carry (timeout, request id, trace) comes from `servicekit.context.outgoing()`.
     """
     options: Sequence[tuple[str, Any]] = (
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-        # A peer that is gone without a word is noticed within 15 s, and one that comes back is found within 1 s.
+        # A peer that is gone without a word is noticed within 15 s; one that comes back is found within 1 s.
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.http2.max_pings_without_data", 0),

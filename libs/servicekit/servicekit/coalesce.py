@@ -1,7 +1,7 @@
 """The coalescer: calls that arrive while a list is in flight travel together in the next list.
 
-One list per peer method is in flight. The first item starts at once; only under load (the previous list had more than one
-item and just went) does the next list linger for company.
+One list per peer method is in flight. The first item starts at once; only under load (the previous list had
+more than one item and just went) does the next list linger for company.
 """
 
 import asyncio
@@ -60,8 +60,8 @@ class Coalescer(Generic[Item, Result]):
     """Turn single calls into list calls.
 
     Args:
-        call: takes a list of items and gives as many results in the same order; a result that is a ServiceError fails
-            only its own item. It runs with the list's deadline in the current context, so `outgoing()` just works.
+        call: takes a list of items and gives as many results in the same order; a result that is a ServiceError
+            fails only its own item. The current context has the list's deadline, so `outgoing()` knows it.
         name: names the peer method in metrics and errors.
         metrics: where `penstock_coalescer_items` (items per list) is observed.
     """
@@ -98,7 +98,7 @@ class Coalescer(Generic[Item, Result]):
             deadline: on the monotonic clock; by default that of the current request.
 
         Raises:
-            DeadlineExceeded: the deadline passed before the answer came; the item may or may not have been sent.
+            DeadlineExceeded: the deadline passed before the answer; the item may or may not have been sent.
             ResourceExhausted: `pending_max` items wait already.
             ServiceError: what the peer answered for this item or for the list.
         """
@@ -201,7 +201,7 @@ class Coalescer(Generic[Item, Result]):
                 waiter.future.set_exception(error.copy())
 
     def _arm_expiry(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
-        """Keep one timer, for the earliest deadline of all waiters: a timer per item would cost more than the item."""
+        """Keep one timer, for the earliest deadline: a timer per item would cost more than the item."""
         if self._expiry is not None:
             self._expiry.cancel()
         self._expiry_at = deadline

@@ -1,7 +1,7 @@
 """What travels with a request through every hop: its id, trace, deadline and principal.
 
-Inside a process a deadline is a point of the monotonic clock in seconds; on the wire it is gRPC's own timeout for a call
-and `deadline_time` for an item of a list.
+Inside a process a deadline is a point of the monotonic clock in seconds; on the wire it is gRPC's own timeout
+for a call and `deadline_time` for an item of a list.
 """
 
 import math
@@ -93,10 +93,10 @@ def bound(context: RequestContext) -> Iterator[RequestContext]:
 
 
 def outgoing(timeout_seconds: float = TIMEOUT_SECONDS_MAX, *, wait_for_ready: bool = True) -> CallOptions:
-    """Give the options of a call to a peer, made for the current request: `await stub.Get(request, **outgoing(2))`.
+    """Give the options of a call made for the current request: `await stub.Get(request, **outgoing(2))`.
 
-    The call ends 5 ms before the caller's deadline, so that there is time to answer, and after `timeout_seconds` at the
-    latest. While the peer restarts, the call waits for it within that time.
+    The call ends 5 ms before the caller's deadline, so that there is time to answer, and after `timeout_seconds`
+    at the latest. While the peer restarts, the call waits for it within that time.
 
     Raises:
         DeadlineExceeded: the deadline is past, so the call is not started.

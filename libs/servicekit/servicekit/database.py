@@ -1,7 +1,7 @@
 """One code path for SQLite and PostgreSQL: SQLAlchemy Core, async, migrated by Alembic at start.
 
-Measured on SQLite (WAL, synchronous=FULL): see the README. The cost is per transaction and per statement, so a list RPC
-does one transaction, and in it one statement a table (`executemany`, or VALUES of many rows).
+The cost is per transaction and per statement (figures in the README), so a list RPC does one transaction, and in
+it one statement a table (`executemany`, or VALUES of many rows).
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        # SQLite takes one writer at a time; queueing here is fair and cheap, its own busy handler sleeps and polls.
+        # SQLite takes one writer at a time. Queueing here is fair and cheap; its own busy handler polls.
         self._writer = asyncio.Lock() if self.is_sqlite else nullcontext()
 
     @property
@@ -46,10 +46,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Write: committed on exit, rolled back on an exception. On SQLite BEGIN IMMEDIATE, one writer at a time.
+        """Write: committed on exit, rolled back on an exception; one at a time on SQLite (BEGIN IMMEDIATE).
 
         Raises:
-            Unavailable: the store does not answer, or its lock was not to be had in 5 s (STORAGE_UNAVAILABLE).
+            Unavailable: the store does not answer, or its lock was not got in 5 s (STORAGE_UNAVAILABLE).
         """
         with _store_errors():
             async with self._writer, self.engine.connect() as connection:
@@ -79,8 +79,8 @@ async def open_database(settings: ServiceSettings, migrations: Path) -> AsyncIte
     """Open the service's store and bring it to the newest schema; safe when several replicas start at once.
 
     Args:
-        settings: `database_url` empty means `<data_dir>/<service>/<service>.db`; a PostgreSQL URL means its schema
-            `<service>`, so that services can share a server and share no table.
+        settings: `database_url` empty means `<data_dir>/<service>/<service>.db`; a PostgreSQL URL means its
+            schema `<service>`, so that services can share a server and share no table.
         migrations: a directory whose `versions/` holds Alembic revisions; it needs no env.py.
     """
     url = make_url(

@@ -18,8 +18,10 @@ ServiceError
 ├── Unavailable          UNAVAILABLE           503
 └── DeadlineExceeded     DEADLINE_EXCEEDED     504
 
-On the wire an error is a google.rpc.Status with one ErrorInfo (AIP-193), and RetryInfo or BadRequest where they say more.
+On the wire an error is a google.rpc.Status with one ErrorInfo (AIP-193), and RetryInfo or BadRequest where they
+say more.
 """
+# ruff: noqa: N818 - the classes are named like the canonical codes
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -27,8 +27,8 @@ log = get_logger(__name__)
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_health ships no types
     """Answer health checks of all names of a service, which rise and fall together.
 
-    grpc_health's own servicer drops watchers when one of several leaves, and keeps Watch streams open while a server
-    stops; here they end.
+    grpc_health's own servicer forgets watchers when one of several leaves, and keeps Watch streams open while a
+    server stops; here they end.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -68,15 +68,12 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_healt
         sent = None
         while True:
             async with self._changed:
-                await self._changed.wait_for(
-                    lambda: self._stopping or self._status_of(request.service) != sent
-                )
-                status = self._status_of(request.service)
-            if status != sent:
-                await context.write(health_pb2.HealthCheckResponse(status=status))
-                sent = status
-            if self._stopping:
-                return
+                while sent == (status := self._status_of(request.service)):
+                    if self._stopping:
+                        return
+                    await self._changed.wait()
+            await context.write(health_pb2.HealthCheckResponse(status=status))
+            sent = status
 
     def _status_of(self, name: str) -> int:
         return int(self._status if name in self._names else SERVICE_UNKNOWN)
@@ -88,7 +85,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_healt
 
 
 class DependencyWatch:
-    """Probe what a service needs every second; its health falls after two failures in a row and rises with one success."""
+    """Probe what a service needs; its health falls after two failures in a row and rises with one success."""
 
     def __init__(self, probes: Mapping[str, Probe], health: Health, metrics: Metrics) -> None:
         self._probes = probes

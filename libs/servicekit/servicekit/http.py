@@ -1,4 +1,4 @@
-"""The HTTP port for operators: /metrics, /healthz (the loop runs) and /readyz (work is taken). GET only, one request a connection."""
+"""A small HTTP server for operators' pages: GET only, one request a connection, everything bounded."""
 
 import asyncio
 from collections.abc import Callable

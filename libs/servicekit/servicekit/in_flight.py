@@ -1,4 +1,4 @@
-"""Count the handlers that still run, `finally` blocks included: grpc's own stop() does not wait for those (grpc#37239)."""
+"""Count the handlers that still run, `finally` blocks too: grpc's stop() does not wait for those (grpc#37239)."""
 
 import asyncio
 

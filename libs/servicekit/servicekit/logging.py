@@ -15,7 +15,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """Give a logger of events: `log.info("cache_hit", similarity=0.98)`. Never log a prompt, an answer or a secret."""
+    """Give a logger of events, `log.info("cache_hit", similarity=0.98)`; never log prompts, answers, secrets."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
 

@@ -1,4 +1,4 @@
-"""Run a service: start, health, drain, stop. Nothing here is global, so several services can share a process."""
+"""Run a service: start, health, drain, stop. Nothing here is global: several services can share a process."""
 
 import asyncio
 import gc
@@ -79,8 +79,8 @@ def run(
 ) -> NoReturn:
     """Be the main program of a service: read settings, serve until SIGTERM or SIGINT, drain, exit.
 
-    `build` is the composition root, an async context manager that yields the Service; what it opened closes in reverse
-    order after the drain. Exit codes: 0 drained, 1 failed, 2 a bad setting or a port in use.
+    `build` is the composition root, an async context manager that yields the Service; what it opened closes
+    in reverse order after the drain. Exit codes: 0 drained, 1 failed, 2 a bad setting or a port in use.
     """
     settings = settings_class.load()
     if settings.sched_batch:
@@ -102,9 +102,10 @@ def run(
 
 
 def set_scheduling() -> None:
-    """Put every thread of this process under SCHED_BATCH: fewer wake-up preemptions, longer lists, less CPU per request.
+    """Put every thread of this process under SCHED_BATCH (sched(7)).
 
-    Threads inherit it, so it is set before any is started; those that exist are set as well.
+    Fewer wake-up preemptions make longer lists and less CPU a request. Threads inherit it, so it is set before
+    any is started; those that exist are set as well.
     """
     for thread in Path("/proc/self/task").iterdir():
         with suppress(ProcessLookupError):
@@ -142,7 +143,7 @@ async def running(service: Service) -> AsyncIterator[Running]:
 
 
 async def _serve_until_signal(building: AbstractAsyncContextManager[Service]) -> None:
-    """Serve until SIGTERM or SIGINT. While starting, a signal ends the start; a second one cuts the drain short."""
+    """Serve until SIGTERM or SIGINT; before that a signal ends the start, after it one cuts the drain short."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -235,7 +236,7 @@ def _port_in_use(settings: ServiceSettings, port: int, field_name: str) -> str:
 async def _drain(
     server: grpc.aio.Server, health: Health, in_flight: InFlight, settings: ServiceSettings
 ) -> None:
-    """Say NOT_SERVING, let balancers notice, stop accepting, finish what was accepted with its `finally` blocks."""
+    """Say NOT_SERVING, let balancers notice, stop accepting, finish what was accepted with its `finally`s."""
     log.info("draining", in_flight=len(in_flight))
     await health.stop()
     await asyncio.sleep(settings.predrain_seconds)

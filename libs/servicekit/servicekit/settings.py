@@ -1,4 +1,4 @@
-"""Settings from the environment: `PENSTOCK_<SERVICE>_<NAME>`, and for what services share, `PENSTOCK_<NAME>`."""
+"""Settings from the environment: `PENSTOCK_<SERVICE>_<NAME>`, or `PENSTOCK_<NAME>` for what all share."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def grpc_port_default(port: int) -> Any:
 
 
 def peer_address_default(port: int) -> Any:
-    """Declare where a peer listens: `billing_address: str = peer_address_default(50054)`."""
+    """Declare where a peer listens, moved by `port_offset`."""
     return Field(default_factory=lambda data: f"127.0.0.1:{port + data['port_offset']}", min_length=1)
 
 
@@ -33,7 +33,7 @@ def _http_port(data: dict[str, Any]) -> int:
 class ServiceSettings(BaseSettings):
     """What every service can be told. A service subclasses this, sets `service` and adds its own fields.
 
-    The variable of a service (`PENSTOCK_BILLING_LOG_LEVEL`) goes before the shared one (`PENSTOCK_LOG_LEVEL`).
+    The variable of one service (`PENSTOCK_BILLING_LOG_LEVEL`) wins over that of all (`PENSTOCK_LOG_LEVEL`).
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
@@ -68,7 +68,7 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment; on a bad value say which variable, what is wrong and what is allowed, and exit 2."""
+        """Read the environment; on a bad value say which variable, what is wrong, what is allowed; exit 2."""
         try:
             return cls()
         except ValidationError as error:
@@ -80,7 +80,8 @@ class ServiceSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **_sources: PydanticBaseSettingsSource,
+        *_sources: PydanticBaseSettingsSource,
+        **_named_sources: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments first, then the service's own variables, then the shared ones."""
         shared = _SharedSource(settings_cls, env_prefix=PREFIX)

@@ -3,11 +3,13 @@
 import itertools
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Self
 
-from testkit.process import ChildProcess, free_port
+from testkit.process import POLL_SECONDS, START_SECONDS_MAX, ChildProcess, free_port
 
 COMMAND_SECONDS_MAX = 60
 ROOT = 0
@@ -29,22 +31,13 @@ class PostgresServer:
 
     def start(self) -> ChildProcess:
         """Start it, again after a kill, and wait until it listens."""
-        options = [
-            "-p",
-            str(self.port),
-            "-k",
-            "",
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "max_connections=50",
-        ]
-        # As durable as in production where a kill of the process is meant; only the power cut is left out.
-        durability = ["-c", "fsync=off", "-c", "full_page_writes=off"]
-        command = [str(self._binaries / "postgres"), "-D", str(self._data), *options, *durability]
+        # Without fsync it survives a kill of its processes as in production; only a power cut is left out.
+        options = ("listen_addresses=127.0.0.1", "max_connections=50", "fsync=off", "full_page_writes=off")
+        command = [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self.port), "-k", ""]
+        command += [argument for option in options for argument in ("-c", option)]
         self.process = ChildProcess(command, self._directory / "postgres.log", user=self._user)
         self.process.wait_for_port(self.port)
-        self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-t", "30")
+        self._wait_until_ready()
         return self.process
 
     def url(self, database: str) -> str:
@@ -56,6 +49,19 @@ class PostgresServer:
         name = next(self._names)
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", SERVER_USER, name)
         return self.url(name)
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the end of crash recovery: meanwhile it listens and rejects."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            try:
+                self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port))
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+            else:
+                return
 
     @property
     def _data(self) -> Path:
@@ -87,7 +93,8 @@ class PostgresServer:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self.process.terminate()  # SIGTERM reaches its children, SIGKILL would leave their shared memory
+        # SIGINT is its fast shutdown: clients are disconnected, children end, shared memory is given back.
+        self.process.signal(signal.SIGINT)
         try:
             self.process.wait()
         finally:

@@ -69,26 +69,27 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Send SIGKILL, as a crash or the OOM killer would, and wait for the end."""
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self._popen.wait(STOP_SECONDS_MAX)
 
     def freeze(self) -> None:
         """Send SIGSTOP: connections stay open and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Send SIGCONT."""
-        self._signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     def terminate(self) -> None:
         """Send SIGTERM and do not wait."""
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
 
     def wait(self, seconds_max: float = STOP_SECONDS_MAX) -> int:
         """Wait for the end and give the exit code."""
         return self._popen.wait(seconds_max)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; to a child that has ended, none."""
         with contextlib.suppress(ProcessLookupError):
             self._popen.send_signal(number)
 

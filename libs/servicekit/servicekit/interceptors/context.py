@@ -19,7 +19,7 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 
 def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> RequestContext:
-    """Make the request's context from `x-request-id`, `traceparent` and gRPC's deadline; mint what is absent or malformed."""
+    """Read `x-request-id`, `traceparent` and gRPC's deadline; mint what is absent or malformed."""
     request_id = traceparent = ""
     for key, value in call.invocation_metadata() or ():
         if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):

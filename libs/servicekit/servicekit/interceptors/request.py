@@ -18,7 +18,9 @@ from servicekit.interceptors.metrics import MethodMetrics
 from servicekit.interceptors.validation import validate, validated
 from servicekit.metrics import Metrics
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Handler: TypeAlias = (
+    Any  # grpc.RpcMethodHandler, whose type says neither which shape it has nor that it is async
+)
 ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 # gRPC's own services look after themselves.
@@ -35,7 +37,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]
+        ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         """Give the handler of a method with everything around it."""
@@ -146,7 +150,7 @@ def _stream_stream(handler: Handler, open_call: OpenCall) -> Handler:
 
 
 async def _respond(behaviour: Callable[..., Any], request: Any, context: ServicerContext) -> None:
-    """Write the responses from within this task, so that a generator's `finally` runs here when the caller hangs up."""
+    """Write the responses from this task, so that a generator's `finally` runs here when the caller hangs up."""
     if inspect.isasyncgenfunction(behaviour):
         async with aclosing(behaviour(request, context)) as responses:
             async for response in responses:
