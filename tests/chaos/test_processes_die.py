@@ -1,0 +1,107 @@
+"""Any process may be killed or told to stop under load: callers are told the truth, and the stack comes back by itself."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from load import Load, Outcome
+from penstock_cli.stack.state import read_state
+from stack_fixture import ORGANIZATION, Stack, ask, running_stack
+
+pytestmark = pytest.mark.stack
+
+SERVICES = ["inference", "router", "guardrail", "cache", "billing"]
+RECOVERY_SECONDS_MAX = 30
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("chaos"), 4500) as stack:
+        yield stack
+
+
+def recovered(stack: Stack) -> bool:
+    """Tell whether five requests in a row are answered, in bounded time."""
+    deadline = time.monotonic() + RECOVERY_SECONDS_MAX
+    good = 0
+    while time.monotonic() < deadline and good < 5:
+        try:
+            with stack.client() as client:
+                question = ask(f"Say {time.monotonic()}.", max_tokens=2)
+                good = (
+                    good + 1 if client.post("/v1/chat/completions", json=question).status_code == 200 else 0
+                )
+        except httpx.HTTPError:
+            good = 0
+        time.sleep(0.05)
+    return good == 5
+
+
+def truthful(outcome: Outcome, *, edge_may_die: bool = False) -> bool:
+    """Tell whether a caller knows what became of its request: whole, or an error that says why."""
+    if outcome.fault:
+        return edge_may_die
+    if outcome.status == 200:
+        return outcome.done != ("error" in outcome.body)
+    return outcome.status >= 429 and bool(outcome.reason)
+
+
+def check_ledger(stack: Stack, outcomes: list[Outcome]) -> None:
+    """Every answer that was given whole stands in the ledger once, at the cost its receipt says."""
+    for outcome in [o for o in outcomes if o.status == 200 and o.done and "penstock" in o.body]:
+        receipt = outcome.body["penstock"]
+        records = stack.usage_records(receipt["request_id"])
+        assert len(records) == 1, receipt
+        assert records[0]["cost_nanos"] == receipt["cost_nanos"]
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "gateway", "envoy"])
+def test_kill_9_under_load_is_survived(own_stack: Stack, name: str) -> None:
+    with Load(own_stack) as load:
+        time.sleep(1.5)
+        before = own_stack.pid(name)
+        os.kill(before, signal.SIGKILL)
+        time.sleep(2.5)
+    assert recovered(own_stack), name
+    assert own_stack.pid(name) != before
+    assert load.outcomes
+    untruthful = [o for o in load.outcomes if not truthful(o, edge_may_die=name in ("envoy", "gateway"))]
+    assert not untruthful, untruthful[:3]
+    check_ledger(own_stack, load.outcomes)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_sigterm_under_load_loses_no_accepted_request(own_stack: Stack, name: str) -> None:
+    """What was begun well before the signal is answered whole; what comes while nobody is there is told so."""
+    with Load(own_stack) as load:
+        time.sleep(1.5)
+        before = own_stack.pid(name)
+        stopped_at = time.monotonic()
+        os.kill(before, signal.SIGTERM)
+        time.sleep(2.5)
+    assert recovered(own_stack), name
+    accepted = [o for o in load.outcomes if o.began < stopped_at - 0.2]
+    assert accepted
+    lost = [o for o in accepted if not (o.status == 200 and o.done)]
+    assert not lost, lost[:3]
+    assert all(truthful(o) for o in load.outcomes)
+    check_ledger(own_stack, load.outcomes)
+
+
+def test_after_it_all_no_money_is_held(own_stack: Stack) -> None:
+    """Holds of requests that died with their router lapse with their lease; all others are closed already."""
+    with own_stack.client() as client:
+        client.post(
+            f"/v1/{ORGANIZATION}/budgets", params={"budget_id": "all"}, json={"amount_nanos": "1000000000000"}
+        ).raise_for_status()
+        for _ in range(20):
+            client.post("/v1/chat/completions", json=ask("Say hi.", max_tokens=2)).raise_for_status()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            budget = client.get(f"/v1/{ORGANIZATION}/budgets/all").json()
+            time.sleep(0.2)
+    assert int(budget["spent_nanos"]) > 0
+    assert all(program.phase == "running" for program in read_state(own_stack.run_dir).programs.values())

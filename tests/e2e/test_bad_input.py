@@ -1,0 +1,140 @@
+"""Bad input through the edge: the right 4xx, the right reason, and nothing charged."""
+
+import time
+from typing import Any
+
+import pytest
+from stack_fixture import MODEL, ORGANIZATION, Stack, ask
+
+pytestmark = pytest.mark.stack
+
+CHAT = "/v1/chat/completions"
+
+
+def spent(stack: Stack) -> int:
+    time.sleep(0.3)
+    with stack.client() as client:
+        rows = client.get(f"/v1/{ORGANIZATION}/usage").json().get("rows", [])
+    return sum(int(row.get("operations", 0)) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "param"),
+    [
+        (b"{", "MALFORMED_REQUEST", None),
+        (b"", "MALFORMED_REQUEST", None),
+        (b"[]", "MALFORMED_REQUEST", None),
+        (b'{"model": "\xff\xfe"}', "MALFORMED_REQUEST", None),
+        (b'{"model": 7, "messages": []}', "MALFORMED_REQUEST", "model"),
+        (b'{"model": "m", "messages": "hi"}', "MALFORMED_REQUEST", "messages"),
+        (b'{"model": "m", "messages": [{"role": "king", "content": "x"}]}', None, "messages[0].role"),
+        (
+            b'{"model": "m", "messages": [{"role": "user", "content": 5}]}',
+            "MALFORMED_REQUEST",
+            "messages[0].content",
+        ),
+        (f'{{"model": "{MODEL}", "messages": []}}'.encode(), "INVALID_ARGUMENT", "messages"),
+        (f'{{"model": "{MODEL}"}}'.encode(), "INVALID_ARGUMENT", "messages"),
+    ],
+)
+def test_a_body_that_is_not_a_request_is_refused(
+    stack: Stack, content: bytes, reason: str | None, param: str | None
+) -> None:
+    with stack.client() as client:
+        response = client.post(CHAT, content=content, headers={"content-type": "application/json"})
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["message"]
+    if reason:
+        assert error["reason"] == reason
+    if param:
+        assert error["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"temperature": 2.5}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"n": 0}, "n"),
+        ({"n": 1000}, "n"),
+        ({"max_tokens": 0}, "max_completion_tokens"),
+        ({"stop": [""]}, "stop[0]"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"presence_penalty": -3}, "presence_penalty"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(stack: Stack, more: dict[str, Any], param: str) -> None:
+    before = spent(stack)
+    with stack.client() as client:
+        response = client.post(CHAT, json=ask("hi", **more))
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["reason"] == "INVALID_ARGUMENT"
+    assert response.json()["error"]["param"] == param
+    assert spent(stack) == before
+
+
+def test_an_unknown_model_is_not_found(stack: Stack) -> None:
+    with stack.client() as client:
+        response = client.post(CHAT, json=ask("hi") | {"model": "gpt-17"})
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer sk-foreign", "Basic eA==", "Bearer psk_" + "z" * 43]
+)
+def test_who_has_no_good_key_is_told_so(stack: Stack, header: str | None) -> None:
+    with stack.client() as client:
+        client.headers.pop("authorization")
+        response = client.post(CHAT, json=ask("hi"), headers={"authorization": header} if header else {})
+    assert response.status_code == 401
+    assert response.json()["error"]["reason"] in ("API_KEY_MISSING", "API_KEY_INVALID")
+
+
+def test_a_prompt_that_overflows_the_context_is_refused_with_the_numbers(stack: Stack) -> None:
+    before = spent(stack)
+    with stack.client() as client:
+        response = client.post(CHAT, json=ask("word " * 9000))
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["code"] == "context_length_exceeded"
+    assert "9" in error["message"]
+    assert spent(stack) == before
+
+
+def test_three_megabytes_are_taken_and_forty_are_not(stack: Stack) -> None:
+    with stack.client() as client:
+        large = ask("hi", metadata={}, unknown_member="x" * (3 << 20), max_tokens=4)
+        assert client.post(CHAT, json=large).status_code == 200
+        too_large = client.post(CHAT, content=b'{"x": "' + b"x" * (40 << 20) + b'"}')
+    assert too_large.status_code == 413
+    assert too_large.json()["error"]["reason"] == "BODY_TOO_LARGE"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("DELETE", CHAT, 405)])
+def test_what_is_not_there_is_said_in_openais_shape(
+    stack: Stack, method: str, path: str, status: int
+) -> None:
+    with stack.client() as client:
+        response = client.request(method, path)
+    assert response.status_code == status
+    assert response.json()["error"]["reason"] == "METHOD_NOT_FOUND"
+
+
+def test_another_organization_is_none_of_ones_business(stack: Stack) -> None:
+    with stack.client() as client:
+        response = client.get("/v1/organizations/other/usage")
+    assert response.status_code == 403
+    assert response.json()["error"]["reason"] == "PERMISSION_DENIED"
+
+
+def test_the_api_describes_itself(stack: Stack) -> None:
+    with stack.client() as client:
+        described = client.get("/openapi.json").json()
+        page = client.get("/docs", follow_redirects=True)
+    assert described["openapi"].startswith("3.")
+    assert {"/v1/chat/completions", "/v1/embeddings", "/v1/models"} <= set(described["paths"])
+    assert page.status_code == 200
+    assert "text/html" in page.headers["content-type"]
+    assert "https://" not in page.text

@@ -1,0 +1,139 @@
+"""The official OpenAI SDK against the edge, as a caller would use it."""
+
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+from stack_fixture import ENCODER, MODEL, Stack
+
+pytestmark = pytest.mark.stack
+
+FRANCE = [{"role": "user", "content": "What is the capital of France? Answer in one short sentence."}]
+
+
+@pytest.fixture
+def client(stack: Stack) -> OpenAI:
+    return OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0, timeout=60)
+
+
+def test_a_chat_is_answered(client: OpenAI) -> None:
+    completion = client.chat.completions.create(model=MODEL, messages=FRANCE, temperature=0, max_tokens=32)
+    assert "Paris" in completion.choices[0].message.content
+    assert completion.choices[0].finish_reason == "stop"
+    assert (
+        completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
+    )
+    assert completion.object == "chat.completion"
+
+
+def test_a_stream_brings_the_same_answer_in_parts_with_usage(client: OpenAI) -> None:
+    whole = client.chat.completions.create(model=MODEL, messages=FRANCE, temperature=0, max_tokens=32)
+    chunks = list(
+        client.chat.completions.create(
+            model=MODEL,
+            messages=FRANCE,
+            temperature=0,
+            max_tokens=32,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"cache_control": {"no_cache": True}},
+        )
+    )
+    text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert len(chunks) > 4
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    assert [c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason] == ["stop"]
+
+
+async def test_the_async_client_works_too(stack: Stack) -> None:
+    async with AsyncOpenAI(
+        base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0, timeout=60
+    ) as client:
+        stream = await client.chat.completions.create(
+            model=MODEL, messages=FRANCE, temperature=0, max_tokens=32, stream=True
+        )
+        text = "".join([c.delta.content or "" async for chunk in stream for c in chunk.choices])
+        assert "Paris" in text
+        vectors = await client.embeddings.create(model=ENCODER, input=["one"])
+        assert len(vectors.data[0].embedding) == 384
+
+
+def test_several_answers_stops_and_limits(client: OpenAI) -> None:
+    several = client.chat.completions.create(model=MODEL, messages=FRANCE, n=3, seed=7, max_tokens=8)
+    assert [choice.index for choice in several.choices] == [0, 1, 2]
+    cut = client.chat.completions.create(model=MODEL, messages=FRANCE, temperature=0, max_tokens=3)
+    assert cut.choices[0].finish_reason == "length"
+    assert cut.usage.completion_tokens == 3
+    stopped = client.chat.completions.create(model=MODEL, messages=FRANCE, temperature=0, stop=" Paris")
+    assert "Paris" not in stopped.choices[0].message.content
+
+
+def test_the_same_seed_gives_the_same_answer(client: OpenAI) -> None:
+    def say() -> str:
+        completion = client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "Tell me a story."}],
+            seed=11,
+            max_tokens=24,
+            extra_body={"cache_control": {"no_cache": True, "no_store": True}},
+        )
+        return completion.choices[0].message.content
+
+    assert say() == say()
+
+
+def test_log_probabilities_come_with_their_tokens(client: OpenAI) -> None:
+    completion = client.chat.completions.create(
+        model=MODEL, messages=FRANCE, temperature=0, max_tokens=5, logprobs=True, top_logprobs=2
+    )
+    content = completion.choices[0].logprobs.content
+    assert len(content) == 5
+    assert all(len(token.top_logprobs) == 2 for token in content)
+    assert content[0].logprob == pytest.approx(content[0].top_logprobs[0].logprob)
+
+
+def test_content_may_come_in_parts(client: OpenAI) -> None:
+    parts = [
+        {"type": "text", "text": "What is the capital"},
+        {"type": "text", "text": " of France? Answer in one short sentence."},
+    ]
+    completion = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": parts}], temperature=0, max_tokens=32
+    )
+    assert "Paris" in completion.choices[0].message.content
+
+
+def test_texts_are_embedded_near_what_they_mean(client: OpenAI) -> None:
+    response = client.embeddings.create(
+        model=ENCODER, input=["How do I reset my password?", "I forgot my password.", "The moon is far away."]
+    )
+    first, near, far = (item.embedding for item in response.data)
+    dot = lambda a, b: sum(x * y for x, y in zip(a, b, strict=True))  # noqa: E731
+    assert dot(first, near) > dot(first, far) + 0.2
+    assert dot(first, first) == pytest.approx(1, abs=1e-3)
+    assert response.usage.prompt_tokens > 0
+    floats = client.embeddings.create(model=ENCODER, input="one", encoding_format="float")
+    assert len(floats.data[0].embedding) == 384
+
+
+def test_models_are_listed_and_found(client: OpenAI) -> None:
+    assert {MODEL, ENCODER} <= {model.id for model in client.models.list()}
+    assert client.models.retrieve(MODEL).id == MODEL
+
+
+def test_errors_are_the_sdks_own_classes(client: OpenAI, stack: Stack) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.chat.completions.create(model="gpt-17", messages=FRANCE)
+    assert unknown.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model=MODEL, messages=FRANCE, temperature=3)
+    with pytest.raises(openai.AuthenticationError) as bad_key:
+        OpenAI(base_url=f"{stack.url}/v1", api_key="psk_" + "x" * 43, max_retries=0).models.list()
+    assert bad_key.value.code == "invalid_api_key"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("nothing/of/that/name")
+    with pytest.raises(openai.BadRequestError) as tools:
+        client.chat.completions.create(
+            model=MODEL, messages=FRANCE, tools=[{"type": "function", "function": {"name": "look"}}]
+        )
+    assert tools.value.body["reason"] == "UNSUPPORTED_FEATURE"
