@@ -1,13 +1,8 @@
 """Fixtures of the tests that cross services."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from stack_fixture import Stack, running_stack
 
 

@@ -77,15 +77,24 @@ def ask(text: str, **more: Any) -> dict[str, Any]:
 def running_stack(run_dir: Path, offset: int, **settings: str) -> Iterator[Stack]:
     """Start a stack and stop it again."""
     environment = {"PENSTOCK_RUN_DIR": str(run_dir), "PENSTOCK_PORT_OFFSET": str(offset), **settings}
-    up = [str(PENSTOCK), "up"]
-    started = subprocess.run(
-        up, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
-    )
+
+    def penstock(verb: str) -> subprocess.CompletedProcess[str]:
+        whole = os.environ | environment
+        return subprocess.run(
+            [str(PENSTOCK), verb],
+            env=whole,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    started = penstock("up")
     try:
         assert started.returncode == 0, started.stdout + started.stderr
-        written = dict(
-            re.findall(r"^(?:export )?(\w+)=['\"]?(.*?)['\"]?$", (run_dir / "env").read_text(), re.MULTILINE)
-        )
+        lines = (run_dir / "env").read_text()
+        written = dict(re.findall(r"^(?:export )?(\w+)=['\"]?(.*?)['\"]?$", lines, re.MULTILINE))
         yield Stack(
             written["PENSTOCK_URL"],
             written["PENSTOCK_GRPC"],
@@ -94,11 +103,4 @@ def running_stack(run_dir: Path, offset: int, **settings: str) -> Iterator[Stack
             environment,
         )
     finally:
-        subprocess.run(
-            [str(PENSTOCK), "down"],
-            env=os.environ | environment,
-            cwd=ROOT,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
+        penstock("down")

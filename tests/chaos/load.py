@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from stack_fixture import Stack, ask
@@ -38,7 +38,7 @@ class Load:
         self.outcomes: list[Outcome] = []
         self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(threads)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

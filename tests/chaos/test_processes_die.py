@@ -1,4 +1,4 @@
-"""Any process may be killed or told to stop under load: callers are told the truth, and the stack comes back by itself."""
+"""Any process may be killed or stopped under load: callers are told the truth, and the stack comes back by itself."""
 
 import os
 import signal

@@ -93,10 +93,8 @@ def test_log_probabilities_come_with_their_tokens(client: OpenAI) -> None:
 
 
 def test_content_may_come_in_parts(client: OpenAI) -> None:
-    parts = [
-        {"type": "text", "text": "What is the capital"},
-        {"type": "text", "text": " of France? Answer in one short sentence."},
-    ]
+    texts = ["What is the capital", " of France? Answer in one short sentence."]
+    parts = [{"type": "text", "text": text} for text in texts]
     completion = client.chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": parts}], temperature=0, max_tokens=32
     )

@@ -1,6 +1,5 @@
 """A whole router in this process, with real stores of its own and hand-written peers."""
 
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,15 +13,12 @@ from penstock.guardrail.v1 import guardrail_service_pb2_grpc
 from penstock.inference.v1 import inference_service_pb2_grpc
 from penstock_router.server import build
 from penstock_router.settings import RouterSettings
+from router_fakes import FakeBilling, FakeCache, FakeGuardrail, FakeInference
+from router_world import SECRET, Upstream, World
 from servicekit.channel import connect
 from servicekit.metrics import Metrics
 from servicekit.server import Service, running
 from servicekit.settings import ServiceSettings
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from router_fakes import FakeBilling, FakeCache, FakeGuardrail, FakeInference
-from router_world import SECRET, Upstream, World
 
 
 class _PeerSettings(ServiceSettings):
