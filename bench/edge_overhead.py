@@ -64,6 +64,7 @@ def main() -> None:
     install.wrk()
     if arguments.setup:
         raise SystemExit("; ".join(f"{name}: {why}" for name, why in absent.items()) or None)
+    report = Report("edge_overhead", quick=arguments.quick)
     systems.RUN_DIR.mkdir(parents=True, exist_ok=True)
     body = systems.RUN_DIR / "body.json"
     body.write_text(_body())
@@ -74,7 +75,6 @@ def main() -> None:
             contestants.append(Contestant("penstock, cached", others[-1], hits=True))
         cells = list(_measure(contestants, upstream, body, QUICK if arguments.quick else FULL))
     overhead = Overhead(cells)
-    report = Report("edge_overhead", quick=arguments.quick)
     console.print(table(overhead, absent))
     plot(overhead, report.path(".png"))
     report.finish(figures(overhead), {"absent": absent, "cells": overhead.rows()})

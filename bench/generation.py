@@ -46,6 +46,7 @@ def main() -> None:
     absent = install.llama()
     if arguments.setup:
         raise SystemExit(absent or None)
+    report = Report("generation", quick=arguments.quick)
     plan = QUICK if arguments.quick else FULL
     workers = _start(with_peer=not absent)
     try:
@@ -54,7 +55,6 @@ def main() -> None:
     finally:
         for worker in workers.values():
             worker.stop()
-    report = Report("generation", quick=arguments.quick)
     console.print(table(rates, nats, absent))
     plot(rates, report.path(".png"))
     details = {"absent": {PEER: absent} if absent else {}, "tokens_per_s": rates.all()}

@@ -7,7 +7,7 @@ from penstock_inference.engines import DecodeRow, Engine, Logits, PrefillChunk, 
 
 def nats_per_token(engine: Engine, windows: npt.NDArray[np.int64]) -> float:
     """Score the second half of each window `[windows, tokens]`, given what is before, all windows side by side."""
-    count, tokens = windows.shape
+    count, tokens = len(windows), len(windows[0])
     half = tokens // 2
     logits = np.vstack(
         [_prefill(engine, slot, window[:half].tolist()) for slot, window in enumerate(windows)]
@@ -16,7 +16,7 @@ def nats_per_token(engine: Engine, windows: npt.NDArray[np.int64]) -> float:
     for past in range(half, tokens - 1):
         rows = [DecodeRow(slot, int(token), past) for slot, token in enumerate(windows[:, past])]
         total += _negative_log_likelihood(engine.step(StepBatch(rows, None)), windows[:, past + 1])
-    return total / count / (tokens - half)
+    return total / (count * (tokens - half))
 
 
 def _prefill(engine: Engine, slot: int, prompt: list[int]) -> Logits:

@@ -5,7 +5,6 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,18 @@ import psutil
 from harness.paths import REPO, RESULTS
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Where the results of one run go. A quick run's names end in -quick, and git ignores them."""
+_BUSY_SECONDS = 0.5
+_BUSY_PERCENT_MAX = 10
 
-    name: str
-    quick: bool
+
+class Report:
+    """The results of one run. A quick run's files end in -quick, and git ignores them."""
+
+    def __init__(self, name: str, *, quick: bool) -> None:
+        """Make it before anything is started: it looks at what else keeps the machine busy."""
+        self.name = name
+        self.quick = quick
+        self._busy_percent = [psutil.cpu_percent(_BUSY_SECONDS)]
 
     def path(self, suffix: str) -> Path:
         """Name a file of this run."""
@@ -28,13 +33,28 @@ class Report:
         return RESULTS / f"{self.name}{'-quick' if self.quick else ''}{suffix}"
 
     def finish(self, figures: dict[str, Any], details: dict[str, Any]) -> None:
-        """Write the results with commit, command and machine, then print the figures as the last line."""
+        """Write the results with commit, command and machine, then print the figures as the last line.
+
+        Call it when all that was started is stopped.
+        """
+        self._busy_percent.append(psutil.cpu_percent(_BUSY_SECONDS))
+        if max(self._busy_percent) > _BUSY_PERCENT_MAX:
+            print(
+                f"Something else kept the machine busy ({self._busy_percent} % of it): do not trust these figures."
+            )
         run = {
             "command": _command(),
             "commit": _commit(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        result = {"bench": self.name, **run, "machine": _machine(), "figures": figures, **details}
+        result = {
+            "bench": self.name,
+            **run,
+            "machine": _machine(),
+            "busy_percent": self._busy_percent,
+            "figures": figures,
+            **details,
+        }
         self.path(".json").write_text(json.dumps(result, indent=2) + "\n")
         print(f"results: {self.path('.json').relative_to(REPO)}")
         print(json.dumps(figures), flush=True)

@@ -1,0 +1,132 @@
+"""Our batcher in process: the workflow behind the service's Generate, without gRPC, timed as its answers come out."""
+
+import asyncio
+import hashlib
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvloop
+from harness.paths import CACHE
+from harness.turns import in_loop, serve
+from penstock_inference.engines.loading import load_engine
+from penstock_inference.generate import EndRequest, Generate, GenerationRequest, Started
+from penstock_inference.journal import Journal
+from penstock_inference.loading import Loader
+from penstock_inference.models import Models
+from penstock_inference.sampler import SamplingParameters
+from penstock_inference.sampling import Controls
+from penstock_inference.sequence import Urgency
+from penstock_inference.settings import InferenceSettings, ModelSettings
+from servicekit.metrics import Metrics
+
+from engines import streams
+from engines.scoring import nats_per_token
+from engines.streams import Produced
+from engines.texts import beginning
+
+MODEL = "smollm2"
+_PREFILL_REPEATS = 3
+
+
+class Penstock:
+    """A loaded model behind its batch loop."""
+
+    def __init__(self, settings: InferenceSettings, generate: Generate, models: Models, text: str) -> None:
+        self._settings = settings
+        self._generate = generate
+        self._tokenizer = models.generative(MODEL).tokenizer
+        self._text = text
+        self._tokens = self._tokenizer.encode(text, parse_special=False)
+        self._operations = count()
+
+    async def about(self) -> dict[str, Any]:
+        """Say what it makes of the text."""
+        return {"text": hashlib.sha256(np.array(self._tokens, "<i4").tobytes()).hexdigest()}
+
+    async def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
+        """Answer this many times at once, each after about `context` tokens."""
+        return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
+
+    async def prefill(self, tokens: int, offset: int, seconds: float) -> dict[str, Any]:  # noqa: ARG002
+        """Read prompts of exactly this length."""
+        while (
+            len(self._tokenizer.encode(prompt := self._slice(offset, tokens), parse_special=False)) != tokens
+        ):
+            offset += 1
+        return await streams.prefill(self._open, prompt, _PREFILL_REPEATS, run=str(next(self._operations)))
+
+    async def perplexity(self, windows: int, tokens: int) -> dict[str, Any]:
+        """Score the second half of each window, given what is before, on an engine of its own."""
+        model = self._settings.models[0]
+        loaded = load_engine(
+            model.reference,
+            kind=model.kind,
+            slots_max=windows,
+            context_tokens_max=tokens,
+            prefill_chunk_tokens_max=model.prefill_chunk_tokens,
+            threads=self._settings.threads,
+            cache_dir=self._settings.model_cache_dir,
+        )
+        shaped = np.array(self._tokens[: windows * tokens]).reshape(windows, tokens)
+        nats = nats_per_token(loaded.engine, shaped)
+        loaded.engine.close()
+        return {"nats_per_token": nats}
+
+    def _slice(self, offset: int, tokens: int) -> str:
+        return self._tokenizer.decode(self._tokens[offset : offset + tokens])
+
+    async def _open(self, prompt: str, organization: str) -> AsyncGenerator[Produced]:
+        request = GenerationRequest(
+            model=MODEL,
+            prompt=prompt,
+            sampling=SamplingParameters(Controls(temperature=0)),
+            ends=EndRequest(ignore_eos=True),
+            seed=0,
+            answers=1,
+            organization=organization,
+            urgency=Urgency(),
+            operation_id=f"bench-{next(self._operations)}",
+            attempt=0,
+        )
+        prompt_tokens = 0
+        async for event in self._generate(request):
+            if isinstance(event, Started):
+                prompt_tokens = event.prompt_tokens
+            else:
+                yield Produced(prompt_tokens, event.completion_tokens)
+
+
+@asynccontextmanager
+async def loaded(settings: InferenceSettings, text: str) -> AsyncIterator[Penstock]:
+    """Load the model, and close it at the end."""
+    journal = Journal(settings.service_dir / "journal", settings.journal_bytes_max)
+    loader = Loader(settings, journal, Metrics())
+    models = Models({MODEL: lambda: loader.generative(settings.models[0])})
+    await models.load()
+    await models.check()
+    try:
+        yield Penstock(settings, Generate(models, settings.delta_interval_seconds), models, text)
+    finally:
+        await models.close()
+        journal.close()
+
+
+def main(gguf: str, text: str, threads: str) -> None:
+    """Take turns until the input ends."""
+    model = ModelSettings(id=MODEL, reference=gguf)
+    settings = InferenceSettings(models=(model,), threads=int(threads), data_dir=CACHE / "generation")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        context = loaded(settings, Path(text).read_text())
+        penstock = runner.run(context.__aenter__())
+        turns = (penstock.about, penstock.decode, penstock.prefill, penstock.perplexity)
+        serve({turn.__name__: in_loop(runner, turn) for turn in turns})
+        runner.run(context.__aexit__(None, None, None))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
