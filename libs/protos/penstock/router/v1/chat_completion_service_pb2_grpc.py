@@ -28,8 +28,8 @@ if _version_not_supported:
 class ChatCompletionServiceStub:
     """ChatCompletionService answers conversations.
 
-    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id", "traceparent" and
-    "idempotency-key" there. Its deadline is the caller's; without one the router's limit holds.
+    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id" and "traceparent" there.
+    Its deadline is the caller's; without one the router's limit holds.
     """
 
     def __init__(self, channel):
@@ -53,8 +53,8 @@ class ChatCompletionServiceStub:
 class ChatCompletionServiceServicer:
     """ChatCompletionService answers conversations.
 
-    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id", "traceparent" and
-    "idempotency-key" there. Its deadline is the caller's; without one the router's limit holds.
+    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id" and "traceparent" there.
+    Its deadline is the caller's; without one the router's limit holds.
     """
 
     def CreateChatCompletion(self, request, context):
@@ -104,8 +104,8 @@ def add_ChatCompletionServiceServicer_to_server(servicer, server):
 class ChatCompletionService:
     """ChatCompletionService answers conversations.
 
-    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id", "traceparent" and
-    "idempotency-key" there. Its deadline is the caller's; without one the router's limit holds.
+    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id" and "traceparent" there.
+    Its deadline is the caller's; without one the router's limit holds.
     """
 
     @staticmethod

@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class ChatCompletionServiceStub:
     """ChatCompletionService answers conversations.
 
-    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id", "traceparent" and
-    "idempotency-key" there. Its deadline is the caller's; without one the router's limit holds.
+    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id" and "traceparent" there.
+    Its deadline is the caller's; without one the router's limit holds.
     """
 
     @_typing.overload
@@ -57,8 +57,8 @@ class ChatCompletionServiceStub:
 class ChatCompletionServiceAsyncStub(ChatCompletionServiceStub):
     """ChatCompletionService answers conversations.
 
-    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id", "traceparent" and
-    "idempotency-key" there. Its deadline is the caller's; without one the router's limit holds.
+    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id" and "traceparent" there.
+    Its deadline is the caller's; without one the router's limit holds.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -81,8 +81,8 @@ class ChatCompletionServiceAsyncStub(ChatCompletionServiceStub):
 class ChatCompletionServiceServicer(metaclass=_abc_1.ABCMeta):
     """ChatCompletionService answers conversations.
 
-    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id", "traceparent" and
-    "idempotency-key" there. Its deadline is the caller's; without one the router's limit holds.
+    Every method needs "authorization: Bearer <API key>" in its metadata, and reads "x-request-id" and "traceparent" there.
+    Its deadline is the caller's; without one the router's limit holds.
     """
 
     @_abc_1.abstractmethod
