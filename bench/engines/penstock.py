@@ -30,7 +30,6 @@ from engines.streams import Produced
 from engines.texts import beginning
 
 MODEL = "smollm2"
-_PREFILL_REPEATS = 3
 
 
 class Penstock:
@@ -52,13 +51,13 @@ class Penstock:
         """Answer this many times at once, each after about `context` tokens."""
         return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
 
-    async def prefill(self, tokens: int, offset: int, seconds: float) -> dict[str, Any]:  # noqa: ARG002
+    async def prefill(self, tokens: int, offset: int, seconds: float) -> dict[str, Any]:
         """Read prompts of exactly this length."""
         while (
             len(self._tokenizer.encode(prompt := self._slice(offset, tokens), parse_special=False)) != tokens
         ):
             offset += 1
-        return await streams.prefill(self._open, prompt, _PREFILL_REPEATS, run=str(next(self._operations)))
+        return await streams.prefill(self._open, prompt, seconds, run=str(next(self._operations)))
 
     async def perplexity(self, windows: int, tokens: int) -> dict[str, Any]:
         """Score the second half of each window, given what is before, on an engine of its own."""

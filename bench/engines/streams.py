@@ -1,6 +1,7 @@
 """Time streams of tokens from outside, the same in process and over gRPC."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -39,17 +40,17 @@ async def decode(open_answer: Open, prompt: str, concurrent: int, seconds: float
     return {"tokens_per_s": sum(rates), "context": round(sum(contexts) / concurrent)}
 
 
-async def prefill(open_answer: Open, prompt: str, repeats: int, run: str) -> dict[str, Any]:
-    """Read a prompt that nothing is known of, several times; the time is that to the first token, queue and all."""
-    rates = []
-    for repeat in range(repeats):
+async def prefill(open_answer: Open, prompt: str, seconds: float, run: str) -> dict[str, Any]:
+    """Read a prompt that nothing is known of, again and again; the time is that to the first token, queue and all."""
+    rates: list[float] = []
+    until = time.perf_counter() + seconds
+    while not rates or time.perf_counter() < until:
         await asyncio.sleep(SETTLE_SECONDS)
         start = time.perf_counter()
-        async with aclosing(open_answer(prompt, f"bench-{run}-{repeat}")) as answer:
-            async for produced in answer:
-                rates.append(produced.prompt_tokens / (time.perf_counter() - start))
-                break
-    return {"tokens_per_s": sorted(rates)[len(rates) // 2]}
+        async with aclosing(open_answer(prompt, f"bench-{run}-{len(rates)}")) as answer:
+            produced = await anext(answer)
+            rates.append(produced.prompt_tokens / (time.perf_counter() - start))
+    return {"tokens_per_s": statistics.median(rates)}
 
 
 @dataclass(slots=True)

@@ -13,7 +13,6 @@ import psutil
 
 from harness.paths import REPO, RESULTS
 
-
 _BUSY_SECONDS = 0.5
 _BUSY_PERCENT_MAX = 10
 
