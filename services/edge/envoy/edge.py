@@ -18,6 +18,7 @@ from pathlib import Path
 from string import Template
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
+REFUSED_BYTES_MAX = 4 * BODY_BYTES_MAX  # what the gateway reads before it refuses
 ADMIN_SECONDS_MAX = 2.0
 DRAIN_POLL_SECONDS = 0.05
 HELP = """\
@@ -96,7 +97,7 @@ def render(settings: Settings) -> str:
         silence_seconds_max=settings.silence_seconds_max,
         access_log=settings.access_log,
         body_bytes_max=BODY_BYTES_MAX,
-        body_bytes_over=BODY_BYTES_MAX + 1,
+        body_bytes_over=REFUSED_BYTES_MAX + 1,
     )
 
 

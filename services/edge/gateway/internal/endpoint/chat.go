@@ -33,7 +33,7 @@ func NewChat(conn grpc.ClientConnInterface, limits Limits, events Events) *Chat 
 
 // Serve reads the request once and answers it whole or as a stream. An error means that nothing was written yet.
 func (c *Chat) Serve(w http.ResponseWriter, r *http.Request) error {
-	body, err := request.ReadBody(r)
+	body, err := request.ReadBody(w, r)
 	if err != nil {
 		return err
 	}

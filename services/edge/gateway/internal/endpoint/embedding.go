@@ -24,7 +24,7 @@ func NewEmbedding(conn grpc.ClientConnInterface, limits Limits) *Embedding {
 
 // Serve reads the request once and answers it. An error means that nothing was written yet.
 func (e *Embedding) Serve(w http.ResponseWriter, r *http.Request) error {
-	body, err := request.ReadBody(r)
+	body, err := request.ReadBody(w, r)
 	if err != nil {
 		return err
 	}

@@ -251,12 +251,12 @@ const file_penstock_router_v1_model_service_proto_rawDesc = "" +
 	"\x05model\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\"C\n" +
 	"\x10GetModelResponse\x12/\n" +
-	"\x05model\x18\x01 \x01(\v2\x19.penstock.router.v1.ModelR\x05model2\x82\x02\n" +
+	"\x05model\x18\x01 \x01(\v2\x19.penstock.router.v1.ModelR\x05model2\x85\x02\n" +
 	"\fModelService\x12r\n" +
 	"\n" +
 	"ListModels\x12%.penstock.router.v1.ListModelsRequest\x1a&.penstock.router.v1.ListModelsResponse\"\x15\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/models\x90\x02\x01\x12~\n" +
-	"\bGetModel\x12#.penstock.router.v1.GetModelRequest\x1a$.penstock.router.v1.GetModelResponse\"'\x82\xd3\xe4\x93\x02\x1eb\x05model\x12\x15/v1/models/{model=**}\x90\x02\x01BWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3"
+	"/v1/models\x90\x02\x01\x12\x80\x01\n" +
+	"\bGetModel\x12#.penstock.router.v1.GetModelRequest\x1a$.penstock.router.v1.GetModelResponse\")\x82\xd3\xe4\x93\x02 b\x05model\x12\x17/v1/models/{model=*/**}\x90\x02\x01BWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3"
 
 var (
 	file_penstock_router_v1_model_service_proto_rawDescOnce sync.Once

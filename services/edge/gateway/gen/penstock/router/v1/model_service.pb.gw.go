@@ -141,7 +141,7 @@ func RegisterModelServiceHandlerServer(ctx context.Context, mux *runtime.ServeMu
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/penstock.router.v1.ModelService/GetModel", runtime.WithHTTPPathPattern("/v1/models/{model=**}"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/penstock.router.v1.ModelService/GetModel", runtime.WithHTTPPathPattern("/v1/models/{model=*/**}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -216,7 +216,7 @@ func RegisterModelServiceHandlerClient(ctx context.Context, mux *runtime.ServeMu
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/penstock.router.v1.ModelService/GetModel", runtime.WithHTTPPathPattern("/v1/models/{model=**}"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/penstock.router.v1.ModelService/GetModel", runtime.WithHTTPPathPattern("/v1/models/{model=*/**}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -243,7 +243,7 @@ func (m response_ModelService_GetModel_0) XXX_ResponseBody() interface{} {
 
 var (
 	pattern_ModelService_ListModels_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "models"}, ""))
-	pattern_ModelService_GetModel_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 3, 0, 4, 1, 5, 2}, []string{"v1", "models", "model"}, ""))
+	pattern_ModelService_GetModel_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 3, 0, 4, 2, 5, 2}, []string{"v1", "models", "model"}, ""))
 )
 
 var (

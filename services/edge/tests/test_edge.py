@@ -1,0 +1,310 @@
+"""REST and gRPC through Envoy and the gateway, as callers meet them."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import httpx
+import openai
+import pytest
+from conftest import EDGE, Edge
+from edge_fakes import WORDS, FakeRouter
+from penstock.router.v1 import (
+    chat_completion_pb2,
+    chat_completion_service_pb2,
+    chat_completion_service_pb2_grpc,
+    chat_message_pb2,
+)
+from testkit.process import ChildProcess
+
+CHAT = "/v1/chat/completions"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def ask(text: str, **more: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": text}], **more}
+
+
+async def test_a_chat_is_answered_with_its_names_and_its_cost(edge: Edge, fake_router: FakeRouter) -> None:
+    async with edge.client() as client:
+        headers = {"x-request-id": "r-1", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+        answer = await client.post(CHAT, json=ask("hello"), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"] == "5 characters"
+    assert answer.json()["penstock"]["cost_nanos"] == "1500"
+    assert answer.headers["x-request-id"] == "r-1"
+    assert answer.headers["x-trace-id"] == TRACE
+    assert answer.headers["x-penstock-cache"] == "miss"
+    assert fake_router.contexts[0].request_id == "r-1"
+    assert fake_router.contexts[0].traceparent[3:35] == TRACE
+
+
+async def test_a_request_has_one_id_and_one_trace_everywhere(edge: Edge, fake_router: FakeRouter) -> None:
+    async with edge.client() as client:
+        answer = await client.post(CHAT, json=ask("hello"))
+    seen = fake_router.contexts[0]
+    assert answer.headers["x-request-id"] == seen.request_id == answer.json()["penstock"]["request_id"]
+    assert answer.headers["x-trace-id"] == seen.traceparent[3:35]
+    edge.envoy.terminate()
+    edge.envoy.wait()  # Envoy writes its log when it ends, at the latest
+    line = json.loads(edge.access_log.read_text().splitlines()[-1])
+    assert (line["request_id"], line["trace"]) == (seen.request_id, seen.traceparent[3:35])
+    assert (line["code"], line["upstream"]) == (200, "gateway")
+
+
+async def test_each_event_passes_the_edge_as_it_comes(edge: Edge, fake_router: FakeRouter) -> None:
+    async with (
+        edge.client() as client,
+        client.stream("POST", CHAT, json=ask("slowly", stream=True)) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-cache"
+        events = (line async for line in answer.aiter_lines() if line)
+        assert '"role":"assistant"' in await anext(events)
+        for word in WORDS:  # the router goes on only after each was seen here
+            assert word in await asyncio.wait_for(anext(events), 5)
+            fake_router.go_on.release()
+        rest = [line async for line in events]
+    assert '"finish_reason":"stop"' in rest[0]
+    assert rest[-1] == "data: [DONE]"
+
+
+async def test_a_stream_that_breaks_never_ends_clean(edge: Edge) -> None:
+    async with edge.client() as client:
+        answer = await client.post(CHAT, json=ask("break", stream=True))
+    assert answer.status_code == 200
+    last = answer.text.strip().splitlines()[-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["reason"] == "STREAM_INTERRUPTED"
+    assert "[DONE]" not in answer.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_caller_that_hangs_up_reaches_the_router(
+    edge: Edge, fake_router: FakeRouter, stream: bool
+) -> None:
+    async with edge.client() as client:
+        call = asyncio.create_task(client.post(CHAT, json=ask("wait", stream=stream)))
+        await asyncio.wait_for(fake_router.waiting.wait(), 5)
+        call.cancel()
+    await asyncio.wait_for(fake_router.cancelled.wait(), 5)
+
+
+async def test_a_body_of_3_mb_is_fine_and_one_of_40_mb_is_413(edge: Edge) -> None:
+    async with edge.client() as client:
+        fine = await client.post(CHAT, json=ask("x" * 3_000_000))
+        assert fine.json()["choices"][0]["message"]["content"] == "3000000 characters"
+        for content in (b"x" * 40_000_000, chunks(b"x" * 1_000_000, 40)):
+            refused = await client.post(CHAT, content=content)
+            assert refused.status_code == 413
+            assert refused.json()["error"]["reason"] == "BODY_TOO_LARGE"
+
+
+async def chunks(chunk: bytes, count: int) -> Any:
+    for _ in range(count):
+        yield chunk
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "reason"),
+    [
+        ("GET", "/metrics", 404, "METHOD_NOT_FOUND"),
+        ("GET", "/v2/anything", 404, "METHOD_NOT_FOUND"),
+        ("GET", CHAT, 405, "METHOD_NOT_ALLOWED"),
+        ("POST", CHAT, 400, "MALFORMED_REQUEST"),
+    ],
+)
+async def test_errors_have_one_shape_whoever_answers(
+    edge: Edge, method: str, path: str, code: int, reason: str
+) -> None:
+    async with edge.client() as client:
+        answer = await client.request(method, path)
+    assert answer.status_code == code
+    error = answer.json()["error"]
+    assert error["reason"] == reason
+    assert error["request_id"] == answer.headers["x-request-id"]
+    assert set(error) == {"message", "type", "param", "code", "reason", "request_id"}
+
+
+async def test_a_router_that_is_down_is_a_503_that_says_so(edge_alone: Edge) -> None:
+    async with edge_alone.client() as client:
+        answer = await client.post(CHAT, json=ask("hello"))
+        assert answer.status_code == 503
+        assert answer.json()["error"]["reason"] == "DEPENDENCY_UNAVAILABLE"
+        assert answer.headers["retry-after"] == "1"
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_grpc_callers_get_unavailable_when_the_router_is_down(edge_alone: Edge) -> None:
+    async with grpc.aio.insecure_channel(edge_alone.grpc) as channel:
+        stub = chat_completion_service_pb2_grpc.ChatCompletionServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await stub.CreateChatCompletion(typed("hello"), timeout=10)
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "{" not in str(error.value.details())
+
+
+async def test_a_gateway_that_is_killed_is_a_503_and_back_when_it_is(
+    edge: Edge, gateway_program: Path
+) -> None:
+    edge.gateway.kill()
+    async with edge.client() as client:
+        down = await client.post(CHAT, json=ask("hello"))
+        assert down.status_code == 503
+        assert down.json()["error"]["reason"] == "DEPENDENCY_UNAVAILABLE"
+        call = asyncio.create_task(client.post(CHAT, json=ask("hello")))
+        with ChildProcess(
+            [str(gateway_program)], edge.access_log.with_name("again.out"), env=edge.environment
+        ):
+            assert (await call).status_code == 200  # Envoy went on trying to connect
+
+
+async def test_native_grpc_passes_on_the_same_port(edge: Edge, fake_router: FakeRouter) -> None:
+    metadata = (("authorization", "Bearer psk_right"), ("x-request-id", "r-9"))
+    async with grpc.aio.insecure_channel(edge.grpc) as channel:
+        stub = chat_completion_service_pb2_grpc.ChatCompletionServiceStub(channel)
+        answer = await stub.CreateChatCompletion(typed("hello"), metadata=metadata, timeout=10)
+        assert answer.chat_completion.choices[0].message.text == "5 characters"
+        assert fake_router.contexts[0].request_id == "r-9"
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await stub.CreateChatCompletion(typed("refuse"), metadata=metadata, timeout=10)
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "grpc-status-details-bin" in dict(error.value.trailing_metadata() or ())
+
+
+def typed(text: str) -> Any:
+    message = chat_message_pb2.ChatMessage(role="CHAT_ROLE_USER", text=text)
+    parameters = chat_completion_pb2.ChatCompletionParameters(model="m", messages=[message])
+    return chat_completion_service_pb2.CreateChatCompletionRequest(parameters=parameters)
+
+
+async def test_grpcurl_lists_checks_and_calls_through_the_edge(edge: Edge) -> None:
+    program = shutil.which("grpcurl", path=f"{EDGE.parents[1]}/.tools/bin") or shutil.which("grpcurl")
+    if program is None:
+        pytest.skip("grpcurl is missing; make setup-test installs it")
+
+    async def grpcurl(*arguments: str) -> str:
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [program, "-plaintext", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+        return done.stdout
+
+    assert "penstock.router.v1.ChatCompletionService" in await grpcurl(edge.grpc, "list")
+    assert "SERVING" in await grpcurl(edge.grpc, "grpc.health.v1.Health/Check")
+    request = json.dumps(
+        {"parameters": {"model": "m", "messages": [{"role": "CHAT_ROLE_USER", "text": "hi"}]}}
+    )
+    method = "penstock.router.v1.ChatCompletionService/StreamChatCompletion"
+    authorization = ("-H", "authorization: Bearer psk_right")
+    assert "three" in await grpcurl(*authorization, "-d", request, edge.grpc, method)
+
+
+async def test_the_openai_sdk_chats_streams_embeds_and_lists(edge: Edge) -> None:
+    def call() -> None:
+        with httpx.Client(trust_env=False) as http:
+            client = openai.OpenAI(
+                base_url=f"{edge.url}/v1", api_key="psk_right", max_retries=0, http_client=http
+            )
+            messages: Any = [{"role": "user", "content": "hello"}]
+            answer = client.chat.completions.create(model="m", messages=messages)
+            assert answer.choices[0].message.content == "5 characters"
+            stream = client.chat.completions.create(
+                model="m", messages=messages, stream=True, stream_options={"include_usage": True}
+            )
+            parts = list(stream)
+            assert "".join(p.choices[0].delta.content or "" for p in parts if p.choices) == "".join(WORDS)
+            assert parts[-1].usage is not None
+            assert parts[-1].usage.total_tokens == 6
+            embeddings = client.embeddings.create(model="m", input=["a", "b"])  # asks for base64
+            assert embeddings.data[1].embedding == [1.0, 0.5, -1.0]
+            assert [model.id for model in client.models.list()] == ["m"]
+
+    await asyncio.to_thread(call)
+
+
+async def test_the_openai_sdk_raises_its_own_exceptions(edge: Edge) -> None:
+    def call() -> None:
+        with httpx.Client(trust_env=False) as http:
+            client = openai.OpenAI(
+                base_url=f"{edge.url}/v1", api_key="psk_right", max_retries=0, http_client=http
+            )
+            with pytest.raises(openai.RateLimitError) as limited:
+                client.chat.completions.create(model="m", messages=[{"role": "user", "content": "refuse"}])
+            assert limited.value.code == "rate_limit_exceeded"
+            with pytest.raises(openai.AuthenticationError) as unknown:
+                client.with_options(api_key="psk_wrong").chat.completions.create(
+                    model="m", messages=[{"role": "user", "content": "hello"}]
+                )
+            assert unknown.value.code == "invalid_api_key"
+            with pytest.raises(openai.APIError, match="engine is gone"):
+                list(
+                    client.chat.completions.create(
+                        model="m", messages=[{"role": "user", "content": "break"}], stream=True
+                    )
+                )
+
+    await asyncio.to_thread(call)
+
+
+@pytest.mark.parametrize("who", ["envoy", "gateway"])
+async def test_sigterm_loses_no_open_request(edge: Edge, fake_router: FakeRouter, who: str) -> None:
+    async with edge.client() as client:
+        call = asyncio.create_task(client.post(CHAT, json=ask("slowly")))
+        await asyncio.wait_for(fake_router.waiting.wait(), 5)
+        process = edge.envoy if who == "envoy" else edge.gateway
+        process.terminate()
+        await asyncio.sleep(0.3)
+        fake_router.go_on.release()
+        assert (await call).status_code == 200
+    assert await asyncio.to_thread(process.wait) == 0
+
+
+async def test_killing_the_edges_program_leaves_no_envoy_behind(edge: Edge) -> None:
+    edge.envoy.kill()
+    for _ in range(100):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        except OSError:
+            return
+        writer.close()
+        await asyncio.sleep(0.05)
+    pytest.fail("the port is still taken")
+
+
+async def test_a_port_in_use_names_the_setting(edge: Edge, gateway_program: Path) -> None:
+    for program, setting in (
+        ([sys.executable, str(EDGE / "envoy" / "edge.py")], "PENSTOCK_EDGE_PORT"),
+        ([str(gateway_program)], "PENSTOCK_GATEWAY_HTTP_PORT"),
+    ):
+        done = await asyncio.to_thread(
+            subprocess.run,
+            program,
+            env=edge.environment,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert setting in done.stderr
+
+
+async def test_every_thread_runs_under_sched_batch(edge: Edge) -> None:
+    for process in (edge.gateway, edge.envoy):
+        assert set(policies_of_threads(process.pid)) == {os.SCHED_BATCH}
+
+
+def policies_of_threads(pid: int) -> list[int]:
+    return [os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()]
