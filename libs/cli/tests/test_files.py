@@ -2,6 +2,7 @@
 
 import re
 import stat
+import subprocess
 
 import pytest
 from penstock_cli.failure import Failure
@@ -27,6 +28,15 @@ def test_the_env_file_tells_how_to_reach_the_stack(tmp_path):
         "PENSTOCK_API_KEY": "psk_a=b",
     }
     assert stat.S_IMODE((tmp_path / "env").stat().st_mode) == 0o600
+
+
+def test_a_shell_that_sources_the_env_file_passes_it_on(tmp_path):
+    write_env_file(tmp_path, 8081, "psk_a=b")
+    script = "source $1/env && env"
+    shown = subprocess.run(
+        ["bash", "-c", script, "-", tmp_path], capture_output=True, text=True, timeout=10, check=True
+    )
+    assert "PENSTOCK_API_KEY=psk_a=b" in shown.stdout.splitlines()
 
 
 def test_a_full_log_is_moved_aside_while_its_writer_goes_on(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 from penstock_cli.app import main
-from penstock_cli.commands.logs import readable
+from penstock_cli.log_line import readable
 
 
 def test_a_line_of_json_becomes_words():

@@ -131,7 +131,7 @@ def _show_next(place: Place, model: str) -> None:
 
 
 _NEXT = """\
-set -a; . {env}; set +a        # the address and your key
+source {env}        # the address and your key
 
 curl -N {url}/v1/chat/completions -H "authorization: Bearer $PENSTOCK_API_KEY" \\
   -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}'

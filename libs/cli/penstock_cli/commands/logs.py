@@ -1,7 +1,6 @@
 """`penstock logs`."""
 
 import itertools
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,21 +12,13 @@ from rich.text import Text
 
 from penstock_cli.console import out
 from penstock_cli.failure import Failure
+from penstock_cli.log_line import readable
 from penstock_cli.place import find_place
 from penstock_cli.stack.log_files import last_lines, log_file
 
 POLL_SECONDS = 0.2
 LINES = 50
-_LEVELS = {
-    "debug": "dim",
-    "info": "green",
-    "warning": "yellow",
-    "warn": "yellow",
-    "error": "red",
-    "critical": "red",
-}
 _COLOURS = ("cyan", "magenta", "blue", "yellow", "green", "bright_cyan", "bright_magenta", "bright_blue")
-_LEFT_OUT = {"timestamp", "time", "level", "event", "msg", "service", "module"}
 
 
 def logs(
@@ -54,24 +45,6 @@ def logs(
             show(name, line)
     if follow:
         _follow(paths, positions, show)
-
-
-def readable(line: str) -> Text:
-    """Turn a line of JSON into words; leave any other as it is."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return Text(line)
-    if not isinstance(event, dict):
-        return Text(line)
-    level = str(event.get("level", "")).lower()
-    text = Text(str(event.get("timestamp") or event.get("time") or "")[11:23], "dim")
-    text.append(f" {level:<7} ", _LEVELS.get(level, ""))
-    text.append(str(event.get("event") or event.get("msg") or ""), "bold")
-    for name, value in event.items():
-        if name not in _LEFT_OUT:
-            text.append(f" {name}=", "dim").append(value if isinstance(value, str) else json.dumps(value))
-    return text
 
 
 def _print_raw(_name: str, line: str) -> None:

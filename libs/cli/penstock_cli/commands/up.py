@@ -33,7 +33,7 @@ def up(
     Five services, the gateway and Envoy, each started again when it dies. The address and a development key are
     written to .run/env:
 
-        penstock up && set -a && . .run/env && set +a
+        penstock up && source .run/env
         curl -H "authorization: Bearer $PENSTOCK_API_KEY" $PENSTOCK_URL/v1/models
 
     A second stack beside the first:

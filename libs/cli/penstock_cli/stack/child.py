@@ -1,11 +1,13 @@
 """One program, kept alive until it is told to stop."""
 
 import asyncio
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -44,7 +46,7 @@ class Child:
                 break
             delay = backoff.delay_after(time.monotonic() - began)
             self._set(Phase.WAITING)
-            self._say(f"ended with {self.state.exit_code}; starts again in {delay:g} s")
+            self._log_event("program_ended", exit_code=self.state.exit_code, starts_again_in_seconds=delay)
             await self._pause(delay)
             self.state.restarts += not self._stopping.is_set()
         self._set(Phase.STOPPED)
@@ -61,7 +63,7 @@ class Child:
             async with asyncio.timeout(self.program.drain_seconds):
                 await self._process.wait()
         except TimeoutError:
-            self._say(f"killed: it did not stop within {self.program.drain_seconds:g} s")
+            self._log_event("program_killed", drain_seconds=self.program.drain_seconds)
             self.kill()
 
     def kill(self) -> None:
@@ -73,7 +75,7 @@ class Child:
         try:
             process = await self._start()
         except OSError as error:
-            self._say(f"cannot be started: {error}")
+            self._log_event("program_not_started", error=str(error))
             return NOT_STARTED_EXIT_CODE
         self._process = process
         if self._stopping.is_set():  # while it was being started
@@ -117,9 +119,12 @@ class Child:
         self.state.phase = phase
         self._changed()
 
-    def _say(self, text: str) -> None:
+    def _log_event(self, event: str, **fields: object) -> None:
+        """Write into the program's own log, as a service would."""
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        about = {"timestamp": now, "service": "supervisor", "level": "warning", "event": event}
         with self._log.open("a") as output:
-            output.write(f"supervisor: {self.program.name} {text}\n")
+            output.write(json.dumps(about | {"program": self.program.name} | fields) + "\n")
 
 
 def _environment(program: Program) -> dict[str, str]:

@@ -17,10 +17,11 @@ def bootstrap_key_file(run_dir: Path) -> Path:
 
 
 def write_env_file(run_dir: Path, edge_port: int, key: str) -> None:
-    """Write `env`: how to reach the stack, as lines NAME=value that a shell can source."""
+    """Write `env`: how to reach the stack, for a shell to source."""
     address = f"127.0.0.1:{edge_port}"
-    lines = [f"PENSTOCK_URL=http://{address}", f"PENSTOCK_GRPC={address}", f"PENSTOCK_API_KEY={key}"]
-    write_private(run_dir / "env", "\n".join(lines) + "\n")
+    known = {"PENSTOCK_URL": f"http://{address}", "PENSTOCK_GRPC": address, "PENSTOCK_API_KEY": key}
+    lines = [f"{name}={value}" for name, value in known.items()]
+    write_private(run_dir / "env", "\n".join([*lines, f"export {' '.join(known)}", ""]))
 
 
 def read_env_file(run_dir: Path) -> dict[str, str]:

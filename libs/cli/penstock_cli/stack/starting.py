@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock_cli.failure import Failure
+from penstock_cli.log_line import readable
 from penstock_cli.stack.health import HealthChecker, health_checker
 from penstock_cli.stack.log_files import last_lines, log_file
 from penstock_cli.stack.program import Program
@@ -64,8 +65,12 @@ async def _look(
     seconds: float,
 ) -> None:
     waiting = [program for program in programs if progress[program.name].ready_after_seconds is None]
+    # Who stops first stands on those that stop later: it cannot serve before they do.
+    base = max((program.stop_stage for program in waiting), default=0)
+    waiting = [program for program in waiting if program.stop_stage == base]
+    for name, each in progress.items():
+        each.state = state.programs.get(name, each.state)
     for name, serving in (await checker.serving(waiting)).items():
-        progress[name].state = state.programs.get(name, progress[name].state)
         if serving:
             progress[name].ready_after_seconds = seconds
 
@@ -83,5 +88,5 @@ def _check_not_dying(run_dir: Path, name: str, state: ProgramState, deaths_befor
 
 def _failed(run_dir: Path, name: str, what: str) -> Failure:
     log = log_file(run_dir, name)
-    lines = last_lines(log, LOG_LINES)
+    lines = [readable(line).plain for line in last_lines(log, LOG_LINES)]
     return Failure(f"{name} {what}", hint="\n".join([f"Last lines of {log}:", *lines]))
