@@ -11,11 +11,10 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import httpx
 import openai
 import pytest
-from conftest import EDGE, Edge
 from edge_fakes import WORDS, FakeRouter
+from edge_process import EDGE, Edge
 from penstock.router.v1 import (
     chat_completion_pb2,
     chat_completion_service_pb2,
@@ -46,15 +45,15 @@ async def test_a_chat_is_answered_with_its_names_and_its_cost(edge: Edge, fake_r
     assert fake_router.contexts[0].traceparent[3:35] == TRACE
 
 
-async def test_a_request_has_one_id_and_one_trace_everywhere(edge: Edge, fake_router: FakeRouter) -> None:
-    async with edge.client() as client:
+async def test_a_request_has_one_id_and_one_trace_everywhere(own_edge: Edge, fake_router: FakeRouter) -> None:
+    async with own_edge.client() as client:
         answer = await client.post(CHAT, json=ask("hello"))
     seen = fake_router.contexts[0]
     assert answer.headers["x-request-id"] == seen.request_id == answer.json()["penstock"]["request_id"]
     assert answer.headers["x-trace-id"] == seen.traceparent[3:35]
-    edge.envoy.terminate()
-    edge.envoy.wait()  # Envoy writes its log when it ends, at the latest
-    line = json.loads(edge.access_log.read_text().splitlines()[-1])
+    own_edge.envoy.terminate()
+    own_edge.envoy.wait()  # Envoy writes its log when it ends, at the latest
+    line = json.loads(own_edge.access_log.read_text().splitlines()[-1])
     assert (line["request_id"], line["trace"]) == (seen.request_id, seen.traceparent[3:35])
     assert (line["code"], line["upstream"]) == (200, "gateway")
 
@@ -152,16 +151,16 @@ async def test_grpc_callers_get_unavailable_when_the_router_is_down(edge_alone: 
 
 
 async def test_a_gateway_that_is_killed_is_a_503_and_back_when_it_is(
-    edge: Edge, gateway_program: Path
+    own_edge: Edge, gateway_program: Path
 ) -> None:
-    edge.gateway.kill()
-    async with edge.client() as client:
+    own_edge.gateway.kill()
+    async with own_edge.client() as client:
         down = await client.post(CHAT, json=ask("hello"))
         assert down.status_code == 503
         assert down.json()["error"]["reason"] == "DEPENDENCY_UNAVAILABLE"
         call = asyncio.create_task(client.post(CHAT, json=ask("hello")))
         with ChildProcess(
-            [str(gateway_program)], edge.access_log.with_name("again.out"), env=edge.environment
+            [str(gateway_program)], own_edge.access_log.with_name("again.out"), env=own_edge.environment
         ):
             assert (await call).status_code == 200  # Envoy went on trying to connect
 
@@ -213,10 +212,7 @@ async def test_grpcurl_lists_checks_and_calls_through_the_edge(edge: Edge) -> No
 
 async def test_the_openai_sdk_chats_streams_embeds_and_lists(edge: Edge) -> None:
     def call() -> None:
-        with httpx.Client(trust_env=False) as http:
-            client = openai.OpenAI(
-                base_url=f"{edge.url}/v1", api_key="psk_right", max_retries=0, http_client=http
-            )
+        with openai.OpenAI(base_url=f"{edge.url}/v1", api_key="psk_right", max_retries=0) as client:
             messages: Any = [{"role": "user", "content": "hello"}]
             answer = client.chat.completions.create(model="m", messages=messages)
             assert answer.choices[0].message.content == "5 characters"
@@ -236,10 +232,7 @@ async def test_the_openai_sdk_chats_streams_embeds_and_lists(edge: Edge) -> None
 
 async def test_the_openai_sdk_raises_its_own_exceptions(edge: Edge) -> None:
     def call() -> None:
-        with httpx.Client(trust_env=False) as http:
-            client = openai.OpenAI(
-                base_url=f"{edge.url}/v1", api_key="psk_right", max_retries=0, http_client=http
-            )
+        with openai.OpenAI(base_url=f"{edge.url}/v1", api_key="psk_right", max_retries=0) as client:
             with pytest.raises(openai.RateLimitError) as limited:
                 client.chat.completions.create(model="m", messages=[{"role": "user", "content": "refuse"}])
             assert limited.value.code == "rate_limit_exceeded"
@@ -259,11 +252,11 @@ async def test_the_openai_sdk_raises_its_own_exceptions(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("who", ["envoy", "gateway"])
-async def test_sigterm_loses_no_open_request(edge: Edge, fake_router: FakeRouter, who: str) -> None:
-    async with edge.client() as client:
+async def test_sigterm_loses_no_open_request(own_edge: Edge, fake_router: FakeRouter, who: str) -> None:
+    async with own_edge.client() as client:
         call = asyncio.create_task(client.post(CHAT, json=ask("slowly")))
         await asyncio.wait_for(fake_router.waiting.wait(), 5)
-        process = edge.envoy if who == "envoy" else edge.gateway
+        process = own_edge.envoy if who == "envoy" else own_edge.gateway
         process.terminate()
         await asyncio.sleep(0.3)
         fake_router.go_on.release()
@@ -271,11 +264,11 @@ async def test_sigterm_loses_no_open_request(edge: Edge, fake_router: FakeRouter
     assert await asyncio.to_thread(process.wait) == 0
 
 
-async def test_killing_the_edges_program_leaves_no_envoy_behind(edge: Edge) -> None:
-    edge.envoy.kill()
+async def test_killing_the_edges_program_leaves_no_envoy_behind(own_edge: Edge) -> None:
+    own_edge.envoy.kill()
     for _ in range(100):
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+            _, writer = await asyncio.open_connection("127.0.0.1", own_edge.port)
         except OSError:
             return
         writer.close()
