@@ -118,6 +118,8 @@ def test_whoever_comes_second_waits_and_builds_nothing(tmp_path):
         first_entry = pool.submit(BuildCache(tmp_path).get, "model", "1", build_slowly)
         assert started.wait(10)
         second_entry = pool.submit(BuildCache(tmp_path).get, "model", "1", second)
+        with pytest.raises(TimeoutError):
+            second_entry.result(0.2)
         go_on.set()
 
         assert (second_entry.result(10) / "weights.bin").read_text() == "first"

@@ -207,5 +207,19 @@ def test_slots_that_nobody_used_take_no_memory(open_llama):
     assert resident_bytes() - before < 40 << 20
 
 
+def test_closing_gives_the_memory_back(open_llama):
+    engine = open_llama(slots_max=64, context_tokens_max=256)
+    before = resident_bytes()
+    for slot in range(64):
+        for past in range(0, 256, 32):
+            prefill(engine, slot, [1] * 32, past)
+    used = resident_bytes() - before
+
+    engine.close()
+
+    assert used > 12 << 20
+    assert resident_bytes() - before < used / 4
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
