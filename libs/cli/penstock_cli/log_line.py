@@ -1,8 +1,11 @@
 """A line of a log, for people."""
 
 import json
+from typing import Any
 
 from rich.text import Text
+
+FRAMES_SHOWN = 6
 
 _LEVELS = {
     "debug": "dim",
@@ -12,11 +15,11 @@ _LEVELS = {
     "error": "red",
     "critical": "red",
 }
-_LEFT_OUT = {"timestamp", "time", "level", "event", "msg", "service", "module"}
+_LEFT_OUT = {"timestamp", "time", "level", "event", "msg", "service", "module", "exception"}
 
 
 def readable(line: str) -> Text:
-    """Turn a line of JSON into words; leave any other as it is."""
+    """Turn a line of JSON into words, with the stack of an exception below; leave any other line as it is."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -30,4 +33,16 @@ def readable(line: str) -> Text:
     for name, value in event.items():
         if name not in _LEFT_OUT:
             text.append(f" {name}=", "dim").append(value if isinstance(value, str) else json.dumps(value))
+    return text.append_text(_stack(event.get("exception")))
+
+
+def _stack(exception: Any) -> Text:
+    """Write what was raised and the innermost frames, as structlog's dictionaries have them."""
+    if not isinstance(exception, list):
+        return Text(f" exception={exception}" if exception else "")
+    text = Text()
+    for raised in exception:
+        text.append(f"\n    {raised.get('exc_type')}: {raised.get('exc_value')}", "red")
+        for frame in raised.get("frames", [])[-FRAMES_SHOWN:]:
+            text.append(f"\n      {frame['filename']}:{frame['lineno']} in {frame['name']}", "dim")
     return text

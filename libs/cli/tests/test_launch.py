@@ -74,6 +74,15 @@ async def test_what_a_killed_supervisor_leaves_behind_is_ended_before_the_next_s
     await wait_until_serving(stack.run_dir, [program], ignore, 20)
 
 
+async def test_each_start_has_logs_of_its_own_and_keeps_those_of_the_last(stack, launched):
+    for exit_code in (1, 2):
+        launched(stack.failing("sick", f"print('run {exit_code}'); raise SystemExit({exit_code})"))
+        await stack.until(lambda: "program_ended" in stack.log("sick"))
+        stop_supervisor(stack.run_dir)
+    assert "run 1" not in stack.log("sick")
+    assert "run 1" in (stack.run_dir / "logs" / "sick.log.1").read_text()
+
+
 def test_another_process_with_a_remembered_pid_is_left_alone(stack):
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         state = stack.state()

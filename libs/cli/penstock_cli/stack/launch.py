@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from penstock_cli.failure import Failure
-from penstock_cli.stack.log_files import last_lines, log_file
+from penstock_cli.stack.log_files import last_lines, log_file, put_aside
 from penstock_cli.stack.program import Program, write_programs
 from penstock_cli.stack.state import StackState, is_supervised, read_state, write_state
 
@@ -25,6 +25,7 @@ def start_supervisor(run_dir: Path, programs: list[Program]) -> None:
     log = log_file(run_dir, SUPERVISOR)
     log.parent.mkdir(parents=True, exist_ok=True)
     end_orphans(run_dir)
+    put_aside(run_dir)
     write_programs(run_dir / "programs.json", programs)
     write_state(run_dir, StackState())
     daemon = _spawn([sys.executable, "-m", "penstock_cli.stack.supervisor", str(run_dir)], log)

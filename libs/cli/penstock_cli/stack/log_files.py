@@ -23,6 +23,12 @@ def rotate(path: Path, bytes_max: int = BYTES_MAX) -> None:
             opened.truncate(0)
 
 
+def put_aside(run_dir: Path) -> None:
+    """Move the logs of the last run to `<name>.log.1`, so that a new run begins with empty ones."""
+    for path in (run_dir / "logs").glob("*.log"):
+        path.replace(path.with_suffix(".log.1"))
+
+
 def last_lines(path: Path, count: int, end: int | None = None) -> list[str]:
     """Give the last lines of a log, or of its first `end` bytes; none when there is no log yet."""
     if not path.exists():
