@@ -1,0 +1,1 @@
+"""The guardrail: finds, redacts and refuses what must not pass, and restores what it redacted."""

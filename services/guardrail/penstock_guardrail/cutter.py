@@ -1,0 +1,120 @@
+"""Cut a text, whole or as it comes, into what is clear and what was found: the same for every way of splitting it.
+
+A piece leaves once nothing that may follow can change it. Candidates are taken from left to right, the longest
+first; one that overlaps those before it loses what they cover, so all that any detector matched is covered.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from penstock_guardrail.canonical import EMPTY, View, view_of
+from penstock_guardrail.detectors import LOOKBEHIND_CHARACTERS_MAX, MATCH_CHARACTERS_MAX, Candidate
+from penstock_guardrail.scanner import Scanner
+
+CANDIDATES_MAX = 4096
+# The type of what is found next when that many were found: the text is not searched on.
+TOO_MANY_FINDINGS = "TOO_MANY_FINDINGS"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of a text, clear when `found` is None. `start` counts characters of the original text."""
+
+    start: int
+    text: str
+    found: Candidate | None = None
+
+    @property
+    def end(self) -> int:
+        """Where it ends in the original text, exclusive."""
+        return self.start + len(self.text)
+
+
+class Cutter:
+    """Cut one text. Positions count characters of its view from the beginning of the text, unless said otherwise."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._scanner = scanner
+        self._open_matches = scanner.open_matches()
+        # The end of the view, as much as may be looked at again, and where that begins.
+        self._view = EMPTY
+        self._view_start = 0
+        # What begins before `decided` is known. What stands before `covered` was given as found.
+        self._decided = 0
+        self._covered = 0
+        self._candidates = 0
+        # Of the original text: what has not left, and where it begins.
+        self._held = ""
+        self._held_start = 0
+
+    @property
+    def held_characters(self) -> int:
+        """Count the characters that have come and not left."""
+        return len(self._held)
+
+    def push(self, text: str) -> list[Piece]:
+        """Take what follows and give what may leave."""
+        open_from = self._open_matches.read(self._append(text).characters)
+        return self._cut(max(open_from, self._view_end - MATCH_CHARACTERS_MAX))
+
+    def finish(self, text: str = "") -> list[Piece]:
+        """Take the last of the text, or all of it, and give all that is left."""
+        self._append(text)
+        return self._cut(self._view_end)
+
+    @property
+    def _view_end(self) -> int:
+        return self._view_start + len(self._view.characters)
+
+    def _append(self, text: str) -> View:
+        view = view_of(text, self._held_start + len(self._held))
+        self._view = self._view.followed_by(view)
+        self._held += text
+        return view
+
+    def _cut(self, decided: int) -> list[Piece]:
+        pieces: list[Piece] = []
+        left = self._held_start
+        for start, end, candidate in self._uncovered(decided):
+            pieces += self._pieces(left, start, None)
+            pieces += self._pieces(start, end, candidate)
+            left = end
+        until = self._offset(max(decided, self._covered))
+        pieces += self._pieces(left, until, None)
+        self._forget(until)
+        return pieces
+
+    def _uncovered(self, decided: int) -> Iterator[tuple[int, int, Candidate]]:
+        """Give what of each new candidate is not covered yet, from where to where in the original text."""
+        base, view = self._view_start, self._view.characters
+        for candidate in self._scanner.candidates(view, self._decided - base, decided - base):
+            start, end = max(base + candidate.start, self._covered), base + candidate.end
+            if start < end:
+                self._covered = end
+                yield self._offset(start), self._offset(end - 1) + 1, self._counted(candidate)
+            if self._candidates > CANDIDATES_MAX:
+                break
+        self._decided = decided
+
+    def _counted(self, candidate: Candidate) -> Candidate:
+        self._candidates += 1
+        if self._candidates <= CANDIDATES_MAX:
+            return candidate
+        return replace(candidate, type=TOO_MANY_FINDINGS, recognizer="limit/1", evidence="not searched on")
+
+    def _offset(self, position: int) -> int:
+        """Give where a character of the view stands in the original text."""
+        if position == self._view_end:
+            return self._held_start + len(self._held)
+        return self._view.offsets[position - self._view_start]
+
+    def _pieces(self, start: int, end: int, found: Candidate | None) -> Iterator[Piece]:
+        if start < end:
+            yield Piece(start, self._held[start - self._held_start : end - self._held_start], found)
+
+    def _forget(self, until: int) -> None:
+        self._held = self._held[until - self._held_start :]
+        self._held_start = until
+        kept = max(self._view_start, self._decided - LOOKBEHIND_CHARACTERS_MAX)
+        self._view = self._view.since(kept - self._view_start)
+        self._view_start = kept

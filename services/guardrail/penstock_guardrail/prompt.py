@@ -1,0 +1,56 @@
+"""Screen what goes to a model: the texts of one request, whose values share one numbering of tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from penstock_guardrail.cutter import Cutter
+from penstock_guardrail.rules import Rules
+from penstock_guardrail.verdict import Finding, Judged, findings_of, judge, too_long
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What was found in the texts, and the pieces of those in which something was, by their position."""
+
+    findings: Sequence[Finding] = ()
+    judged: Mapping[int, Sequence[Judged]] | None = None
+
+    def values(self) -> list[tuple[str, str]]:
+        """Give the types and values to redact, in the order they occur."""
+        return [
+            (each.finding.type, each.piece.text)
+            for pieces in (self.judged or {}).values()
+            for each in pieces
+            if each.finding is not None and each.is_redacted
+        ]
+
+    def texts(self, tokens: Mapping[tuple[str, str], str]) -> dict[int, str]:
+        """Write the texts that change, with a token for each value."""
+        return {
+            position: "".join(_written(each, tokens) for each in pieces)
+            for position, pieces in (self.judged or {}).items()
+            if any(each.is_redacted for each in pieces)
+        }
+
+
+_CLEAN = Prompt()
+
+
+def screen_prompt(rules: Rules, texts: Sequence[str]) -> Prompt:
+    """Look through the texts of one request."""
+    if sum(map(len, texts)) > rules.characters_max:
+        return Prompt([too_long()])
+    findings: list[Finding] = []
+    judged: dict[int, Sequence[Judged]] = {}
+    for position, text in enumerate(texts):
+        pieces = Cutter(rules.incoming).finish(text)
+        if any(piece.found is not None for piece in pieces):
+            judged[position] = judge(pieces, rules.policy, position)
+            findings += findings_of(judged[position])
+    return Prompt(findings, judged) if findings else _CLEAN
+
+
+def _written(judged: Judged, tokens: Mapping[tuple[str, str], str]) -> str:
+    if judged.finding is not None and judged.is_redacted:
+        return tokens[judged.finding.type, judged.piece.text]
+    return judged.piece.text

@@ -1,0 +1,142 @@
+"""GuardrailService: wire to domain and back, nothing else."""
+
+from collections.abc import AsyncIterator
+from types import MappingProxyType
+from typing import Any
+
+from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2, guardrail_service_pb2_grpc
+from servicekit.context import deadline_of, from_proto
+from servicekit.errors import InvalidArgument, ServiceError
+
+from penstock_guardrail.answer import AnswerStream, Released
+from penstock_guardrail.counters import Counters
+from penstock_guardrail.policy import Action, Classification
+from penstock_guardrail.screen import Direction, Item, Screen
+from penstock_guardrail.vault import Principal
+from penstock_guardrail.verdict import Finding, Verdict
+
+_ACTIONS = MappingProxyType(
+    {
+        Action.ALLOW: finding_pb2.ACTION_ALLOW,
+        Action.REDACT: finding_pb2.ACTION_REDACT,
+        Action.RESTRICT_TO_PRIVATE: finding_pb2.ACTION_RESTRICT_TO_PRIVATE,
+        Action.REFUSE: finding_pb2.ACTION_REFUSE,
+    }
+)
+_CLASSIFICATIONS = MappingProxyType(
+    {
+        Classification.PUBLIC: finding_pb2.CLASSIFICATION_PUBLIC,
+        Classification.INTERNAL: finding_pb2.CLASSIFICATION_INTERNAL,
+        Classification.CONFIDENTIAL: finding_pb2.CLASSIFICATION_CONFIDENTIAL,
+        Classification.RESTRICTED: finding_pb2.CLASSIFICATION_RESTRICTED,
+    }
+)
+_DIRECTIONS = MappingProxyType(
+    {finding_pb2.DIRECTION_INPUT: Direction.INPUT, finding_pb2.DIRECTION_OUTPUT: Direction.OUTPUT}
+)
+
+StreamRequest = guardrail_service_pb2.InspectStreamRequest
+StreamResponse = guardrail_service_pb2.InspectStreamResponse
+
+
+class GuardrailServicer(guardrail_service_pb2_grpc.GuardrailServiceServicer):
+    """Serve a Screen."""
+
+    def __init__(self, screen: Screen, counters: Counters) -> None:
+        self._screen = screen
+        self._counters = counters
+
+    async def Inspect(
+        self, request: guardrail_service_pb2.InspectRequest, _context: Any
+    ) -> guardrail_service_pb2.InspectResponse:
+        """Decide on whole texts."""
+        response = guardrail_service_pb2.InspectResponse()
+        for outcome in await self._screen.inspect([_item(item) for item in request.items]):
+            result = response.results.add(policy_version=self._screen.version)
+            if isinstance(outcome, ServiceError):
+                result.status.CopyFrom(outcome.to_status())
+            else:
+                self._counters.found(outcome.findings)
+                _write_verdict(outcome, result)
+        return response
+
+    async def InspectStream(
+        self, requests: AsyncIterator[StreamRequest], _context: Any
+    ) -> AsyncIterator[StreamResponse]:
+        """Decide on answers as they come."""
+        opening = await anext(requests, None)
+        if opening is None:
+            return
+        _check_opening(opening)
+        context = from_proto(opening.open.context)
+        principal = Principal(context.organization, context.user)
+        stream = await self._screen.open_stream(principal, opening.open.redaction_session)
+        async for request in requests:
+            context.check_deadline()
+            choice, released = _advance(stream, request)
+            self._counters.found(released.findings)
+            self._counters.held(released.held_characters)
+            yield _response(choice, released, finished=request.HasField("finish"))
+
+
+def _item(item: guardrail_service_pb2.InspectItem) -> Item:
+    context = item.context
+    return Item(
+        Principal(context.organization, context.user),
+        _DIRECTIONS[item.direction],
+        [segment.text for segment in item.segments],
+        item.redaction_session,
+        deadline_of(context),
+    )
+
+
+def _write_verdict(verdict: Verdict, result: guardrail_service_pb2.InspectResult) -> None:
+    result.action = _ACTIONS[verdict.action]
+    result.classification = _CLASSIFICATIONS[verdict.classification]
+    result.redaction_session = verdict.redaction_session
+    for position, text in verdict.texts.items():
+        result.redactions.add(segment_index=position, text=text)
+    result.findings.extend(map(_finding, verdict.findings))
+
+
+def _finding(finding: Finding) -> finding_pb2.Finding:
+    return finding_pb2.Finding(
+        type=finding.type,
+        segment_index=finding.segment,
+        start=finding.start,
+        end=finding.end,
+        confidence=finding.confidence,
+        recognizer=finding.recognizer,
+        evidence=finding.evidence,
+        action=_ACTIONS[finding.action],
+    )
+
+
+def _check_opening(request: StreamRequest) -> None:
+    if not request.HasField("open"):
+        raise _out_of_order("message", "The first message opens the stream.")
+    if request.open.direction != finding_pb2.DIRECTION_OUTPUT:
+        raise _out_of_order("open.direction", "Streams are of answers; prompts go through Inspect.")
+
+
+def _advance(stream: AnswerStream, request: StreamRequest) -> tuple[int, Released]:
+    if request.HasField("delta"):
+        return request.delta.choice_index, stream.push(request.delta.choice_index, request.delta.text)
+    if request.HasField("finish"):
+        return request.finish.choice_index, stream.finish(request.finish.choice_index)
+    raise _out_of_order("message", "The stream is open already.")
+
+
+def _response(choice: int, released: Released, *, finished: bool) -> StreamResponse:
+    return StreamResponse(
+        choice_index=choice,
+        text=released.text,
+        findings=map(_finding, released.findings),
+        action=_ACTIONS[released.action],
+        held_characters=released.held_characters,
+        finished=finished,
+    )
+
+
+def _out_of_order(field: str, message: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_ARGUMENT", message, metadata={"field": field})

@@ -1,0 +1,122 @@
+"""The guardrail's own tables: keys of organizations, redaction sessions, sealed values. No value is in the clear."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from servicekit.database import Database
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+_metadata = sa.MetaData()
+_keys = sa.Table(
+    "organization_keys",
+    _metadata,
+    sa.Column("organization", sa.String(64), primary_key=True),
+    sa.Column("root_key_id", sa.String(16)),
+    sa.Column("wrapped_key", sa.LargeBinary),
+    sa.Column("create_time", sa.DateTime(timezone=True)),
+)
+_sessions = sa.Table(
+    "redaction_sessions",
+    _metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("organization", sa.String(64)),
+    sa.Column("user", sa.String(256)),
+    sa.Column("wrapped_key", sa.LargeBinary),
+    sa.Column("expire_time", sa.DateTime(timezone=True)),
+)
+_values = sa.Table(
+    "redacted_values",
+    _metadata,
+    sa.Column(
+        "session", sa.String(32), sa.ForeignKey("redaction_sessions.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("token", sa.String(64), primary_key=True),
+    sa.Column("sealed_value", sa.LargeBinary),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationKey:
+    """The key of an organization, wrapped by the root key."""
+
+    organization: str
+    root_key_id: str
+    wrapped_key: bytes
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RedactionSession:
+    """Whose values were replaced, and the key they are sealed with, wrapped by the organization's key."""
+
+    id: str
+    organization: str
+    user: str
+    wrapped_key: bytes
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedValue:
+    """A value, sealed, and the token that stands for it."""
+
+    session: str
+    token: str
+    sealed_value: bytes
+
+
+class VaultStore:
+    """The tables. Every method raises Unavailable (STORAGE_UNAVAILABLE) when the database does not answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def organization_keys(self, organizations: Collection[str]) -> list[OrganizationKey]:
+        """Give the keys there are."""
+        query = sa.select(_keys).where(_keys.c.organization.in_(organizations))
+        async with self._database.connect() as connection:
+            return [OrganizationKey(**row) for row in (await connection.execute(query)).mappings()]
+
+    async def root_key_ids(self) -> set[str]:
+        """Name the root keys that the keys of organizations are wrapped with."""
+        query = sa.select(_keys.c.root_key_id).distinct()
+        async with self._database.connect() as connection:
+            return set((await connection.execute(query)).scalars())
+
+    async def add_organization_keys(self, keys: Iterable[OrganizationKey]) -> None:
+        """Keep new keys, except of organizations that have one: another replica may have been first."""
+        statement = sa.text(
+            "INSERT INTO organization_keys (organization, root_key_id, wrapped_key, create_time)"
+            " VALUES (:organization, :root_key_id, :wrapped_key, :create_time) ON CONFLICT DO NOTHING"
+        ).bindparams(*(sa.bindparam(column.name, type_=column.type) for column in _keys.c))
+        async with self._database.transaction() as connection:
+            await connection.execute(statement, [asdict(key) for key in keys])
+
+    async def add_sessions(
+        self, sessions: Sequence[RedactionSession], values: Sequence[RedactedValue]
+    ) -> None:
+        """Keep sessions with their values, in one transaction."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_sessions.insert(), [asdict(session) for session in sessions])
+            await connection.execute(_values.insert(), [asdict(value) for value in values])
+
+    async def sessions(
+        self, ids: Collection[str], now: datetime
+    ) -> tuple[list[RedactionSession], list[RedactedValue]]:
+        """Give the sessions that have not expired, with their values."""
+        alive = sa.and_(_sessions.c.id.in_(ids), _sessions.c.expire_time > now)
+        values = sa.select(_values).join(_sessions, _sessions.c.id == _values.c.session).where(alive)
+        async with self._database.connect() as connection:
+            found = (await connection.execute(sa.select(_sessions).where(alive))).mappings().all()
+            held = (await connection.execute(values)).mappings().all() if found else []
+        return [RedactionSession(**row) for row in found], [RedactedValue(**row) for row in held]
+
+    async def delete_expired(self, now: datetime, most: int) -> int:
+        """Delete expired sessions with their values, not more than `most`; tell how many."""
+        expired = sa.select(_sessions.c.id).where(_sessions.c.expire_time <= now).limit(most)
+        async with self._database.transaction() as connection:
+            return (await connection.execute(_sessions.delete().where(_sessions.c.id.in_(expired)))).rowcount
