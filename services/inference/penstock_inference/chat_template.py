@@ -21,9 +21,8 @@ class ChatTurn:
 
     role: str
     content: str
-    extras: dict[str, Any] = field(
-        default_factory=dict
-    )  # what a template may know beside: "name", "tool_calls"
+    # What a template may know beside: "name", "tool_calls", "tool_call_id".
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 class ChatTemplate:
@@ -58,7 +57,7 @@ class ChatTemplate:
                 add_generation_prompt=True,
                 **self._variables,
             )
-        except TemplateError as error:
+        except Exception as error:  # a template is foreign code, and may raise anything
             raise InvalidArgument(
                 "INVALID_ARGUMENT",
                 f"The model's chat template refuses the messages: {error}",

@@ -33,7 +33,7 @@ class Journal:
         self._failed = False
         self._read()
         self._dirty = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._syncing = threading.Thread(target=self._sync_until_closed, name="journal-sync", daemon=True)
         self._syncing.start()
 
@@ -64,7 +64,7 @@ class Journal:
 
     def close(self) -> None:
         """Make everything safe; no call may follow."""
-        self._closing = True
+        self._closing.set()
         self._dirty.set()
         self._syncing.join()
         self._segments.close()
@@ -108,7 +108,7 @@ class Journal:
         self._keys = max(latest, default=0)
 
     def _sync_until_closed(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._dirty.wait()
             self._dirty.clear()
             try:
@@ -116,7 +116,7 @@ class Journal:
             except OSError:
                 self._failed = True
                 log.exception("journal_sync_failed")
-            time.sleep(SYNC_INTERVAL_SECONDS)
+            self._closing.wait(SYNC_INTERVAL_SECONDS)
 
 
 def _unavailable() -> Unavailable:

@@ -40,8 +40,9 @@ class PromptReader:
         self._tokenizer = tokenizer
         self._template = template
         self.context_tokens = context_tokens
-        tokens = range(tokenizer.vocabulary_tokens)
-        self._token_bytes_max = max(len(tokenizer.token_bytes(token)) for token in tokens)
+        texts = [*map(tokenizer.token_bytes, range(tokenizer.vocabulary_tokens))]
+        texts += [token.encode() for token in tokenizer.special_tokens]
+        self._token_bytes_max = max(map(len, texts))
         self._special = re.compile(f"({_alternatives(tokenizer.special_tokens)})")
 
     async def tokens(self, prompt: PromptInput) -> list[int]:
@@ -83,7 +84,8 @@ class PromptReader:
 
     def _check_length(self, text: str) -> None:
         """Refuse what cannot fit before time is spent on it: no token stands for more bytes than the longest."""
-        check_context(len(text.encode()) // self._token_bytes_max, self.context_tokens)
+        tokens_min = len(text.encode()) // self._token_bytes_max
+        check_context(tokens_min, self.context_tokens, counted=False)
 
 
 def unsupported(field: str, message: str) -> InvalidArgument:

@@ -225,12 +225,16 @@ class Scheduler:
         )
 
 
-def check_context(prompt_tokens: int, context_tokens: int) -> None:
-    """Refuse a prompt that leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED)."""
+def check_context(prompt_tokens: int, context_tokens: int, *, counted: bool = True) -> None:
+    """Refuse a prompt that leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED).
+
+    What is not counted to its end has at least so many tokens.
+    """
     if prompt_tokens >= context_tokens:
         raise InvalidArgument(
             "CONTEXT_LENGTH_EXCEEDED",
-            f"The prompt has {prompt_tokens} tokens; the context window holds {context_tokens}, the answer included.",
+            f"The prompt has {'' if counted else 'at least '}{prompt_tokens} tokens; "
+            f"the context window holds {context_tokens}, the answer included.",
             metadata={"prompt_tokens": str(prompt_tokens), "context_tokens": str(context_tokens)},
         )
 

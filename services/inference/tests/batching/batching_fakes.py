@@ -1,0 +1,220 @@
+"""An engine whose next token depends on every token before it and on nothing else, and jobs for it."""
+
+import asyncio
+import itertools
+import threading
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from penstock_inference.accounts import Accounts
+from penstock_inference.answer_text import AnswerText
+from penstock_inference.batcher import Batcher
+from penstock_inference.engines import EngineLimits, Logits, StepBatch
+from penstock_inference.formats.byte_level_bpe import ByteLevelVocabulary, byte_level_tokenizer_json
+from penstock_inference.job import Job, Outcome, deliver
+from penstock_inference.journal import Journal
+from penstock_inference.metrics import BatchMetrics
+from penstock_inference.sampler import Sampler, SamplingParameters
+from penstock_inference.sampling import Controls
+from penstock_inference.scheduler import Scheduler
+from penstock_inference.sequence import Delta, EndConditions, FinishReason, Sequence, Urgency
+from penstock_inference.tokenizer import Tokenizer
+from penstock_inference.usage_record import Attempt
+from servicekit.metrics import Metrics
+
+VOCABULARY = 64
+END = 0
+LIMITS = EngineLimits(VOCABULARY, slots_max=4, context_tokens_max=48, prefill_chunk_tokens_max=4)
+GREEDY = SamplingParameters(Controls(temperature=0))
+
+
+class FakeEngine:
+    """Keeps the tokens of each slot as an engine keeps keys and values, and refuses what an engine would."""
+
+    def __init__(self, limits: EngineLimits = LIMITS) -> None:
+        self._limits = limits
+        self._rows: list[list[int]] = [[] for _ in range(limits.slots_max)]
+        self.batches: list[StepBatch] = []
+        self.copies: list[tuple[int, int, int]] = []
+        self.before_step: Callable[[], None] = lambda: None
+        self.closed = False
+
+    @property
+    def limits(self) -> EngineLimits:
+        return self._limits
+
+    def step(self, batch: StepBatch) -> Logits:
+        self.before_step()
+        assert batch.decode or batch.prefill
+        self.batches.append(batch)
+        parts = [(row.slot, [row.token], row.past_tokens) for row in batch.decode]
+        if batch.prefill is not None:
+            parts.append((batch.prefill.slot, list(batch.prefill.tokens), batch.prefill.past_tokens))
+            assert 1 <= len(batch.prefill.tokens) <= self._limits.prefill_chunk_tokens_max
+        assert len({slot for slot, _, _ in parts}) == len(parts)
+        for slot, tokens, past in parts:
+            self._write(slot, tokens, past)
+        wanted = [row.slot for row in batch.decode]
+        if batch.prefill is not None and batch.prefill.wants_logits:
+            wanted.append(batch.prefill.slot)
+        logits = [next_logits(self._rows[slot]) for slot in wanted]
+        return np.stack(logits) if logits else np.empty((0, VOCABULARY), np.float32)
+
+    def copy_slot(self, source: int, target: int, tokens: int) -> None:
+        assert tokens <= len(self._rows[source])
+        self.copies.append((source, target, tokens))
+        self._rows[target] = self._rows[source][:tokens]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _write(self, slot: int, tokens: list[int], past: int) -> None:
+        assert 0 <= past <= len(self._rows[slot])
+        assert past + len(tokens) <= self._limits.context_tokens_max
+        assert all(0 <= token < VOCABULARY for token in tokens)
+        self._rows[slot][past:] = tokens
+
+
+def next_logits(history: list[int]) -> np.ndarray:
+    rng = np.random.default_rng(zlib.crc32(bytes(history)))
+    return (rng.standard_normal(VOCABULARY) * 2).astype(np.float32)
+
+
+def greedy_answer(
+    prompt: list[int], max_tokens: int, end_tokens: frozenset[int] = frozenset({END})
+) -> list[int]:
+    """Compute the answer alone, without slots, chunks or batches."""
+    tokens: list[int] = []
+    while len(tokens) < max_tokens and not (tokens and tokens[-1] in end_tokens):
+        tokens.append(int(next_logits([*prompt, *tokens]).argmax()))
+    return tokens
+
+
+def byte_tokenizer() -> Tokenizer:
+    """One token a byte from 1 up; 0 ends an answer."""
+    tokens = ["<|end|>", *(chr(0x100 + place) for place in range(33)), *map(chr, range(0x21, 0x21 + 30))]
+    vocabulary = ByteLevelVocabulary(
+        tokens, [], control_ids=[END], user_defined_ids=[], pre_tokenizer="gpt-2"
+    )
+    return Tokenizer(byte_level_tokenizer_json(vocabulary))
+
+
+TOKENIZER = byte_tokenizer()
+
+
+def make_sequence(
+    prompt: list[int],
+    *,
+    max_tokens: int = 8,
+    organization: str = "acme",
+    urgency: Urgency | None = None,
+    sampling: SamplingParameters = GREEDY,
+    end_tokens: frozenset[int] = frozenset({END}),
+    key: tuple[int, int] = (1, 0),
+    stops: tuple[str, ...] = (),
+) -> Sequence:
+    max_tokens = min(max_tokens, LIMITS.context_tokens_max - len(prompt))
+    return Sequence(
+        prompt,
+        organization=organization,
+        urgency=urgency or Urgency(),
+        ends=EndConditions(end_tokens, max_tokens),
+        sampler=Sampler(sampling, prompt, max_tokens, key),
+        text=AnswerText(TOKENIZER, stops),
+    )
+
+
+class Caller:
+    """Whoever sent a job: collects what comes, and waits for ends."""
+
+    _operations = itertools.count()
+
+    def __init__(self, sequences: list[Sequence]) -> None:
+        self.outcomes: list[tuple[int, Outcome]] = []
+        self._ended = asyncio.Event()
+        self._open = len(sequences)
+        self.attempt = Attempt(f"operation-{next(self._operations)}", 0, "fake")
+        self.job = Job(sequences, self.attempt, self._receive)
+
+    async def ended(self) -> None:
+        await asyncio.wait_for(self._ended.wait(), 20)
+
+    @property
+    def errors(self) -> list[Exception]:
+        return [outcome for _, outcome in self.outcomes if isinstance(outcome, Exception)]
+
+    @property
+    def text(self) -> str:
+        return "".join(outcome.text for _, outcome in self.outcomes if isinstance(outcome, Delta))
+
+    @property
+    def finish_reasons(self) -> list[FinishReason]:
+        deltas = [outcome for _, outcome in self.outcomes if isinstance(outcome, Delta)]
+        return [delta.finish_reason for delta in deltas if delta.finish_reason]
+
+    def _receive(self, index: int, outcome: Outcome) -> None:
+        self.outcomes.append((index, outcome))
+        self._open -= isinstance(outcome, Exception) or outcome.finish_reason is not None
+        if not self._open:
+            self._ended.set()
+
+
+class Loop:
+    """A batcher with its scheduler, its engine and its metrics, for a test to look at."""
+
+    def __init__(self, engine: FakeEngine, journal: Journal, waiting_max: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.engine = engine
+        self.scheduler = Scheduler(engine.limits, waiting_max)
+        self.metrics = Metrics()
+        batch_metrics = BatchMetrics(self.metrics, "fake")
+        batch_metrics.watch(self.scheduler)
+        self.batcher = Batcher(
+            engine,
+            self.scheduler,
+            Accounts(journal, batch_metrics),
+            batch_metrics,
+            lambda results: loop.call_soon_threadsafe(deliver, results),
+        )
+
+    def submit(self, *sequences: Sequence) -> Caller:
+        caller = Caller(list(sequences))
+        self.batcher.submit(caller.job)
+        return caller
+
+    async def settled(self) -> None:
+        """Wait until nothing runs or waits."""
+        async with asyncio.timeout(20):
+            while not self.scheduler.idle:  # noqa: ASYNC110 - the thread has no reason to tell
+                await asyncio.sleep(0.001)
+
+    def close(self) -> None:
+        self.batcher.close()
+
+
+class Gate:
+    """Hold an engine's steps until a test lets them go."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._steps = threading.Semaphore(0)
+        self._entered = threading.Semaphore(0)
+        self.failure: Exception | None = None  # raised once, by the step that is let go next
+        engine.before_step = self._wait
+
+    async def entered(self) -> None:
+        """Wait until a step has begun."""
+        assert await asyncio.to_thread(self._entered.acquire, True, 20)
+
+    def let_go(self, steps: int = 1) -> None:
+        self._steps.release(steps)
+
+    def open(self) -> None:
+        self._steps.release(1_000_000)
+
+    def _wait(self) -> None:
+        self._entered.release()
+        assert self._steps.acquire(timeout=20)
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure

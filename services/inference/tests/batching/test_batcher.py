@@ -1,0 +1,261 @@
+"""The batch loop in its thread: results, storms, faults, and who is told what."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from batching_fakes import (
+    END,
+    LIMITS,
+    TOKENIZER,
+    FakeEngine,
+    Gate,
+    Loop,
+    greedy_answer,
+    make_sequence,
+)
+from penstock_inference.batcher import FAULTS_MAX
+from penstock_inference.journal import Journal
+from penstock_inference.sampler import SamplingParameters
+from penstock_inference.sampling import Controls
+from penstock_inference.sequence import FinishReason, Urgency
+from servicekit.errors import DeadlineExceeded, Internal, ResourceExhausted, Unavailable
+
+Start = Callable[..., Loop]
+
+
+def endless(prompt: list[int], **changes):
+    return make_sequence(prompt, max_tokens=40, end_tokens=frozenset(), **changes)
+
+
+async def test_every_caller_gets_its_own_answer_as_text(batch_loop: Start) -> None:
+    loop = batch_loop()
+    prompts = [[place % 7 + 1, place % 5 + 1] for place in range(20)]
+    callers = [loop.submit(make_sequence(prompt, max_tokens=12)) for prompt in prompts]
+    for caller, prompt in zip(callers, prompts, strict=True):
+        await caller.ended()
+        expected = greedy_answer(prompt, 12)
+        assert caller.text == TOKENIZER.decode(expected)
+        assert caller.finish_reasons == [FinishReason.STOP if expected[-1] == END else FinishReason.LENGTH]
+
+
+async def test_a_seed_gives_the_same_tokens_alone_and_in_company(batch_loop: Start) -> None:
+    sampled = SamplingParameters(Controls(temperature=1.0, top_p=0.9))
+
+    def mine():
+        return endless([1, 2, 3], sampling=sampled, key=(7, 0))
+
+    loop = batch_loop()
+    alone = mine()
+    await loop.submit(alone).ended()
+    others = [loop.submit(endless([place + 1], sampling=sampled, key=(place, 0))) for place in range(3)]
+    together = mine()
+    await loop.submit(together).ended()
+    for other in others:
+        await other.ended()
+    assert together.tokens == alone.tokens
+    assert len(set(alone.tokens)) > 5
+
+
+async def test_a_storm_of_cancels_leaves_no_slot_taken(batch_loop: Start) -> None:
+    loop, dice = batch_loop(), random.Random(20261121)
+    callers = []
+    for _ in range(120):
+        try:
+            sequences = [
+                endless([dice.randint(1, 9)] * dice.randint(1, 20)) for _ in range(dice.randint(1, 3))
+            ]
+            callers.append(loop.submit(*sequences))
+        except ResourceExhausted:
+            pass
+        if callers and dice.random() < 0.7:
+            loop.batcher.cancel(dice.choice(callers).job)
+        await asyncio.sleep(dice.choice([0, 0, 0.002]))
+    for caller in callers:
+        loop.batcher.cancel(caller.job)
+    await loop.settled()
+    loop.scheduler.check_integrity()
+    assert loop.scheduler.running == []
+    assert all(caller.attempt.ended for caller in callers)
+    exposition = loop.metrics.exposition().decode()
+    assert 'penstock_inference_running{model="fake"} 0.0' in exposition
+    assert 'penstock_inference_waiting{model="fake"} 0.0' in exposition
+    answer = loop.submit(make_sequence([1, 2]))
+    await answer.ended()
+    assert answer.text == TOKENIZER.decode(greedy_answer([1, 2], 8))
+
+
+async def test_a_cancelled_answer_takes_part_in_no_further_step(batch_loop: Start, journal: Journal) -> None:
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop = batch_loop(engine)
+    caller = loop.submit(endless([1, 2, 3]))
+    gate.let_go(3)
+    for _ in range(4):
+        await gate.entered()
+    loop.batcher.cancel(caller.job)
+    gate.open()
+    await loop.settled()
+    assert len(engine.batches) == 4
+    (attempt,) = journal.usage(caller.attempt.operation_id)
+    assert (attempt.prompt_tokens, attempt.completion_tokens, attempt.ended) == (3, 3, True)
+
+
+async def test_an_answer_past_its_deadline_is_told_so(batch_loop: Start) -> None:
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop = batch_loop(engine)
+    now = asyncio.get_running_loop().time()
+    caller = loop.submit(endless([1], urgency=Urgency(deadline=now + 0.05)))
+    await gate.entered()
+    await asyncio.sleep(0.06)
+    gate.open()
+    await caller.ended()
+    assert isinstance(caller.errors[0], DeadlineExceeded)
+    await loop.settled()
+
+
+async def test_a_failed_step_ends_who_was_in_it_and_nobody_else(batch_loop: Start) -> None:
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop = batch_loop(engine)
+    running = loop.submit(endless([1]))
+    await gate.entered()
+    gate.failure = RuntimeError("boom")
+    waiting = loop.submit(make_sequence([2, 3]))
+    gate.open()
+    await running.ended()
+    await waiting.ended()
+    assert isinstance(running.errors[0], Internal)
+    assert "boom" not in str(running.errors[0])
+    assert waiting.errors == []
+    assert waiting.text == TOKENIZER.decode(greedy_answer([2, 3], 8))
+    await loop.batcher.check()
+
+
+async def test_nonsense_from_the_engine_is_a_fault_and_no_token(batch_loop: Start) -> None:
+    engine = FakeEngine()
+    compute = engine.step
+
+    def step(batch):
+        logits = compute(batch)
+        logits[-1, 3] = float("nan")
+        return logits
+
+    engine.step = step
+    caller = batch_loop(engine).submit(make_sequence([1]))
+    await caller.ended()
+    assert isinstance(caller.errors[0], Internal)
+    assert caller.attempt.completion_tokens == 0
+
+
+async def test_an_engine_that_always_fails_makes_the_model_unhealthy_until_it_works_again(
+    batch_loop: Start,
+) -> None:
+    engine = FakeEngine()
+    engine.before_step = _fail
+    loop = batch_loop(engine)
+    for _ in range(FAULTS_MAX):
+        await loop.batcher.check()
+        caller = loop.submit(make_sequence([1]))
+        await caller.ended()
+        assert isinstance(caller.errors[0], Internal)
+    with pytest.raises(Unavailable):
+        await loop.batcher.check()
+    engine.before_step = lambda: None
+    healed = loop.submit(make_sequence([1]))
+    await healed.ended()
+    assert healed.errors == []
+    await loop.batcher.check()
+
+
+async def test_a_waiting_queue_does_not_keep_a_broken_engine_busy_for_ever(batch_loop: Start) -> None:
+    engine = FakeEngine()
+    engine.before_step = _fail
+    loop = batch_loop(engine)
+    callers = [loop.submit(make_sequence([1])) for _ in range(30)]
+    for caller in callers:
+        await caller.ended()
+        assert len(caller.errors) == 1
+    assert loop.scheduler.idle
+
+
+async def test_no_token_leaves_that_the_journal_did_not_take(
+    tmp_path: Path, batch_loop: Start, journal: Journal
+) -> None:
+    loop = batch_loop()
+    (tmp_path / "journal").rename(tmp_path / "away")
+    caller = loop.submit(make_sequence([1]))
+    await caller.ended()
+    assert [error.reason for error in caller.errors] == ["STORAGE_UNAVAILABLE"]
+    assert caller.text == ""
+    with pytest.raises(Unavailable):
+        await journal.check()
+    (tmp_path / "away").rename(tmp_path / "journal")
+    again = loop.submit(make_sequence([1]))
+    await again.ended()
+    assert again.errors == []
+    await journal.check()
+
+
+async def test_several_answers_to_a_request_pay_for_its_prompt_once(
+    batch_loop: Start, journal: Journal
+) -> None:
+    loop = batch_loop()
+    sequences = [endless([*range(1, 10)], key=(1, place)) for place in range(3)]
+    caller = loop.submit(*sequences)
+    await caller.ended()
+    (attempt,) = journal.usage(caller.attempt.operation_id)
+    assert attempt.prompt_tokens == 9
+    assert attempt.cached_prompt_tokens == 0
+    assert attempt.completion_tokens == sum(len(sequence.tokens) for sequence in sequences)
+    assert attempt.ended
+
+
+async def test_closing_tells_who_is_left(batch_loop: Start) -> None:
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop = batch_loop(engine)
+    callers = [loop.submit(endless([1])) for _ in range(6)]
+    await gate.entered()
+    closing = asyncio.create_task(asyncio.to_thread(loop.close))
+    gate.open()
+    await closing
+    for caller in callers:
+        await caller.ended()
+        assert caller.errors[0].reason == "DRAINING"
+    assert engine.closed
+    with pytest.raises(Unavailable):
+        loop.submit(make_sequence([1]))
+
+
+async def test_an_idle_loop_uses_no_processor(batch_loop: Start) -> None:
+    loop = batch_loop()
+    await loop.submit(make_sequence([1])).ended()
+    await asyncio.sleep(0.05)
+    clock = time.pthread_getcpuclockid(loop.batcher._thread.ident)
+    before = time.clock_gettime(clock)
+    await asyncio.sleep(0.3)
+    assert time.clock_gettime(clock) == before
+
+
+async def test_metrics_agree_with_what_was_produced(batch_loop: Start) -> None:
+    loop = batch_loop()
+    sequences = [endless([*range(1, 10)]) for _ in range(4)]
+    for sequence in sequences:
+        await loop.submit(sequence).ended()
+    exposition = loop.metrics.exposition().decode()
+    tokens = sum(len(sequence.tokens) for sequence in sequences)
+    assert f'penstock_inference_completion_tokens_total{{model="fake"}} {float(tokens)}' in exposition
+    assert 'penstock_inference_prompt_tokens_total{model="fake"} 12.0' in exposition
+    assert 'penstock_inference_cached_prompt_tokens_total{model="fake"} 24.0' in exposition
+    assert 'penstock_inference_first_token_seconds_count{model="fake"} 4.0' in exposition
+    assert f'penstock_inference_inter_token_seconds_count{{model="fake"}} {float(tokens - 4)}' in exposition
+    assert LIMITS.slots_max == 4
+
+
+def _fail() -> None:
+    raise RuntimeError("boom")

@@ -1,0 +1,308 @@
+"""The scheduler, driven step by step over an engine written by hand."""
+
+import math
+
+import pytest
+from batching_fakes import LIMITS, FakeEngine, greedy_answer, make_sequence
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from penstock_inference.engines import EngineLimits
+from penstock_inference.sampler import choose_tokens
+from penstock_inference.scheduler import Plan, Scheduler
+from penstock_inference.sequence import Sequence, Urgency
+from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
+
+PROMPTS = st.lists(st.integers(1, 3), min_size=1, max_size=20)
+
+
+def run_step(scheduler: Scheduler, engine: FakeEngine, now: float = 0.0) -> Plan:
+    plan = scheduler.plan(now)
+    for copy in plan.copies:
+        engine.copy_slot(copy.source, copy.target, copy.tokens)
+    if plan.batch is not None:
+        sampled = plan.sampled()
+        choices = choose_tokens(engine.step(plan.batch), [sequence.sampler for sequence in sampled])
+        for sequence, choice in zip(sampled, choices, strict=True):
+            if not sequence.cancelled:
+                sequence.accept(choice)
+    scheduler.commit(plan)
+    scheduler.check_integrity()
+    return plan
+
+
+def run_all(scheduler: Scheduler, engine: FakeEngine) -> None:
+    for _ in range(10_000):
+        if scheduler.idle:
+            return
+        run_step(scheduler, engine)
+    raise AssertionError("the scheduler never comes to an end")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(PROMPTS, st.integers(1, 12), st.integers(1, 10)), min_size=1, max_size=12))
+def test_an_answer_does_not_depend_on_who_else_is_answered(
+    requests: list[tuple[list[int], int, int]],
+) -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    sequences = [
+        make_sequence(prompt, max_tokens=tokens, urgency=Urgency(priority))
+        for prompt, tokens, priority in requests
+    ]
+    for place, sequence in enumerate(sequences):
+        scheduler.submit([sequence], 0)
+        if place % 3 == 0:
+            run_step(scheduler, engine)
+    run_all(scheduler, engine)
+    for sequence in sequences:
+        assert sequence.tokens == greedy_answer(sequence.prompt, sequence.ends.max_tokens)
+
+
+@settings(max_examples=30, deadline=None)
+@given(PROMPTS, st.integers(1, 8))
+def test_a_prompt_is_cut_at_multiples_of_the_chunk_whatever_runs_beside_it(
+    prompt: list[int], beside: int
+) -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    for place in range(beside):
+        scheduler.submit([make_sequence([place + 1] * 3, organization="other")], 0)
+    sequence = make_sequence(prompt)
+    scheduler.submit([sequence], 0)
+    run_all(scheduler, engine)
+    for batch in engine.batches:
+        if batch.prefill is not None:
+            assert batch.prefill.past_tokens % LIMITS.prefill_chunk_tokens_max == 0
+
+
+def test_lower_priority_numbers_go_first_and_equals_in_the_order_they_came() -> None:
+    scheduler = Scheduler(LIMITS, 64)
+    submitted = [
+        make_sequence([place + 1], urgency=Urgency(priority))
+        for place, priority in enumerate([5, 1, 5, 10, 1])
+    ]
+    for sequence in submitted:
+        scheduler.submit([sequence], 0)
+    started: list[Sequence] = []
+    engine = FakeEngine()
+    while not scheduler.idle:
+        started += run_step(scheduler, engine).started
+    assert [submitted.index(sequence) for sequence in started] == [1, 4, 0, 2, 3]
+
+
+def test_an_urgent_prompt_overtakes_one_that_is_being_read() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    scheduler.submit([make_sequence([1] * 20)], 0)
+    run_step(scheduler, engine)
+    urgent = make_sequence([2], urgency=Urgency(priority=1))
+    scheduler.submit([urgent], 0)
+    assert run_step(scheduler, engine).prefilling is urgent
+
+
+def test_running_answers_go_on_while_a_long_prompt_is_read() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    running = make_sequence([1], max_tokens=20, end_tokens=frozenset())
+    scheduler.submit([running], 0)
+    run_step(scheduler, engine)
+    scheduler.submit([make_sequence([2] * 20)], 0)
+    for expected in range(2, 7):
+        run_step(scheduler, engine)
+        assert len(running.tokens) == expected
+
+
+def test_a_full_queue_refuses_all_of_a_request_and_says_when_to_retry() -> None:
+    scheduler = Scheduler(LIMITS, waiting_max=2)
+    scheduler.submit([make_sequence([1]) for _ in range(5)], 0)
+    with pytest.raises(ResourceExhausted) as refused:
+        scheduler.submit([make_sequence([1]), make_sequence([1])], 0)
+    assert refused.value.reason == "OVERLOADED"
+    assert refused.value.retry_after is not None
+    assert scheduler.waiting == 5
+    scheduler.submit([make_sequence([1])], 0)
+
+
+@pytest.mark.parametrize("tokens", [LIMITS.context_tokens_max, LIMITS.context_tokens_max + 7])
+def test_a_prompt_that_leaves_no_room_is_refused_with_the_numbers(tokens: int) -> None:
+    sequence = make_sequence([1])
+    sequence.prompt = [1] * tokens
+    with pytest.raises(InvalidArgument) as refused:
+        Scheduler(LIMITS, 64).submit([sequence], 0)
+    assert refused.value.reason == "CONTEXT_LENGTH_EXCEEDED"
+    assert refused.value.metadata == {"prompt_tokens": str(tokens), "context_tokens": "48"}
+
+
+def test_an_answer_may_fill_the_context_window_to_its_last_row() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    sequence = make_sequence([1] * 40, max_tokens=1000, end_tokens=frozenset())
+    scheduler.submit([sequence], 0)
+    run_all(scheduler, engine)
+    assert len(sequence.tokens) == 8
+
+
+def test_expired_work_is_not_started() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    late = make_sequence([1], urgency=Urgency(deadline=5.0))
+    with pytest.raises(DeadlineExceeded):
+        scheduler.submit([late], now=5.0)
+    scheduler.submit([late], now=4.0)
+    plan = run_step(scheduler, engine, now=5.0)
+    assert plan.ended == [late]
+    assert plan.batch is None
+    assert engine.batches == []
+
+
+def test_an_answer_stops_at_its_deadline_and_frees_its_slot() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    sequence = make_sequence([1], max_tokens=40, end_tokens=frozenset(), urgency=Urgency(deadline=5.0))
+    scheduler.submit([sequence], 0)
+    run_step(scheduler, engine, now=1.0)
+    run_step(scheduler, engine, now=4.9)
+    assert run_step(scheduler, engine, now=5.1).ended == [sequence]
+    assert len(sequence.tokens) == 2
+    assert scheduler.idle
+
+
+def test_a_cancelled_answer_has_no_slot_in_the_next_step() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    kept, dropped = (make_sequence([place], max_tokens=20, end_tokens=frozenset()) for place in (1, 2))
+    scheduler.submit([kept, dropped], 0)
+    run_step(scheduler, engine)
+    run_step(scheduler, engine)
+    scheduler.cancel([dropped])
+    plan = run_step(scheduler, engine)
+    assert plan.ended == [dropped]
+    assert scheduler.running == [kept]
+
+
+def test_slots_are_taken_from_the_lowest_and_gaps_are_closed() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    sequences = [make_sequence([place], max_tokens=30, end_tokens=frozenset()) for place in (1, 2, 3, 4)]
+    scheduler.submit(sequences, 0)
+    for _ in range(4):
+        run_step(scheduler, engine)
+    assert [sequence.slot for sequence in sequences] == [0, 1, 2, 3]
+    scheduler.cancel(sequences[1:3])
+    run_step(scheduler, engine)
+    assert [sequence.slot for sequence in sequences] == [0, None, None, 1]
+    run_all(scheduler, engine)
+    assert sequences[3].tokens == greedy_answer([4], 30, frozenset())
+
+
+def test_a_repeated_beginning_is_copied_in_whole_chunks() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    first, second = make_sequence([*range(1, 12), 1]), make_sequence([*range(1, 12), 2])
+    for sequence in (first, second):
+        scheduler.submit([sequence], 0)
+        run_all(scheduler, engine)
+    assert (first.cached_tokens, second.cached_tokens) == (0, 8)
+    assert second.tokens == greedy_answer(second.prompt, 8)
+
+
+def test_answers_to_one_prompt_share_its_chunks() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    sequences = [make_sequence([*range(1, 10)], end_tokens=frozenset()) for _ in range(3)]
+    scheduler.submit(sequences, 0)
+    run_all(scheduler, engine)
+    assert [sequence.cached_tokens for sequence in sequences] == [0, 8, 8]
+    assert engine.copies == [(0, 1, 8), (0, 2, 8)]
+
+
+def test_the_last_prompt_token_is_always_computed() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    for expected in (0, 4):
+        sequence = make_sequence([*range(1, 9)])
+        scheduler.submit([sequence], 0)
+        run_all(scheduler, engine)
+        assert sequence.cached_tokens == expected
+
+
+def test_nothing_is_shared_between_organizations() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    for organization in ("acme", "globex"):
+        sequence = make_sequence([*range(1, 12)], organization=organization)
+        scheduler.submit([sequence], 0)
+        run_all(scheduler, engine)
+        assert sequence.cached_tokens == 0
+
+
+def test_after_an_eviction_nothing_is_reused() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    scheduler.submit([make_sequence([*range(1, 12)], end_tokens=frozenset())], 0)
+    for _ in range(4):
+        run_step(scheduler, engine)
+    waiting = make_sequence([1])
+    scheduler.submit([waiting], 0)
+    assert scheduler.evict(waiting_too=False) == [waiting]
+    again = make_sequence([*range(1, 12)])
+    scheduler.submit([again], 0)
+    run_all(scheduler, engine)
+    assert again.cached_tokens == 0
+    assert again.tokens == greedy_answer(again.prompt, 8)
+
+
+class Storm(RuleBasedStateMachine):
+    """Submit, step, cancel and expire in any order: slots never leak and answers never change."""
+
+    @initialize(slots=st.integers(1, 5), chunk=st.integers(1, 6))
+    def start(self, slots: int, chunk: int) -> None:
+        limits = EngineLimits(LIMITS.vocabulary_tokens, slots, LIMITS.context_tokens_max, chunk)
+        self.scheduler, self.engine = Scheduler(limits, waiting_max=6), FakeEngine(limits)
+        self.now = 0.0
+        self.sequences: list[Sequence] = []
+        self.ended: list[Sequence] = []
+
+    @rule(
+        prompt=PROMPTS,
+        tokens=st.integers(1, 30),
+        priority=st.integers(1, 10),
+        patience=st.sampled_from([3.0, 20.0, math.inf]),
+        organization=st.sampled_from(["acme", "globex"]),
+        answers=st.integers(1, 3),
+    )
+    def submit(self, prompt, tokens, priority, patience, organization, answers) -> None:
+        urgency = Urgency(priority, self.now + patience)
+        sequences = [
+            make_sequence(prompt, max_tokens=tokens, organization=organization, urgency=urgency)
+            for _ in range(answers)
+        ]
+        try:
+            self.scheduler.submit(sequences, self.now)
+        except ResourceExhausted:
+            return
+        self.sequences += sequences
+
+    @rule(steps=st.integers(1, 6))
+    def step(self, steps: int) -> None:
+        for _ in range(steps):
+            self.ended += run_step(self.scheduler, self.engine, self.now).ended
+            self.now += 1
+
+    @precondition(lambda self: self.sequences)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.scheduler.cancel(data.draw(st.lists(st.sampled_from(self.sequences), max_size=4)))
+
+    @rule(waiting_too=st.booleans())
+    def fault(self, waiting_too: bool) -> None:
+        before = set(self.scheduler.running)
+        waiting = self.scheduler.evict(waiting_too=waiting_too)
+        self.sequences = [
+            s for s in self.sequences if s not in before and (s.finished or s in waiting or s in self.ended)
+        ]
+
+    @invariant()
+    def is_sound(self) -> None:
+        self.scheduler.check_integrity()
+        running = set(self.scheduler.running)
+        assert not running & set(self.ended)
+        for sequence in self.sequences:
+            expected = greedy_answer(sequence.prompt, sequence.ends.max_tokens)
+            assert sequence.tokens == expected[: len(sequence.tokens)]
+
+    def teardown(self) -> None:
+        self.scheduler.cancel(self.sequences)
+        run_step(self.scheduler, self.engine, self.now)
+        assert self.scheduler.idle
+
+
+Storm.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestStorm = Storm.TestCase

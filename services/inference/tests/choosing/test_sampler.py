@@ -1,0 +1,136 @@
+"""Choosing for one sequence: seeds, penalties, biases, log probabilities."""
+
+import numpy as np
+import pytest
+from penstock_inference.logprobs import token_logprob
+from penstock_inference.penalties import Penalties, PenaltyTally
+from penstock_inference.sampler import Choice, Sampler, SamplingParameters, choose_tokens
+from penstock_inference.sampling import Controls
+
+VOCABULARY = 500
+GREEDY = Controls(temperature=0)
+
+
+def random_logits(rows: int, seed: int = 0) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal((rows, VOCABULARY)) * 2).astype(np.float32)
+
+
+def sampler(key: tuple[int, int] = (1, 0), prompt: list[int] | None = None, **parameters) -> Sampler:
+    return Sampler(SamplingParameters(**parameters), prompt or [1], 100, key)
+
+
+def tokens(chooser: Sampler, steps: int = 50) -> list[int]:
+    return [choose_tokens(random_logits(1, step), [chooser])[0].token for step in range(steps)]
+
+
+def test_the_same_seed_gives_the_same_tokens() -> None:
+    assert tokens(sampler(key=(7, 0))) == tokens(sampler(key=(7, 0)))
+
+
+def test_another_seed_or_another_answer_gives_others() -> None:
+    first = tokens(sampler(key=(7, 0)))
+    assert first != tokens(sampler(key=(8, 0)))
+    assert first != tokens(sampler(key=(7, 1)))
+
+
+def test_company_changes_nothing() -> None:
+    alone, together = sampler(key=(7, 0)), sampler(key=(7, 0))
+    company = [sampler(key=(place, 0), controls=Controls(top_p=0.5)) for place in range(4)]
+    for step in range(20):
+        mine = random_logits(1, step)
+        logits = np.concatenate([random_logits(2, step + 100), mine, random_logits(2, step + 200)])
+        chosen = choose_tokens(logits, [*company[:2], together, *company[2:]])
+        assert chosen[2] == choose_tokens(mine, [alone])[0]
+
+
+def test_the_engines_logits_stay_as_they_are() -> None:
+    logits = random_logits(2)
+    before = logits.copy()
+    busy = sampler(
+        penalties=Penalties(1, 1, 1.5), logit_bias={3: 5.0}, min_tokens=9, end_tokens=(0,), top_logprobs=3
+    )
+    choose_tokens(logits, [busy, sampler(controls=GREEDY)])
+    np.testing.assert_array_equal(logits, before)
+
+
+def test_penalties_are_those_of_the_formula() -> None:
+    tally = PenaltyTally(
+        Penalties(presence=0.5, frequency=0.25, repetition=2.0), prompt=[4, 5, 5], answer_tokens_max=9
+    )
+    for token in (6, 7, 7, 5):
+        tally.add(token)
+    logits = np.array([1, 1, 1, 1, 1, -1, 1, 1], np.float32)
+    tally.apply(logits)
+    expected = [1, 1, 1, 1, 1 / 2, -1 * 2 - 0.5 - 0.25, 1 / 2 - 0.5 - 0.25, 1 / 2 - 0.5 - 2 * 0.25]
+    np.testing.assert_allclose(logits, expected)
+
+
+def test_presence_and_frequency_do_not_look_at_the_prompt() -> None:
+    tally = PenaltyTally(Penalties(presence=1.0, frequency=1.0), prompt=[0, 1], answer_tokens_max=4)
+    logits = np.ones(3, np.float32)
+    tally.apply(logits)
+    np.testing.assert_array_equal(logits, [1, 1, 1])
+
+
+def test_a_strong_penalty_keeps_a_greedy_answer_from_repeating_itself() -> None:
+    chooser = sampler(controls=GREEDY, penalties=Penalties(presence=2.0))
+    logits = np.zeros((1, 20), np.float32)
+    logits[0, :5] = 1.0
+    assert sorted(choose_tokens(logits, [chooser])[0].token for _ in range(5)) == [0, 1, 2, 3, 4]
+
+
+def test_a_bias_forces_and_forbids() -> None:
+    logits = random_logits(1)
+    assert choose_tokens(logits, [sampler(controls=GREEDY, logit_bias={123: 100.0})])[0].token == 123
+    best = int(logits[0].argmax())
+    assert choose_tokens(logits, [sampler(controls=GREEDY, logit_bias={best: -100.0})])[0].token != best
+
+
+def test_no_end_token_is_chosen_before_the_fewest_tokens() -> None:
+    chooser = sampler(controls=GREEDY, min_tokens=3, end_tokens=(0, 1))
+    logits = np.zeros((1, 10), np.float32)
+    logits[0, :2] = 50.0
+    assert [choose_tokens(logits, [chooser])[0].token for _ in range(5)] == [2, 2, 2, 0, 0]
+
+
+def test_log_probabilities_are_of_the_model_not_of_the_controls() -> None:
+    logits = random_logits(1)
+    exact = logits[0].astype(np.float64)
+    exact -= np.log(np.exp(exact).sum())
+    parameters = {"controls": Controls(temperature=0.2, top_k=3), "logit_bias": {9: 100.0}, "top_logprobs": 4}
+    ((token, logprob),) = choose_tokens(logits, [sampler(**parameters)])
+    assert token == 9
+    assert logprob is not None
+    assert logprob.logprob == pytest.approx(exact[9], abs=1e-5)
+    best = np.argsort(-exact)[:4]
+    assert [place for place, _ in logprob.top] == best.tolist()
+    assert [value for _, value in logprob.top] == pytest.approx(exact[best].tolist(), abs=1e-5)
+
+
+def test_log_probabilities_are_given_to_those_who_ask() -> None:
+    choices = choose_tokens(random_logits(2), [sampler(), sampler(top_logprobs=0)])
+    assert choices[0].logprob is None
+    assert choices[1].logprob is not None
+    assert choices[1].logprob.top == ()
+
+
+def test_log_probabilities_add_up_to_one() -> None:
+    row = random_logits(1)[0]
+    total = sum(np.exp(token_logprob(row, token, 0).logprob) for token in range(VOCABULARY))
+    assert total == pytest.approx(1.0, abs=1e-5)
+
+
+def test_nobody_to_choose_for_is_fine() -> None:
+    assert choose_tokens(np.empty((0, VOCABULARY), np.float32), []) == []
+
+
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_refused(nonsense: float) -> None:
+    logits = random_logits(2)
+    logits[1, 17] = nonsense
+    with pytest.raises(FloatingPointError):
+        choose_tokens(logits, [sampler(controls=GREEDY), sampler()])
+
+
+def test_a_choice_is_a_token_and_perhaps_its_log_probability() -> None:
+    assert Choice(3) == (3, None)
