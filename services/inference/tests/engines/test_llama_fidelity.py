@@ -1,6 +1,6 @@
 """Hold the engine against transformers: another implementation, reading the same files by itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +70,12 @@ def reference():
     return model.eval()
 
 
-def reference_logits(model, tokens: Sequence[int]) -> np.ndarray:
-    """Compute the logits after each token, `[tokens, vocabulary]`."""
+def reference_logits(model, sequences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Compute the logits after each token of sequences of one length, `[sequences, tokens, vocabulary]`."""
     import torch
 
     with torch.inference_mode():
-        return model(torch.tensor(np.array([tokens]))).logits[0].numpy()
+        return model(torch.tensor(np.array(sequences))).logits.numpy()
 
 
 def chat(question: str) -> str:
@@ -97,7 +97,7 @@ def greedy(model: LoadedModel, prompt: Sequence[int]) -> list[int]:
 
 def margins(reference, prompt: Sequence[int], answer: Sequence[int]) -> np.ndarray:
     """Say how much better than each token of the answer the reference likes its own choice at that place."""
-    logits = reference_logits(reference, [*prompt, *answer[:-1]])[len(prompt) - 1 :]
+    logits = reference_logits(reference, [[*prompt, *answer[:-1]]])[0, len(prompt) - 1 :]
     return logits.max(axis=1) - logits[np.arange(len(answer)), answer]
 
 
@@ -124,29 +124,29 @@ def test_perplexity_in_int8_is_within_one_percent_of_transformers(smollm2, refer
     length = len(tokens) // WINDOWS
     windows = np.array(tokens[: WINDOWS * length]).reshape(WINDOWS, length)
 
-    ours = np.mean([nll(logits, window) for logits, window in windowed_logits(smollm2.engine, windows)])
-    theirs = np.mean([nll(reference_logits(reference, window), window) for window in windows])
+    ours = nll(engine_logits(smollm2.engine, windows), windows)
+    theirs = nll(reference_logits(reference, windows), windows)
 
     assert 30 < np.exp(theirs) < 50
     assert abs(ours - theirs) < np.log(PERPLEXITY_RATIO_MAX)
 
 
-def windowed_logits(engine: Engine, windows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def engine_logits(engine: Engine, windows: np.ndarray) -> np.ndarray:
     """Compute the logits after each token of each window, all windows side by side in their slots."""
     firsts = [PrefillChunk(slot, window[:1], 0, wants_logits=True) for slot, window in enumerate(windows)]
     steps = [np.concatenate([engine.step(StepBatch([], first)).copy() for first in firsts])]
     for past in range(1, windows.shape[1]):
         rows = [DecodeRow(slot, window[past], past) for slot, window in enumerate(windows)]
         steps.append(engine.step(StepBatch(rows, None)).copy())
-    return zip(np.stack(steps, axis=1), windows, strict=True)
+    return np.stack(steps, axis=1)
 
 
-def nll(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Say how unlikely each token but the first was (negative log-likelihood)."""
-    logits, chosen = logits[:-1].astype(np.float64), tokens[1:]
-    top = logits.max(axis=1)
-    totals = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return totals - logits[np.arange(len(chosen)), chosen]
+def nll(logits: np.ndarray, windows: np.ndarray) -> float:
+    """Say how unlikely the tokens after each window's first were: the mean negative log-likelihood."""
+    logits, chosen = logits[:, :-1], windows[:, 1:]
+    top = logits.max(axis=2, keepdims=True)
+    totals = top[:, :, 0] + np.log(np.exp(logits - top).sum(axis=2, dtype=np.float64))
+    return float(np.mean(totals - np.take_along_axis(logits, chosen[:, :, None], axis=2)[:, :, 0]))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def nll(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 def test_any_shape_of_llama_gives_the_logits_of_transformers(tmp_path, save_llama, changes):
     model = save_llama(tmp_path / "model", **changes)
     tokens = [7 * place % 320 for place in range(48)]
-    expected = reference_logits(model, tokens)
+    expected = reference_logits(model, [tokens])[0]
 
     ours = last_logits(tmp_path, "fp32", tokens)
     rounded = last_logits(tmp_path, "int8", tokens)
