@@ -5,25 +5,18 @@ Pure: what is needed was loaded before, and what changed is saved after. A refus
 
 from collections.abc import Iterable
 
-from servicekit.errors import (
-    DeadlineExceeded,
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    ResourceExhausted,
-    ServiceError,
-)
+from servicekit.errors import DeadlineExceeded, ServiceError
 
-from penstock_billing import ledger
+from penstock_billing import ledger, refusals
 from penstock_billing.budget import Budget, subject_paths
 from penstock_billing.clock import DAY_US
 from penstock_billing.commands import Authorize, Command, Expire, Extend, Release, Settle
 from penstock_billing.ledger import Entry, Hold, HoldState, Payer, Posting
 from penstock_billing.prices import PriceBook
 from penstock_billing.quote import Quote
+from penstock_billing.refusals import HOLD_NANOS_MAX
 from penstock_billing.usage import UsageLine, price_usage, total_nanos
 
-HOLD_NANOS_MAX = 1_000_000 * 1_000_000_000
 LEASE_US_MAX = DAY_US
 
 Outcome = Hold | ServiceError
@@ -42,10 +35,11 @@ class Books:
         self._holds = {hold.key: hold for hold in holds}
         self._loaded = frozenset(self._holds)
         self._changed: dict[tuple[str, str], Hold] = {}
-        self._budgets: dict[str, list[Budget]] = {}
+        self._by_subject: dict[str, list[Budget]] = {}
+        self._by_payer: dict[Payer, list[Budget]] = {}
         for budget in budgets:
             budget.roll(self._now_us)
-            self._budgets.setdefault(budget.subject, []).append(budget)
+            self._by_subject.setdefault(budget.subject, []).append(budget)
         self._touched: dict[str, Budget] = {}
         self.entries: list[Entry] = []
         self.usage: list[UsageLine] = []
@@ -109,12 +103,12 @@ class Books:
     def _admit(self, command: Authorize, quote: Quote) -> int:
         """Give how long answers may get: what was asked for, clamped to what every budget that applies buys."""
         needed_nanos = quote.worst_nanos(min(command.max_tokens, 1))
-        _check_amount(needed_nanos)
+        refusals.check_amount(needed_nanos)
         tightest = self._tightest(command.payer)
         if tightest is None:
             return quote.tokens_within(HOLD_NANOS_MAX, command.max_tokens)
         if needed_nanos > tightest.available_nanos:
-            raise _budget_exceeded(tightest, needed_nanos)
+            raise refusals.budget_exceeded(tightest, needed_nanos)
         available_nanos = min(tightest.available_nanos, HOLD_NANOS_MAX)
         return quote.tokens_within(available_nanos, command.max_tokens)
 
@@ -122,15 +116,14 @@ class Books:
         self._check_deadline(command.deadline_us)
         hold = self._find(command)
         if hold is None:
-            name = f"organizations/{command.payer.organization}/holds/{command.operation_id}"
-            raise NotFound("RESOURCE_NOT_FOUND", "There is no such hold.", metadata={"name": name})
+            raise refusals.no_such_hold(command.payer.organization, command.operation_id)
         if hold.state is not HoldState.OPEN:
-            raise _not_open(hold)
-        _check_amount(command.amount_nanos)
+            raise refusals.not_open(hold)
+        refusals.check_amount(command.amount_nanos)
         more_nanos = command.amount_nanos - hold.amount_nanos
         tightest = self._tightest(hold.payer)
         if more_nanos > 0 and tightest is not None and more_nanos > tightest.available_nanos:
-            raise _budget_exceeded(tightest, more_nanos)
+            raise refusals.budget_exceeded(tightest, more_nanos)
         expire_us = min(command.expire_us, self._now_us + LEASE_US_MAX)
         return self._post(ledger.extend(hold, command.amount_nanos, expire_us, self._now_us))
 
@@ -138,7 +131,7 @@ class Books:
         hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)
         if hold.state is HoldState.SETTLED:
             if hold.usage_hash != command.usage_hash:
-                raise _reused(hold)
+                raise refusals.reused(hold)
             return hold
         lines = price_usage(command, hold, self._prices, self._now_us)
         cost_nanos = total_nanos(lines)
@@ -149,7 +142,7 @@ class Books:
     def _release(self, command: Release) -> Hold:
         hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)
         if hold.state is HoldState.SETTLED:
-            raise _not_open(hold)
+            raise refusals.not_open(hold)
         if hold.state is HoldState.OPEN:
             return self._post(ledger.close(hold, HoldState.RELEASED, self._now_us))
         return hold
@@ -179,7 +172,11 @@ class Books:
         return min(self._budgets_of(payer), key=lambda budget: budget.available_nanos, default=None)
 
     def _budgets_of(self, payer: Payer) -> list[Budget]:
-        return [budget for path in subject_paths(payer) for budget in self._budgets.get(path, ())]
+        found = self._by_payer.get(payer)
+        if found is None:
+            found = [budget for path in subject_paths(payer) for budget in self._by_subject.get(path, ())]
+            self._by_payer[payer] = found
+        return found
 
     def _check_deadline(self, deadline_us: int) -> None:
         if deadline_us and deadline_us <= self._now_us:
@@ -189,44 +186,7 @@ class Books:
 def _same_again(hold: Hold, command: Authorize) -> Hold:
     """Answer an operation that is known: as before while its hold is open; closed, nothing may run on it any more."""
     if hold.request_hash and hold.request_hash != command.request_hash:
-        raise _reused(hold)
+        raise refusals.reused(hold)
     if hold.state is not HoldState.OPEN:
-        raise _not_open(hold)
+        raise refusals.not_open(hold)
     return hold
-
-
-def _check_amount(nanos: int) -> None:
-    if nanos > HOLD_NANOS_MAX:
-        raise InvalidArgument(
-            "INVALID_ARGUMENT",
-            "One operation may cost at most a million dollars.",
-            metadata={"field": "prompt_tokens"},
-        )
-
-
-def _reused(hold: Hold) -> ServiceError:
-    return FailedPrecondition(
-        "REQUEST_ID_REUSED",
-        "The operation was recorded with another body.",
-        metadata={"request_id": hold.operation_id},
-    )
-
-
-def _not_open(hold: Hold) -> ServiceError:
-    return FailedPrecondition(
-        "HOLD_NOT_OPEN",
-        f"The hold is {hold.state.name.lower()}.",
-        metadata={"hold": hold.operation_id, "state": hold.state.name},
-    )
-
-
-def _budget_exceeded(budget: Budget, needed_nanos: int) -> ServiceError:
-    return ResourceExhausted(
-        "BUDGET_EXCEEDED",
-        "What this may cost does not fit into a budget.",
-        metadata={
-            "budget": budget.name,
-            "available_nanos": str(max(0, budget.available_nanos)),
-            "needed_nanos": str(needed_nanos),
-        },
-    )

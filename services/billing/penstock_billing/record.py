@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 
 from servicekit.errors import INTERNAL_MESSAGE, Internal, ResourceExhausted, ServiceError, Unavailable
 from servicekit.logging import get_logger
@@ -105,30 +106,29 @@ class Recorder:
         return taken
 
     async def _record(self, lists: list["_List"]) -> None:
-        """Record lists in one transaction; after a defect in their own, so that one list cannot fail the others."""
-        try:
-            books, outcomes = await self._transactions.write(partial(self._transact, lists))
-        except ServiceError as error:
-            for waiting in lists:
-                waiting.fail(error)
-        except Exception:
-            if len(lists) > 1:
-                for waiting in lists:
-                    await self._record([waiting])
-                return
-            log.exception("transaction_failed", items=sum(len(waiting.commands) for waiting in lists))
-            for waiting in lists:
-                waiting.fail(Internal("INTERNAL", INTERNAL_MESSAGE))
-        else:
-            self._metrics.observe(books, sum(map(len, outcomes)))
-            for waiting, answers in zip(lists, outcomes, strict=True):
-                waiting.answer(answers)
+        """Record lists in one transaction, and answer them."""
+        outcomes = iter(await self._outcomes([command for waiting in lists for command in waiting.commands]))
+        for waiting in lists:
+            waiting.answer(list(islice(outcomes, len(waiting.commands))))
 
-    def _transact(self, lists: list["_List"], connection: Connection) -> tuple[Books, list[list[Outcome]]]:
-        """Be the transaction: runs in the store's thread."""
-        commands = [command for waiting in lists for command in waiting.commands]
+    async def _outcomes(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Record commands in one transaction; after a defect each in its own, so that one cannot fail the others."""
+        try:
+            books, outcomes = await self._transactions.write(partial(self._transact, commands))
+        except ServiceError as error:
+            return [error] * len(commands)
+        except Exception:
+            log.exception("transaction_failed", operations=[command.operation_id for command in commands[:8]])
+            if len(commands) == 1:
+                return [Internal("INTERNAL", INTERNAL_MESSAGE)]
+            return [outcome for command in commands for outcome in await self._outcomes([command])]
+        self._metrics.observe(books, len(commands))
+        return outcomes
+
+    def _transact(self, commands: Sequence[Command], connection: Connection) -> tuple[Books, list[Outcome]]:
+        """Be the transaction; on SQLite this runs in the store's thread."""
         books = load_books(connection, self._prices, commands, to_us(self._clock()))
-        outcomes = [[books.decide(command) for command in waiting.commands] for waiting in lists]
+        outcomes = [books.decide(command) for command in commands]
         save_books(connection, books)
         return books, outcomes
 

@@ -5,19 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from penstock.billing.v1 import (
-    budget_service_pb2_grpc,
-    hold_service_pb2_grpc,
-    price_service_pb2_grpc,
-    usage_service_pb2_grpc,
-)
+from penstock.billing.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
+from penstock.billing.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
+from penstock.billing.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
+from penstock.billing.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from servicekit.metrics import Metrics
 from servicekit.server import Service
 
 from penstock_billing.clock import Clock, to_us, utc_now
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
-from penstock_billing.servicer import BudgetServicer, HoldServicer, PriceServicer, UsageServicer
+from penstock_billing.servicer import HoldServicer
+from penstock_billing.servicer_budgets import BudgetServicer
+from penstock_billing.servicer_usage import PriceServicer, UsageServicer
 from penstock_billing.settings import BillingSettings
 from penstock_billing.store import keep_price_book
 from penstock_billing.sweep import Sweeper
@@ -45,19 +45,10 @@ async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncItera
             yield Service(
                 settings,
                 [
-                    (hold_service_pb2_grpc.add_HoldServiceServicer_to_server, HoldServicer(recorder)),
-                    (
-                        budget_service_pb2_grpc.add_BudgetServiceServicer_to_server,
-                        BudgetServicer(transactions, clock),
-                    ),
-                    (
-                        usage_service_pb2_grpc.add_UsageServiceServicer_to_server,
-                        UsageServicer(transactions, clock),
-                    ),
-                    (
-                        price_service_pb2_grpc.add_PriceServiceServicer_to_server,
-                        PriceServicer(prices, clock),
-                    ),
+                    (add_HoldServiceServicer_to_server, HoldServicer(recorder)),
+                    (add_BudgetServiceServicer_to_server, BudgetServicer(transactions, clock)),
+                    (add_UsageServiceServicer_to_server, UsageServicer(transactions, clock)),
+                    (add_PriceServiceServicer_to_server, PriceServicer(prices, clock)),
                 ],
                 metrics=metrics,
                 dependencies={"database": transactions.probe},

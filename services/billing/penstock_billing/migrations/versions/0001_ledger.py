@@ -142,7 +142,7 @@ def _protect_sqlite() -> None:
 def _protect_postgresql() -> None:
     op.execute(
         "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION '% are immutable', TG_TABLE_NAME; END $$"
+        "$$ BEGIN RAISE EXCEPTION '% are immutable', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
     )
     for table in IMMUTABLE:
         op.execute(

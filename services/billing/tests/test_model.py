@@ -1,0 +1,253 @@
+"""The ledger and its store against a model that fits on a page, by Hypothesis.
+
+Every step is a real transaction on SQLite. After each one the audit must find nothing, every counter must be what the
+model says, and no budget may be overrun by anything but usage that came after its hold had closed.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from penstock.billing.v1 import hold_pb2
+from penstock_billing.audit import verify
+from penstock_billing.books import Outcome
+from penstock_billing.budget import Budget, Period
+from penstock_billing.budget_store import create_budget, get_budget
+from penstock_billing.clock import DAY_US, SECOND_US, to_us
+from penstock_billing.commands import Authorize, Command, Extend, Release, Settle
+from penstock_billing.ledger import Hold, HoldState, Payer
+from penstock_billing.prices import read_price_book
+from penstock_billing.store import load_books, read_overdue, save_books
+from penstock_billing.tables import metadata
+from servicekit.errors import ServiceError
+from sqlalchemy import create_engine
+
+BOOK = read_price_book('prices: [{sku: s, valid_from: 2025-01-01T00:00:00Z, input: "1", output: "2"}]')
+INPUT_NANOS, OUTPUT_NANOS = 1000, 2000
+BEGINNING_US = to_us(datetime(2026, 1, 1, tzinfo=UTC))
+
+OPERATIONS = st.sampled_from([f"op{number}" for number in range(12)])
+USERS = st.sampled_from(["ann", "bob"])
+TOKENS = st.integers(0, 20)
+AUTHORIZATIONS = st.lists(
+    st.tuples(OPERATIONS, USERS, TOKENS, TOKENS, st.integers(1, 100)), min_size=1, max_size=5
+)
+SETTLEMENTS = st.lists(st.tuples(OPERATIONS, USERS, TOKENS), min_size=1, max_size=5)
+
+
+@dataclass
+class Known:
+    """What the model knows of an operation."""
+
+    user: str
+    state: HoldState
+    held_nanos: int = 0
+    expire_us: int = 0
+    body: object = None
+    max_tokens: int = 0
+    cost_nanos: int = 0
+    settle_us: int = 0
+    unbacked_nanos: int = 0
+
+
+class BillingMachine(RuleBasedStateMachine):
+    @initialize(whole=st.integers(0, 200_000), ann=st.integers(0, 80_000), day=st.integers(0, 100_000))
+    def begin(self, whole: int, ann: int, day: int) -> None:
+        self.engine = create_engine("sqlite://")
+        metadata.create_all(self.engine)
+        self.now_us = BEGINNING_US
+        self.known: dict[str, Known] = {}
+        self.budgets = {
+            "whole": self._budget("whole", "acme", whole, Period.ALL_TIME),
+            "ann": self._budget("ann", "acme/user/ann", ann, Period.ALL_TIME),
+            "day": self._budget("day", "acme", day, Period.DAY),
+        }
+        with self.engine.begin() as connection:
+            for budget in self.budgets.values():
+                create_budget(connection, budget)
+
+    @rule(items=AUTHORIZATIONS)
+    def authorize(self, items: list[tuple[str, str, int, int, int]]) -> None:
+        commands = [
+            Authorize(
+                Payer("acme", user),
+                operation,
+                ("s",),
+                prompt,
+                most,
+                1,
+                lease * SECOND_US,
+                0,
+                repr(item).encode(),
+            )
+            for item in items
+            for operation, user, prompt, most, lease in [item]
+        ]
+        for item, outcome in zip(items, self._record(commands), strict=True):
+            self._expect(outcome, self._authorized(*item))
+
+    @rule(items=SETTLEMENTS)
+    def settle(self, items: list[tuple[str, str, int]]) -> None:
+        items = [
+            (operation, user, min(output, self._granted(operation))) for operation, user, output in items
+        ]
+        commands = [
+            Settle(
+                Payer("acme", user),
+                operation,
+                [_usage(output)],
+                self.now_us,
+                "m",
+                "chat",
+                {},
+                bytes([output]),
+            )
+            for operation, user, output in items
+        ]
+        for item, outcome in zip(items, self._record(commands), strict=True):
+            self._expect(outcome, self._settled(*item))
+
+    @rule(operations=st.lists(OPERATIONS, min_size=1, max_size=3))
+    def release(self, operations: list[str]) -> None:
+        outcomes = self._record([Release(Payer("acme", "ann"), operation) for operation in operations])
+        for operation, outcome in zip(operations, outcomes, strict=True):
+            self._expect(outcome, self._released(operation))
+
+    @rule(operation=OPERATIONS, more_nanos=st.integers(0, 50_000), seconds=st.integers(0, 100))
+    def extend(self, operation: str, more_nanos: int, seconds: int) -> None:
+        known = self.known.get(operation)
+        amount_nanos = (known.held_nanos if known else 0) + more_nanos
+        expire_us = self.now_us + seconds * SECOND_US
+        (outcome,) = self._record([Extend(Payer("acme", "ann"), operation, expire_us, amount_nanos, 0)])
+        self._expect(outcome, self._extended(operation, amount_nanos, expire_us))
+
+    @rule(seconds=st.sampled_from([1, 30, 100, 86_400]))
+    def let_time_pass(self, seconds: int) -> None:
+        self.now_us += seconds * SECOND_US
+        with self.engine.begin() as connection:
+            overdue = read_overdue(connection, self.now_us, 100)
+        if overdue:
+            self._record(list(overdue))
+        for known in self.known.values():
+            if known.state is HoldState.OPEN and known.expire_us <= self.now_us:
+                known.state = HoldState.EXPIRED
+
+    @invariant()
+    def the_books_are_right(self) -> None:
+        with self.engine.begin() as connection:
+            assert verify(connection, self.now_us) == []
+
+    @invariant()
+    def budgets_are_what_the_model_says_and_never_overrun(self) -> None:
+        for budget_id, model in self.budgets.items():
+            with self.engine.begin() as connection:
+                budget = get_budget(connection, "acme", budget_id)
+            budget.roll(self.now_us)
+            assert (budget.spent_nanos, budget.held_nanos) == (self._spent(model), self._held(model))
+            unbacked = sum(known.unbacked_nanos for known in self._of(model))
+            assert budget.spent_nanos + budget.held_nanos <= budget.amount_nanos + unbacked
+
+    def _record(self, commands: list[Command]) -> list[Outcome]:
+        with self.engine.begin() as connection:
+            books = load_books(connection, BOOK, commands, self.now_us)
+            outcomes = [books.decide(command) for command in commands]
+            save_books(connection, books)
+        return outcomes
+
+    def _expect(self, outcome: Outcome, expected: str | Known) -> None:
+        if isinstance(outcome, ServiceError):
+            assert outcome.reason == expected
+            return
+        assert isinstance(outcome, Hold)
+        assert isinstance(expected, Known)
+        assert outcome.state is expected.state
+        assert outcome.cost_nanos == expected.cost_nanos
+        assert outcome.max_tokens == expected.max_tokens
+
+    def _authorized(self, operation: str, user: str, prompt: int, most: int, lease: int) -> str | Known:
+        body = (operation, user, prompt, most, lease)
+        known = self.known.get(operation)
+        if known is not None:
+            if known.body not in (None, body):
+                return "REQUEST_ID_REUSED"
+            return self._copy(known) if known.state is HoldState.OPEN else "HOLD_NOT_OPEN"
+        left = min(self._left(budget) for budget in self._applying(user)) - prompt * INPUT_NANOS
+        if left < min(most, 1) * OUTPUT_NANOS:
+            return "BUDGET_EXCEEDED"
+        granted = min(most, left // OUTPUT_NANOS)
+        held_nanos = prompt * INPUT_NANOS + granted * OUTPUT_NANOS
+        expire_us = self.now_us + lease * SECOND_US
+        self.known[operation] = Known(user, HoldState.OPEN, held_nanos, expire_us, body, granted)
+        return self._copy(self.known[operation])
+
+    def _settled(self, operation: str, user: str, output: int) -> str | Known:
+        known = self.known.setdefault(operation, Known(user, HoldState.RELEASED))
+        cost_nanos = output * OUTPUT_NANOS
+        if known.state is HoldState.SETTLED:
+            return self._copy(known) if known.cost_nanos == cost_nanos else "REQUEST_ID_REUSED"
+        if known.state is not HoldState.OPEN:
+            known.unbacked_nanos = cost_nanos
+        known.state, known.cost_nanos, known.settle_us = HoldState.SETTLED, cost_nanos, self.now_us
+        return self._copy(known)
+
+    def _released(self, operation: str) -> str | Known:
+        known = self.known.setdefault(operation, Known("ann", HoldState.RELEASED))
+        if known.state is HoldState.SETTLED:
+            return "HOLD_NOT_OPEN"
+        if known.state is HoldState.OPEN:
+            known.state = HoldState.RELEASED
+        return self._copy(known)
+
+    def _extended(self, operation: str, amount_nanos: int, expire_us: int) -> str | Known:
+        known = self.known.get(operation)
+        if known is None:
+            return "RESOURCE_NOT_FOUND"
+        if known.state is not HoldState.OPEN:
+            return "HOLD_NOT_OPEN"
+        more = amount_nanos - known.held_nanos
+        if more > 0 and any(self._left(budget) < more for budget in self._applying(known.user)):
+            return "BUDGET_EXCEEDED"
+        known.held_nanos = max(known.held_nanos, amount_nanos)
+        known.expire_us = max(known.expire_us, expire_us)
+        return self._copy(known)
+
+    def _granted(self, operation: str) -> int:
+        """Give what the caller may generate: what was granted, or anything where nothing was."""
+        known = self.known.get(operation)
+        return known.max_tokens if known and known.body else 20
+
+    def _applying(self, user: str) -> list[Budget]:
+        return [budget for budget in self.budgets.values() if budget.subject in ("acme", f"acme/user/{user}")]
+
+    def _of(self, budget: Budget) -> list[Known]:
+        return [known for known in self.known.values() if budget in self._applying(known.user)]
+
+    def _left(self, budget: Budget) -> int:
+        return budget.amount_nanos - self._spent(budget) - self._held(budget)
+
+    def _spent(self, budget: Budget) -> int:
+        since = self.now_us - self.now_us % DAY_US if budget.period is Period.DAY else 0
+        return sum(known.cost_nanos for known in self._of(budget) if known.settle_us >= since)
+
+    def _held(self, budget: Budget) -> int:
+        return sum(known.held_nanos for known in self._of(budget) if known.state is HoldState.OPEN)
+
+    @staticmethod
+    def _copy(known: Known) -> Known:
+        return Known(**vars(known))
+
+    @staticmethod
+    def _budget(budget_id: str, subject: str, amount_nanos: int, period: Period) -> Budget:
+        start_us = period.start_us(BEGINNING_US)
+        return Budget("acme", budget_id, subject, "", amount_nanos, period, BEGINNING_US, start_us, 0, 0)
+
+
+def _usage(output: int) -> hold_pb2.AttemptUsage:
+    tokens = hold_pb2.TokenUsage(output=output)
+    return hold_pb2.AttemptUsage(sku="s", tokens=tokens, outcome=hold_pb2.ATTEMPT_OUTCOME_SUCCEEDED)
+
+
+TestBilling = BillingMachine.TestCase
+TestBilling.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
