@@ -8,6 +8,8 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+from servicekit import telemetry
+
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 RETRY_ATTEMPTS_MAX = 3
 
@@ -38,7 +40,7 @@ def connect(address: str, services: Iterable[ServiceDescriptor] = ()) -> grpc.ai
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.service_config", service_config(services)),
     )
-    return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.insecure_channel(address, options=options, interceptors=telemetry.client_interceptors())
 
 
 def service_config(services: Iterable[ServiceDescriptor]) -> str:

@@ -7,18 +7,17 @@ more than one item and just went) does the next list linger for company.
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, TypeVar
 
 import grpc.aio
 
 from servicekit import context as request_context
+from servicekit.context import RequestContext
 from servicekit.errors import (
     INTERNAL_MESSAGE,
-    DeadlineExceeded,
     Internal,
     ResourceExhausted,
     ServiceError,
@@ -27,9 +26,11 @@ from servicekit.errors import (
 )
 from servicekit.logging import get_logger
 from servicekit.metrics import ITEMS_BUCKETS, Metrics
+from servicekit.waiting import Waiter, Waiters, expired
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+ListCall = Callable[[list[Item]], Awaitable[Sequence[Result | ServiceError]]]
 
 UNDER_LOAD_SECONDS = 0.1
 RETRY_AFTER = timedelta(milliseconds=100)
@@ -47,15 +48,6 @@ class CoalescerLimits:
     call_seconds_max: float = 30.0
 
 
-class _Waiter(Generic[Item, Result]):
-    __slots__ = ("deadline", "future", "item")
-
-    def __init__(self, item: Item, future: "asyncio.Future[Result]", deadline: float) -> None:
-        self.item = item
-        self.future = future
-        self.deadline = deadline
-
-
 class Coalescer(Generic[Item, Result]):
     """Turn single calls into list calls.
 
@@ -64,11 +56,12 @@ class Coalescer(Generic[Item, Result]):
             fails only its own item. The current context has the list's deadline, so `outgoing()` knows it.
         name: names the peer method in metrics and errors.
         metrics: where `penstock_coalescer_items` (items per list) is observed.
+        limits: of lists, queue and calls.
     """
 
     def __init__(
         self,
-        call: Callable[[list[Item]], Awaitable[Sequence[Result | ServiceError]]],
+        call: ListCall[Item, Result],
         *,
         name: str,
         metrics: Metrics,
@@ -77,17 +70,12 @@ class Coalescer(Generic[Item, Result]):
         self._call = call
         self._name = name
         self._limits = limits or CoalescerLimits()
-        items = metrics.histogram(
-            "coalescer_items", "Items per list sent to a peer method.", ["name"], ITEMS_BUCKETS
-        )
+        items = metrics.histogram("coalescer_items", "Items per list sent.", ["name"], ITEMS_BUCKETS)
         self._observe = items.labels(name).observe
-        self._pending: deque[_Waiter[Item, Result]] = deque()
-        self._in_flight: list[_Waiter[Item, Result]] = []
+        self._waiters = Waiters[Item, Result](name)
         self._task: asyncio.Task[None] | None = None
         self._items_last = 0
-        self._sent_at = -math.inf
-        self._expiry: asyncio.TimerHandle | None = None
-        self._expiry_at = math.inf
+        self._ended_at = -math.inf
         self._closed = False
 
     async def submit(self, item: Item, deadline: float | None = None) -> Result:
@@ -100,134 +88,102 @@ class Coalescer(Generic[Item, Result]):
         Raises:
             DeadlineExceeded: the deadline passed before the answer; the item may or may not have been sent.
             ResourceExhausted: `pending_max` items wait already.
+            Unavailable: the coalescer is closed.
             ServiceError: what the peer answered for this item or for the list.
         """
+        context = request_context.serving()
         if deadline is None:
-            deadline = request_context.current().deadline
-        if deadline <= time.monotonic():
-            raise self._expired()
-        if len(self._pending) >= self._limits.pending_max:
-            raise self._overloaded()
-        if self._closed:
-            raise Unavailable("DRAINING", f"{self._name} takes no new calls.")
-        loop = asyncio.get_running_loop()
-        waiter: _Waiter[Item, Result] = _Waiter(item, loop.create_future(), deadline)
-        self._pending.append(waiter)
-        if deadline < self._expiry_at:
-            self._arm_expiry(loop, deadline)
+            deadline = math.inf if context is None else context.deadline
+        self._refuse(deadline)
+        waiter = self._waiters.add(item, deadline, context)
         if self._task is None:
-            self._task = loop.create_task(self._drain(), name=f"coalescer {self._name}")
-        return await waiter.future
+            self._task = asyncio.create_task(self._drain(), name=f"coalescer {self._name}")
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            self._waiters.forget(waiter)
+            raise
 
     async def close(self) -> None:
-        """Take no new items and wait until what was taken is answered."""
+        """Take no new items; wait until what was taken is answered, for `call_seconds_max` at most."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._limits.call_seconds_max)
         if self._task is not None:
             self._task.cancel()
-        if self._expiry is not None:
-            self._expiry.cancel()
+            await asyncio.wait([self._task])
+        self._waiters.fail(self._draining())
 
     async def _drain(self) -> None:
+        """Send list after list until nothing waits."""
         try:
-            while self._pending:
-                if self._under_load() and len(self._pending) < self._limits.items_max:
+            while self._waiters:
+                if self._under_load() and len(self._waiters) < self._limits.items_max:
                     await asyncio.sleep(self._limits.linger_seconds)
-                self._in_flight = self._take()
-                if self._in_flight:
-                    await self._send(self._in_flight)
-                    self._in_flight = []
+                waiters = self._waiters.take(self._limits.items_max)
+                if waiters:
+                    await self._send(waiters)
         finally:
             self._task = None
 
     def _under_load(self) -> bool:
-        return self._items_last > 1 and time.monotonic() - self._sent_at < UNDER_LOAD_SECONDS
+        return self._items_last > 1 and time.monotonic() - self._ended_at < UNDER_LOAD_SECONDS
 
-    def _take(self) -> list[_Waiter[Item, Result]]:
-        """Take the next list; who gave up or expired while waiting is not sent."""
-        taken: list[_Waiter[Item, Result]] = []
-        now = time.monotonic()
-        while self._pending and len(taken) < self._limits.items_max:
-            waiter = self._pending.popleft()
-            if waiter.future.done():
-                continue
-            if waiter.deadline <= now:
-                waiter.future.set_exception(self._expired())
-                continue
-            taken.append(waiter)
-        return taken
-
-    async def _send(self, waiters: list[_Waiter[Item, Result]]) -> None:
+    async def _send(self, waiters: list[Waiter[Item, Result]]) -> None:
+        """Make one call and give every waiter its result."""
         self._items_last = len(waiters)
         self._observe(len(waiters))
-        now = time.monotonic()
-        deadline = min(max(waiter.deadline for waiter in waiters), now + self._limits.call_seconds_max)
-        request_context.enter(request_context.fresh(deadline))
         try:
-            async with asyncio.timeout(deadline - now):
-                results = await self._call([waiter.item for waiter in waiters])
-            if len(results) != len(waiters):
-                raise Internal("INTERNAL", f"{self._name} answered {len(results)} of {len(waiters)} items.")
-        except asyncio.CancelledError:
-            self._fail(waiters, Unavailable("DRAINING", f"The call to {self._name} was cancelled."))
-            raise
+            results = await self._call_bounded(waiters)
         except TimeoutError:
-            self._fail(waiters, self._expired())
+            _fail(waiters, expired(self._name))
         except grpc.aio.AioRpcError as error:
-            self._fail(waiters, from_rpc_error(error))
+            _fail(waiters, from_rpc_error(error))
         except ServiceError as error:
-            self._fail(waiters, error)
+            _fail(waiters, error)
         except Exception:
             log.exception("coalescer_call_failed", name=self._name)
-            self._fail(waiters, Internal("INTERNAL", INTERNAL_MESSAGE))
+            _fail(waiters, Internal("INTERNAL", INTERNAL_MESSAGE))
         else:
-            self._answer(waiters, results)
-        finally:
-            self._sent_at = time.monotonic()
+            for waiter, result in zip(waiters, results, strict=True):
+                waiter.answer(result)
+        self._ended_at = time.monotonic()
 
-    def _answer(self, waiters: list[_Waiter[Item, Result]], results: Sequence[Result | ServiceError]) -> None:
-        for waiter, result in zip(waiters, results, strict=True):
-            if waiter.future.done():
-                continue
-            if isinstance(result, ServiceError):
-                waiter.future.set_exception(result)
-            else:
-                waiter.future.set_result(result)
-
-    def _fail(self, waiters: list[_Waiter[Item, Result]], error: ServiceError) -> None:
-        for waiter in waiters:
-            if not waiter.future.done():
-                waiter.future.set_exception(error.copy())
-
-    def _arm_expiry(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
-        """Keep one timer, for the earliest deadline: a timer per item would cost more than the item."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry_at = deadline
-        self._expiry = loop.call_later(deadline - time.monotonic(), self._expire)
-
-    def _expire(self) -> None:
-        self._expiry, self._expiry_at = None, math.inf
+    async def _call_bounded(self, waiters: list[Waiter[Item, Result]]) -> Sequence[Result | ServiceError]:
+        """Call for as long as anybody waits, and no longer than the limit: a hung peer must not stop the rest."""
         now = time.monotonic()
-        earliest = math.inf
-        for waiter in (*self._in_flight, *self._pending):
-            if waiter.future.done():
-                continue
-            if waiter.deadline <= now:
-                waiter.future.set_exception(self._expired())
-            else:
-                earliest = min(earliest, waiter.deadline)
-        if earliest != math.inf:
-            self._arm_expiry(asyncio.get_running_loop(), earliest)
+        deadline = min(max(waiter.deadline for waiter in waiters), now + self._limits.call_seconds_max)
+        request_context.enter(_context_of(waiters, deadline))
+        async with asyncio.timeout(deadline - now):
+            results = await self._call([waiter.item for waiter in waiters])
+        assert len(results) == len(waiters), f"{self._name} answered {len(results)} of {len(waiters)} items"
+        return results
 
-    def _expired(self) -> DeadlineExceeded:
-        return DeadlineExceeded("DEADLINE_EXCEEDED", f"The deadline passed before {self._name} answered.")
+    def _refuse(self, deadline: float) -> None:
+        if self._closed:
+            raise self._draining()
+        if deadline <= time.monotonic():
+            raise expired(self._name)
+        if len(self._waiters) >= self._limits.pending_max:
+            raise ResourceExhausted(
+                "OVERLOADED",
+                f"Too many calls wait for {self._name}.",
+                metadata={"queue": self._name, "limit": str(self._limits.pending_max)},
+                retry_after=RETRY_AFTER,
+            )
 
-    def _overloaded(self) -> ResourceExhausted:
-        return ResourceExhausted(
-            "OVERLOADED",
-            f"Too many calls wait for {self._name}.",
-            metadata={"queue": self._name, "limit": str(self._limits.pending_max)},
-            retry_after=RETRY_AFTER,
-        )
+    def _draining(self) -> Unavailable:
+        return Unavailable("DRAINING", f"{self._name} takes no more calls: this process is stopping.")
+
+
+def _fail(waiters: list[Waiter[Item, Result]], error: ServiceError) -> None:
+    for waiter in waiters:
+        waiter.fail(error.copy())
+
+
+def _context_of(waiters: list[Waiter[Item, Result]], deadline: float) -> RequestContext:
+    """Let a lone item's call belong to its request; a list belongs to nobody: its items say whose they are."""
+    context = waiters[0].context
+    if len(waiters) > 1 or context is None:
+        return request_context.fresh(deadline)
+    return replace(context, deadline=deadline)

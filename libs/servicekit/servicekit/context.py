@@ -105,7 +105,7 @@ def outgoing(timeout_seconds: float = TIMEOUT_SECONDS_MAX, *, wait_for_ready: bo
     timeout = min(timeout_seconds, context.remaining_seconds() - HOP_MARGIN_SECONDS)
     if timeout <= 0:
         raise DeadlineExceeded("DEADLINE_EXCEEDED", "No time is left to call a peer.")
-    metadata = (("x-request-id", context.request_id), ("traceparent", child_traceparent(context.traceparent)))
+    metadata = (("x-request-id", context.request_id), ("traceparent", context.traceparent))
     return {"timeout": timeout, "metadata": metadata, "wait_for_ready": wait_for_ready}
 
 

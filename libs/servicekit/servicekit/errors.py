@@ -37,10 +37,11 @@ DOMAIN = "penstock"
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 INTERNAL_MESSAGE = "Internal error. The request id leads to its trace in the logs."
 
-# Metadata is limited to 8 KiB by gRPC's default, so what we put there is limited too.
-MESSAGE_CHARACTERS_MAX = 1024
-METADATA_CHARACTERS_MAX = 256
-VIOLATIONS_MAX = 16
+# An error travels in metadata, which gRPC limits to 8 KiB by default: all of these at their longest fit.
+MESSAGE_CHARACTERS_MAX = 512
+METADATA_ENTRIES_MAX = 8
+METADATA_CHARACTERS_MAX = 128
+VIOLATIONS_MAX = 8
 
 HTTP_CODES: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.OK: 200,
@@ -156,7 +157,8 @@ class ServiceError(Exception):
     def to_status(self) -> status_pb2.Status:
         """Write this error as google.rpc.Status with ErrorInfo, RetryInfo and BadRequest details."""
         status = status_pb2.Status(code=self.code.value[0], message=self.message[:MESSAGE_CHARACTERS_MAX])
-        metadata = {key: value[:METADATA_CHARACTERS_MAX] for key, value in self.metadata.items()}
+        entries = list(self.metadata.items())[:METADATA_ENTRIES_MAX]
+        metadata = {key: value[:METADATA_CHARACTERS_MAX] for key, value in entries}
         info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=metadata)
         status.details.add().Pack(info)
         if self.retry_after is not None:
@@ -346,6 +348,7 @@ def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadReques
     bad = error_details_pb2.BadRequest()
     for violation in violations[:VIOLATIONS_MAX]:
         bad.field_violations.add(
-            field=violation.field, description=violation.description[:METADATA_CHARACTERS_MAX]
+            field=violation.field[:METADATA_CHARACTERS_MAX],
+            description=violation.description[:METADATA_CHARACTERS_MAX],
         )
     return bad

@@ -58,11 +58,6 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_healt
             await context.abort(grpc.StatusCode.NOT_FOUND, "No such service.")
         return health_pb2.HealthCheckResponse(status=self._status)
 
-    async def List(self, _request: Any, _context: Any) -> Any:  # noqa: N802
-        """Answer for every name."""
-        status = health_pb2.HealthCheckResponse(status=self._status)
-        return health_pb2.HealthListResponse(statuses=dict.fromkeys(sorted(self._names), status))
-
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
         """Answer now and on every change, until the server stops."""
         sent = None
@@ -91,7 +86,8 @@ class DependencyWatch:
         self._probes = probes
         self._health = health
         self._up = metrics.gauge("dependency_up", "1 while the dependency answers its probe.", ["dependency"])
-        self._failures = dict.fromkeys(probes, 0)
+        # Until the first success nothing is known to be up.
+        self._failures = dict.fromkeys(probes, FAILURES_MAX - 1)
 
     async def check(self) -> None:
         """Probe everything once and set the health."""

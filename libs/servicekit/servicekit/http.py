@@ -1,10 +1,11 @@
 """A small HTTP server for operators' pages: GET only, one request a connection, everything bounded."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 HEAD_BYTES_MAX = 8192
-HEAD_SECONDS_MAX = 5.0
+ANSWER_SECONDS_MAX = 5.0
 
 Answer = tuple[int, str, bytes]
 Route = Callable[[], Answer]
@@ -18,35 +19,41 @@ def text(status: int, body: str) -> Answer:
     return status, _TEXT, f"{body}\n".encode()
 
 
-async def serve_http(host: str, port: int, routes: dict[str, Route]) -> asyncio.Server:
-    """Listen and answer; routes must not block."""
+@asynccontextmanager
+async def open_http(host: str, port: int, routes: Mapping[str, Route]) -> AsyncIterator[int]:
+    """Listen, answer, and give the port; routes must not block."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(HEAD_SECONDS_MAX):
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_render(_route(head, routes)))
+                writer.write(_answer(head, routes))
                 await writer.drain()
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # The caller broke off or does not speak HTTP: there is nobody to tell.
         finally:
             writer.close()
 
-    return await asyncio.start_server(connected, host, port, limit=HEAD_BYTES_MAX)
+    server = await asyncio.start_server(connected, host, port, limit=HEAD_BYTES_MAX)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
 
 
-def _route(head: bytes, routes: dict[str, Route]) -> Answer:
+def _answer(head: bytes, routes: Mapping[str, Route]) -> bytes:
     method, _, rest = head.decode("latin-1").partition(" ")
     path = rest.partition(" ")[0].partition("?")[0]
     if path not in routes:
-        return text(404, "not found")
-    if method not in {"GET", "HEAD"}:
-        return text(405, "GET only")
-    return routes[path]()
+        answer = text(404, "not found")
+    elif method != "GET":
+        answer = text(405, "GET only")
+    else:
+        answer = routes[path]()
+    return _render(*answer)
 
 
-def _render(answer: Answer) -> bytes:
-    status, content_type, body = answer
+def _render(status: int, content_type: str, body: bytes) -> bytes:
     head = (
         f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -1,11 +1,20 @@
 """Prometheus collectors of one service: made once by name, never global."""
 
+import asyncio
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 NAMESPACE = "penstock"
+LAG_INTERVAL_SECONDS = 0.5
 SECONDS_BUCKETS = (
     0.0005,
     0.001,
@@ -27,6 +36,9 @@ SECONDS_BUCKETS = (
 )
 ITEMS_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
+# A second series beside every counter that says when it was made: nobody asks for it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
 
 class Metrics:
     """A registry whose collectors are asked for by name; asking twice gives the same one."""
@@ -35,6 +47,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._collectors: dict[str, Counter | Gauge | Histogram] = {}
 
     def counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
@@ -75,3 +88,13 @@ class Metrics:
     def exposition(self) -> bytes:
         """Write everything in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+async def watch_lag(metrics: Metrics) -> None:
+    """Measure for ever how late the event loop wakes a sleeper: what every request waits on top."""
+    lag = metrics.histogram("event_loop_lag_seconds", "How late the event loop runs what is due.")
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_INTERVAL_SECONDS
+        await asyncio.sleep(LAG_INTERVAL_SECONDS)
+        lag.observe(max(0.0, loop.time() - due))

@@ -6,29 +6,26 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import grpc
 import grpc.aio
 import structlog
 import uvloop
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from servicekit.channel import MESSAGE_BYTES_MAX
+from servicekit import telemetry
+from servicekit.background import background
 from servicekit.health import DependencyWatch, Health, Probe
-from servicekit.http import serve_http, text
+from servicekit.http import open_http, text
 from servicekit.in_flight import InFlight
-from servicekit.interceptors import RequestInterceptor
+from servicekit.listener import Handlers, PortInUseError, make_server
 from servicekit.logging import configure_logging, get_logger
-from servicekit.metrics import Metrics
+from servicekit.metrics import Metrics, watch_lag
 from servicekit.settings import BAD_SETTING_EXIT_CODE, ServiceSettings
 
 FINALLY_SECONDS_MAX = 5.0
-LAG_INTERVAL_SECONDS = 0.5
 FAILED_EXIT_CODE = 1
 
 log = get_logger(__name__)
@@ -70,10 +67,6 @@ class Running:
         return f"{self.host}:{self.grpc_port}"
 
 
-class PortInUseError(Exception):
-    """The port is taken; the message says by which setting to change it."""
-
-
 def run(
     build: Callable[[SettingsT], AbstractAsyncContextManager[Service]], settings_class: type[SettingsT]
 ) -> NoReturn:
@@ -86,18 +79,21 @@ def run(
     if settings.sched_batch:
         set_scheduling()
     configure_logging(settings.service, settings.log_level, settings.log_format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
+    telemetry.start(settings)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve_until_signal(build(settings)))
-        except PortInUseError as error:
-            print(error, file=sys.stderr)  # noqa: T201 - for the person who started it
-            sys.exit(BAD_SETTING_EXIT_CODE)
-        except asyncio.CancelledError:
-            log.warning("stopped_early")
-            sys.exit(FAILED_EXIT_CODE)
-        except Exception:
-            log.exception("failed")
-            sys.exit(FAILED_EXIT_CODE)
+    except PortInUseError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for the person who started it
+        sys.exit(BAD_SETTING_EXIT_CODE)
+    except asyncio.CancelledError:
+        log.warning("stopped_early")
+        sys.exit(FAILED_EXIT_CODE)
+    except Exception:
+        log.exception("failed")
+        sys.exit(FAILED_EXIT_CODE)
+    finally:
+        telemetry.stop()
     sys.exit(0)
 
 
@@ -114,41 +110,39 @@ def set_scheduling() -> None:
 
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Running]:
-    """Start a service in this process on entry; drain and stop it on exit."""
-    settings = service.settings
+    """Start a service in this process on entry; drain and stop it on exit.
+
+    Raises:
+        PortInUseError: on entry.
+    """
+    settings, metrics, in_flight = service.settings, service.metrics, InFlight()
     structlog.contextvars.bind_contextvars(service=settings.service)
-    in_flight = InFlight()
-    handlers = _Handlers()
+    handlers = Handlers()
     for add, servicer in service.servicers:
         add(servicer, handlers)
     health = Health(handlers.names)
-    server = _make_server(service, handlers, health, in_flight)
-    grpc_port = _bind(server, settings)
-    http = await _start_http(service, health)
-    await server.start()
-    watch = DependencyWatch(service.dependencies, health, service.metrics)
-    await watch.check()
-    tasks = [asyncio.create_task(watch.run()), asyncio.create_task(_watch_lag(service.metrics))]
-    http_port = http.sockets[0].getsockname()[1]
-    log.info("started", host=settings.host, grpc_port=grpc_port, http_port=http_port)
-    try:
+    server, grpc_port = make_server(settings, handlers, health, metrics=metrics, in_flight=in_flight)
+    async with AsyncExitStack() as stack:
+        http_port = await _open_http(stack, service, health)
+        watch = DependencyWatch(service.dependencies, health, metrics)
+        await watch.check()
+        await stack.enter_async_context(background(watch.run(), "dependency watch"))
+        await stack.enter_async_context(background(watch_lag(metrics), "lag watch"))
+        await server.start()
+        stack.push_async_callback(_drain, server, health, in_flight, settings)
+        log.info("started", host=settings.host, grpc_port=grpc_port, http_port=http_port)
         yield Running(settings.host, grpc_port, http_port, health, in_flight)
-    finally:
-        await _drain(server, health, in_flight, settings)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        http.close()
-        log.info("stopped")
+    log.info("stopped")
 
 
 async def _serve_until_signal(building: AbstractAsyncContextManager[Service]) -> None:
-    """Serve until SIGTERM or SIGINT; before that a signal ends the start, after it one cuts the drain short."""
+    """Serve until SIGTERM or SIGINT; one that comes earlier ends the start, a second one cuts the drain short."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with building as service, running(service):
+        # What was made until now stays for good: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         with suppress(asyncio.CancelledError):
@@ -156,81 +150,18 @@ async def _serve_until_signal(building: AbstractAsyncContextManager[Service]) ->
         task.uncancel()
 
 
-class _Handlers:
-    """Stand in for a server while servicers register, to learn the names of their services."""
-
-    def __init__(self) -> None:
-        self.handlers: list[grpc.ServiceRpcHandler] = []
-
-    @property
-    def names(self) -> list[str]:
-        return [handler.service_name() for handler in self.handlers]
-
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.ServiceRpcHandler]) -> None:
-        self.handlers.extend(handlers)
-
-    def add_registered_method_handlers(self, _service_name: str, _handlers: object) -> None:
-        """Do nothing: grpc.aio serves from the generic handlers."""
-
-
-def _make_server(
-    service: Service, handlers: _Handlers, health: Health, in_flight: InFlight
-) -> grpc.aio.Server:
-    age_ms = int(service.settings.connection_age_seconds_max * 1000)
-    grace_ms = int(service.settings.drain_seconds * 1000)
-    server = grpc.aio.server(
-        interceptors=(RequestInterceptor(service.metrics, in_flight),),
-        options=(
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-            # A second process on the port must fail, not share it.
-            ("grpc.so_reuseport", 0),
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            # Peers may ping as often as `connect` does.
-            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-            # Connections are renewed, so that load spreads to new replicas.
-            ("grpc.max_connection_age_ms", age_ms),
-            ("grpc.max_connection_age_grace_ms", grace_ms),
-        ),
-    )
-    server.add_generic_rpc_handlers(handlers.handlers)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    names = (
-        *handlers.names,
-        health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-        reflection.SERVICE_NAME,
-    )
-    reflection.enable_server_reflection(names, server)
-    return server
-
-
-def _bind(server: grpc.aio.Server, settings: ServiceSettings) -> int:
-    try:
-        return server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
-    except RuntimeError as error:
-        raise PortInUseError(_port_in_use(settings, settings.grpc_port, "grpc_port")) from error
-
-
-async def _start_http(service: Service, health: Health) -> asyncio.Server:
-    settings, metrics = service.settings, service.metrics
+async def _open_http(stack: AsyncExitStack, service: Service, health: Health) -> int:
+    metrics = service.metrics
     routes = {
         "/metrics": lambda: (200, metrics.content_type, metrics.exposition()),
         "/healthz": lambda: text(200, "ok"),
         "/readyz": lambda: text(200, "serving") if health.serving else text(503, "not serving"),
     }
     try:
-        return await serve_http(settings.host, settings.http_port, routes)
+        opening = open_http(service.settings.host, service.settings.http_port, routes)
+        return await stack.enter_async_context(opening)
     except OSError as error:
-        raise PortInUseError(_port_in_use(settings, settings.http_port, "http_port")) from error
-
-
-def _port_in_use(settings: ServiceSettings, port: int, field_name: str) -> str:
-    return (
-        f"{settings.service}: cannot listen on {settings.host}:{port}; is it in use? "
-        f"Set {settings.variable(field_name)}, or PENSTOCK_PORT_OFFSET to move the whole stack."
-    )
+        raise PortInUseError(service.settings, "http_port") from error
 
 
 async def _drain(
@@ -243,13 +174,3 @@ async def _drain(
     await server.stop(settings.drain_seconds)
     if not await in_flight.wait_idle(FINALLY_SECONDS_MAX):
         log.error("drain_incomplete", in_flight=len(in_flight))
-
-
-async def _watch_lag(metrics: Metrics) -> None:
-    """Measure how late the event loop wakes a sleeper: what every request waits on top."""
-    lag = metrics.histogram("event_loop_lag_seconds", "How late the event loop runs what is due.")
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + LAG_INTERVAL_SECONDS
-        await asyncio.sleep(LAG_INTERVAL_SECONDS)
-        lag.observe(max(0.0, loop.time() - due))

@@ -1,12 +1,19 @@
 """Settings from the environment: `PENSTOCK_<SERVICE>_<NAME>`, or `PENSTOCK_<NAME>` for what all share."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 PREFIX = "PENSTOCK_"
 HTTP_PORT_DISTANCE = 100
@@ -14,10 +21,8 @@ BAD_SETTING_EXIT_CODE = 2
 
 
 def grpc_port_default(port: int) -> Any:
-    """Declare a service's own gRPC port: `grpc_port: int = grpc_port_default(50054)`; 0 picks a free one."""
-    return Field(
-        default_factory=lambda data: port + data["port_offset"], ge=0, le=65535, validate_default=True
-    )
+    """Declare a service's own gRPC port, moved by `port_offset`; set to 0 it picks a free one."""
+    return Field(default_factory=lambda data: port + data["port_offset"], ge=0, le=65535)
 
 
 def peer_address_default(port: int) -> Any:
@@ -54,6 +59,7 @@ class ServiceSettings(BaseSettings):
     predrain_seconds: float = Field(default=0.0, ge=0, le=60)
     drain_seconds: float = Field(default=30.0, gt=0, le=600)
     connection_age_seconds_max: float = Field(default=600.0, ge=1)
+    concurrent_rpcs_max: int = Field(default=10_000, ge=1)
     otlp_endpoint: str = ""
 
     @property
@@ -72,8 +78,11 @@ class ServiceSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            print("\n".join(_problems(cls, error)), file=sys.stderr)  # noqa: T201 - logging is not set up yet
-            raise SystemExit(BAD_SETTING_EXIT_CODE) from None
+            problems = _problems(cls, error)
+        except SettingsError as error:
+            problems = [f"bad setting: {error}: {error.__cause__}"]
+        print("\n".join(problems), file=sys.stderr)  # noqa: T201 - logging is not set up yet
+        raise SystemExit(BAD_SETTING_EXIT_CODE)
 
     @classmethod
     def settings_customise_sources(
@@ -88,9 +97,6 @@ class ServiceSettings(BaseSettings):
         return init_settings, EnvSettingsSource(settings_cls, env_prefix=cls.variable("")), shared
 
 
-SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
-
-
 class _SharedSource(EnvSettingsSource):
     """The variables that all services read."""
 
@@ -101,12 +107,22 @@ class _SharedSource(EnvSettingsSource):
 
 
 def _problems(cls: type[ServiceSettings], error: ValidationError) -> list[str]:
-    lines = []
-    for problem in error.errors():
-        field = str(problem["loc"][0]) if problem["loc"] else ""
-        allowed = _allowed(cls.model_fields[field]) if field in cls.model_fields else ""
-        lines.append(f"bad setting {cls.variable(field)}={problem['input']!r}: {problem['msg']}{allowed}")
-    return lines
+    return [
+        _problem(cls, str(problem["loc"][0]), problem["input"], problem["msg"])
+        if problem["loc"]
+        else f"bad settings: {problem['msg']}"
+        for problem in error.errors()
+        # A default made from a bad value is no second problem.
+        if problem["type"] != "default_factory_not_called"
+    ]
+
+
+def _problem(cls: type[ServiceSettings], field_name: str, value: object, message: str) -> str:
+    names = (cls.variable(field_name), f"{PREFIX}{field_name.upper()}")
+    variable = next((name for name in names if name in os.environ), names[0])
+    field = cls.model_fields[field_name]
+    shown = repr(value) if field.repr and field.annotation is not SecretStr else "(not shown)"
+    return f"bad setting {variable}={shown}: {message}{_allowed(field)}"
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -119,11 +135,4 @@ def _allowed(field: FieldInfo) -> str:
     return f" (allowed: {' and '.join(bounds)})" if bounds else ""
 
 
-_SIGNS = (
-    ("ge", ">="),
-    ("gt", ">"),
-    ("le", "<="),
-    ("lt", "<"),
-    ("min_length", "length >="),
-    ("max_length", "length <="),
-)
+_SIGNS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))

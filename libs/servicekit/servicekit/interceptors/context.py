@@ -18,20 +18,25 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> RequestContext:
-    """Read `x-request-id`, `traceparent` and gRPC's deadline; mint what is absent or malformed."""
+def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> tuple[RequestContext, str]:
+    """Read `x-request-id`, `traceparent` and gRPC's deadline; mint what is absent or malformed.
+
+    Returns:
+        The context, whose trace names a new span of our own, and the caller's traceparent (empty: none).
+    """
     request_id = traceparent = ""
     for key, value in call.invocation_metadata() or ():
         if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             request_id = value
         elif key == "traceparent" and isinstance(value, str) and _TRACEPARENT.fullmatch(value):
-            traceparent = child_traceparent(value)
+            traceparent = value
     remaining = call.time_remaining()
-    return RequestContext(
+    context = RequestContext(
         request_id=request_id or new_request_id(),
-        traceparent=traceparent or new_traceparent(),
+        traceparent=child_traceparent(traceparent) if traceparent else new_traceparent(),
         deadline=time.monotonic() + (TIMEOUT_SECONDS_MAX if remaining is None else remaining),
     )
+    return context, traceparent
 
 
 def response_metadata(context: RequestContext) -> tuple[tuple[str, str], ...]:

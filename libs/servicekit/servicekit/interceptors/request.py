@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ import grpc
 import grpc.aio
 
 from servicekit import context as request_context
+from servicekit import telemetry
 from servicekit.context import RequestContext
 from servicekit.in_flight import InFlight
 from servicekit.interceptors.context import read_context, response_metadata
@@ -17,6 +19,7 @@ from servicekit.interceptors.errors import answer, code_of
 from servicekit.interceptors.metrics import MethodMetrics
 from servicekit.interceptors.validation import validate, validated
 from servicekit.metrics import Metrics
+from servicekit.telemetry import ServerSpan
 
 Handler: TypeAlias = (
     Any  # grpc.RpcMethodHandler, whose type says neither which shape it has nor that it is async
@@ -63,7 +66,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
 class _Call:
     """The life of one RPC: context set, counted, errors answered."""
 
-    __slots__ = ("_began", "_context", "_in_flight", "_method", "_metrics", "_servicer_context")
+    __slots__ = ("_began", "_context", "_in_flight", "_method", "_metrics", "_servicer_context", "_span")
 
     def __init__(
         self, method: str, metrics: MethodMetrics, in_flight: InFlight, servicer_context: ServicerContext
@@ -76,7 +79,10 @@ class _Call:
     async def __aenter__(self) -> RequestContext:
         self._in_flight.enter()
         self._began = self._metrics.begin()
-        self._context = read_context(self._servicer_context)
+        self._context, caller = read_context(self._servicer_context)
+        self._span = ServerSpan(self._method, caller) if telemetry.enabled() else None
+        if self._span is not None:
+            self._context = replace(self._context, traceparent=self._span.traceparent)
         request_context.enter(self._context)
         self._servicer_context.set_trailing_metadata(response_metadata(self._context))
         return self._context
@@ -84,11 +90,12 @@ class _Call:
     async def __aexit__(
         self, _cls: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
+        code = grpc.StatusCode.OK if error is None else code_of(error, self._servicer_context)
+        self._metrics.end(self._began, code)
+        if self._span is not None:
+            self._span.end(code)
         try:
-            if error is None:
-                self._metrics.end(self._began, grpc.StatusCode.OK)
-            else:
-                self._metrics.end(self._began, code_of(error, self._servicer_context))
+            if error is not None:
                 await answer(error, self._servicer_context, self._context, self._method)
         finally:
             self._in_flight.leave()
