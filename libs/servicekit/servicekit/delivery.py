@@ -148,4 +148,5 @@ class Outbox:
         return outcomes
 
     def _oldest_seconds(self) -> float:
-        return time.time() - min((parcel.since for parcel in self._queue), default=time.time())
+        now = time.time()
+        return now - min((parcel.since for parcel in self._queue), default=now)

@@ -96,6 +96,7 @@ Reason = Literal[
     "PROVIDER_REJECTED",
     "STREAM_INTERRUPTED",
     "INTERNAL",
+    "METHOD_NOT_ALLOWED",
 ]
 
 

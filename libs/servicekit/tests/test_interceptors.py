@@ -107,13 +107,10 @@ async def test_requests_do_not_see_each_others_context(grpc_stub, grpc_servicer)
     assert {context.request_id for context in grpc_servicer.contexts} == set(ids)
 
 
-@pytest.mark.parametrize(
-    "bad", ["", "x" * 65, "with space", "caf\u00e9".encode().decode("latin-1")[:3] + "\t"]
-)
-async def test_a_malformed_request_id_is_replaced(grpc_stub, grpc_servicer, bad: str) -> None:
-    await grpc_stub.unary(
-        text("a"), timeout=5, metadata=(("traceparent", "00-junk"), ("x-request-id", "x" * 65))
-    )
+@pytest.mark.parametrize("malformed", ["x" * 65, "with space", ""])
+async def test_a_malformed_id_or_trace_is_replaced(grpc_stub, grpc_servicer, malformed: str) -> None:
+    metadata = (("traceparent", f"00-{malformed}"), ("x-request-id", malformed))
+    await grpc_stub.unary(text("a"), timeout=5, metadata=metadata)
     (served,) = grpc_servicer.contexts
     assert len(served.request_id) == 36
     assert len(served.traceparent) == 55
