@@ -58,7 +58,7 @@ def check_ledger(stack: Stack, outcomes: list[Outcome]) -> None:
         assert records[0]["cost_nanos"] == receipt["cost_nanos"]
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "gateway", "envoy"])
+@pytest.mark.parametrize("name", [*SERVICES, "gateway", "edge"])
 def test_kill_9_under_load_is_survived(own_stack: Stack, name: str) -> None:
     with Load(own_stack) as load:
         time.sleep(1.5)
@@ -68,7 +68,7 @@ def test_kill_9_under_load_is_survived(own_stack: Stack, name: str) -> None:
     assert recovered(own_stack), name
     assert own_stack.pid(name) != before
     assert load.outcomes
-    untruthful = [o for o in load.outcomes if not truthful(o, edge_may_die=name in ("envoy", "gateway"))]
+    untruthful = [o for o in load.outcomes if not truthful(o, edge_may_die=name in ("edge", "gateway"))]
     assert not untruthful, untruthful[:3]
     check_ledger(own_stack, load.outcomes)
 

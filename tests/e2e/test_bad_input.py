@@ -112,14 +112,17 @@ def test_three_megabytes_are_taken_and_forty_are_not(stack: Stack) -> None:
     assert too_large.json()["error"]["reason"] == "BODY_TOO_LARGE"
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("DELETE", CHAT, 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [("GET", "/v1/nothing", 404, "METHOD_NOT_FOUND"), ("DELETE", CHAT, 405, "METHOD_NOT_ALLOWED")],
+)
 def test_what_is_not_there_is_said_in_openais_shape(
-    stack: Stack, method: str, path: str, status: int
+    stack: Stack, method: str, path: str, status: int, reason: str
 ) -> None:
     with stack.client() as client:
         response = client.request(method, path)
     assert response.status_code == status
-    assert response.json()["error"]["reason"] == "METHOD_NOT_FOUND"
+    assert response.json()["error"]["reason"] == reason
 
 
 def test_another_organization_is_none_of_ones_business(stack: Stack) -> None:

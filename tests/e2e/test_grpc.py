@@ -91,4 +91,4 @@ def test_grpcurl_lists_describes_checks_and_completes(stack: Stack) -> None:
     }
     method = "penstock.router.v1.ChatCompletionService/CreateChatCompletion"
     answer = json.loads(grpcurl(stack, method, options=("-d", json.dumps({"parameters": parameters}))))
-    assert answer["chatCompletion"]["choices"][0]["message"]["text"]
+    assert answer["chat_completion"]["choices"][0]["message"]["text"]

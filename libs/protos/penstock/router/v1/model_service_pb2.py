@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from penstock.router.v1 import model_pb2 as penstock_dot_router_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/router/v1/model_service.proto\x12\x12penstock.router.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1epenstock/router/v1/model.proto\"N\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"f\n\x12ListModelsResponse\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\'\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x19.penstock.router.v1.Model\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\",\n\x0fGetModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.penstock.router.v1.Model2\x85\x02\n\x0cModelService\x12r\n\nListModels\x12%.penstock.router.v1.ListModelsRequest\x1a&.penstock.router.v1.ListModelsResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12\x80\x01\n\x08GetModel\x12#.penstock.router.v1.GetModelRequest\x1a$.penstock.router.v1.GetModelResponse\")\x90\x02\x01\x82\xd3\xe4\x93\x02 \x12\x17/v1/models/{model=*/**}b\x05modelBWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/router/v1/model_service.proto\x12\x12penstock.router.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1epenstock/router/v1/model.proto\"N\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"f\n\x12ListModelsResponse\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\'\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x19.penstock.router.v1.Model\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\",\n\x0fGetModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.penstock.router.v1.Model2\xc6\x02\n\x0cModelService\x12r\n\nListModels\x12%.penstock.router.v1.ListModelsRequest\x1a&.penstock.router.v1.ListModelsResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12\xc1\x01\n\x08GetModel\x12#.penstock.router.v1.GetModelRequest\x1a$.penstock.router.v1.GetModelResponse\"j\x90\x02\x01\x82\xd3\xe4\x93\x02\x61\x12\x14/v1/models/{model=*}Z\x1f\x12\x16/v1/models/{model=*/*}b\x05modelZ!\x12\x18/v1/models/{model=*/*/*}b\x05modelb\x05modelBWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001\202\323\344\223\002\014\022\n/v1/models'
   _globals['_MODELSERVICE'].methods_by_name['GetModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\202\323\344\223\002 \022\027/v1/models/{model=*/**}b\005model'
+  _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\202\323\344\223\002a\022\024/v1/models/{model=*}Z\037\022\026/v1/models/{model=*/*}b\005modelZ!\022\030/v1/models/{model=*/*/*}b\005modelb\005model'
   _globals['_LISTMODELSREQUEST']._serialized_start=153
   _globals['_LISTMODELSREQUEST']._serialized_end=231
   _globals['_LISTMODELSRESPONSE']._serialized_start=233
@@ -54,5 +54,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_start=383
   _globals['_GETMODELRESPONSE']._serialized_end=443
   _globals['_MODELSERVICE']._serialized_start=446
-  _globals['_MODELSERVICE']._serialized_end=707
+  _globals['_MODELSERVICE']._serialized_end=772
 # @@protoc_insertion_point(module_scope)

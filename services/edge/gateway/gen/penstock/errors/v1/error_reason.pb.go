@@ -214,6 +214,12 @@ const (
 	//
 	//	{"reason": "INTERNAL", "domain": "penstock"}
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 31
+	// The path is there, but not with this HTTP method; the Allow header names those it has. Answered by the gateway alone.
+	//
+	// Canonical code UNIMPLEMENTED. Example of the ErrorInfo:
+	//
+	//	{"reason": "METHOD_NOT_ALLOWED", "domain": "penstock", "metadata": {"allow": "POST"}}
+	ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED ErrorReason = 32
 )
 
 // Enum value maps for ErrorReason.
@@ -251,6 +257,7 @@ var (
 		29: "ERROR_REASON_PROVIDER_REJECTED",
 		30: "ERROR_REASON_STREAM_INTERRUPTED",
 		31: "ERROR_REASON_INTERNAL",
+		32: "ERROR_REASON_METHOD_NOT_ALLOWED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                0,
@@ -285,6 +292,7 @@ var (
 		"ERROR_REASON_PROVIDER_REJECTED":          29,
 		"ERROR_REASON_STREAM_INTERRUPTED":         30,
 		"ERROR_REASON_INTERNAL":                   31,
+		"ERROR_REASON_METHOD_NOT_ALLOWED":         32,
 	}
 )
 
@@ -319,7 +327,7 @@ var File_penstock_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_penstock_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%penstock/errors/v1/error_reason.proto\x12\x12penstock.errors.v1*\xec\b\n" +
+	"%penstock/errors/v1/error_reason.proto\x12\x12penstock.errors.v1*\x91\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dERROR_REASON_INVALID_ARGUMENT\x10\x01\x12\"\n" +
@@ -353,7 +361,8 @@ const file_penstock_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_PROVIDER_UNAVAILABLE\x10\x1c\x12\"\n" +
 	"\x1eERROR_REASON_PROVIDER_REJECTED\x10\x1d\x12#\n" +
 	"\x1fERROR_REASON_STREAM_INTERRUPTED\x10\x1e\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x1fBWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/errors/v1;errorsv1b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10\x1f\x12#\n" +
+	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10 BWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/errors/v1;errorsv1b\x06proto3"
 
 var (
 	file_penstock_errors_v1_error_reason_proto_rawDescOnce sync.Once

@@ -145,7 +145,7 @@ func (x *ListModelsResponse) GetNextPageToken() string {
 // GetModelRequest asks for a model.
 type GetModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the model; it may hold slashes.
+	// Id of the model. In REST it may hold two slashes.
 	Model         string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -251,12 +251,12 @@ const file_penstock_router_v1_model_service_proto_rawDesc = "" +
 	"\x05model\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\"C\n" +
 	"\x10GetModelResponse\x12/\n" +
-	"\x05model\x18\x01 \x01(\v2\x19.penstock.router.v1.ModelR\x05model2\x85\x02\n" +
+	"\x05model\x18\x01 \x01(\v2\x19.penstock.router.v1.ModelR\x05model2\xc6\x02\n" +
 	"\fModelService\x12r\n" +
 	"\n" +
 	"ListModels\x12%.penstock.router.v1.ListModelsRequest\x1a&.penstock.router.v1.ListModelsResponse\"\x15\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/models\x90\x02\x01\x12\x80\x01\n" +
-	"\bGetModel\x12#.penstock.router.v1.GetModelRequest\x1a$.penstock.router.v1.GetModelResponse\")\x82\xd3\xe4\x93\x02 b\x05model\x12\x17/v1/models/{model=*/**}\x90\x02\x01BWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3"
+	"/v1/models\x90\x02\x01\x12\xc1\x01\n" +
+	"\bGetModel\x12#.penstock.router.v1.GetModelRequest\x1a$.penstock.router.v1.GetModelResponse\"j\x82\xd3\xe4\x93\x02aZ\x1fb\x05model\x12\x16/v1/models/{model=*/*}Z!b\x05model\x12\x18/v1/models/{model=*/*/*}b\x05model\x12\x14/v1/models/{model=*}\x90\x02\x01BWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3"
 
 var (
 	file_penstock_router_v1_model_service_proto_rawDescOnce sync.Once
