@@ -36,13 +36,16 @@ func takes(mux *runtime.ServeMux, r *http.Request, method string) bool {
 	found := false
 	probe := r.Clone(context.WithValue(r.Context(), probeKey{}, &found))
 	probe.Method, probe.Body = method, http.NoBody
-	mux.ServeHTTP(discard{}, probe)
+	mux.ServeHTTP(nowhere{}, probe)
 	return found
 }
 
-// discard takes the answer of a probe that found no route; that answer probes no further.
-type discard struct{}
+// isProbe tells whether a request only asks whether a route exists; its routing errors must not probe again.
+func isProbe(r *http.Request) bool { return r.Context().Value(probeKey{}) != nil }
 
-func (discard) Header() http.Header         { return http.Header{} }
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
-func (discard) WriteHeader(int)             {}
+// nowhere takes the answer to a probe.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header         { return http.Header{} }
+func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (nowhere) WriteHeader(int)             {}

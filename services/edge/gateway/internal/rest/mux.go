@@ -92,6 +92,9 @@ func writeError(
 func writeRoutingError(
 	_ context.Context, mux *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int,
 ) {
+	if isProbe(r) {
+		return
+	}
 	if code == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", allowed(mux, r))
 		request.WriteError(w, r, fault.MethodNotAllowed(r.Method, r.URL.Path))

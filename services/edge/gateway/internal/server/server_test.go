@@ -1,0 +1,272 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/penstock-ai/penstock/services/edge/gateway/internal/fakerouter"
+	"github.com/penstock-ai/penstock/services/edge/gateway/internal/server"
+
+	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
+)
+
+func TestABodyUpToTheLimitPassesAndOneAboveItIs413(t *testing.T) {
+	s := testSettings((&fakerouter.Router{Chat: echo}).Start(t))
+	s.BodyBytesMax = 4 << 20
+	g := startWith(t, s)
+	long := strings.Replace(hello, "Hello", strings.Repeat("x", 3<<20), 1)
+	if a := g.post(t, "/v1/chat/completions", long); a.code != 200 || len(a.body) < 3<<20 {
+		t.Errorf("3 MB: %d", a.code)
+	}
+	huge := strings.Repeat("x", 5<<20)
+	for name, body := range map[string]io.Reader{
+		"of known length": strings.NewReader(huge), "of unknown length": io.MultiReader(strings.NewReader(huge)),
+	} {
+		a := g.do(t, http.MethodPost, "/v1/chat/completions", body)
+		if a.code != 413 || a.fault(t)["reason"] != "BODY_TOO_LARGE" {
+			t.Errorf("%s: %d %s", name, a.code, a.body)
+		}
+	}
+}
+
+func TestABodyThatIsNotJSONIsNotSentOn(t *testing.T) {
+	router := &fakerouter.Router{Chat: echo}
+	a := start(t, router).post(t, "/v1/chat/completions", "{\"model\":\"\xff\"}")
+	if _, _, calls := router.Seen(); a.code != 400 || a.fault(t)["reason"] != "MALFORMED_REQUEST" || calls != 0 {
+		t.Errorf("%d %s, %d calls", a.code, a.body, calls)
+	}
+}
+
+func TestAnAPIKeyThatIsNoTextIsRefusedHere(t *testing.T) {
+	a := start(t, &fakerouter.Router{Chat: echo}).post(t, "/v1/chat/completions", hello, "Authorization", "Bearer ké")
+	if a.code != 401 || a.fault(t)["reason"] != "API_KEY_INVALID" {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+}
+
+func TestEmbeddingsAreServed(t *testing.T) {
+	g := start(t, &fakerouter.Router{Embed: func(p *routerv1.EmbeddingParameters) (*routerv1.EmbeddingList, error) {
+		return &routerv1.EmbeddingList{
+			Model: p.GetModel(), Embeddings: []*routerv1.Embedding{{Values: []float32{0.5}}},
+			Receipt: &routerv1.Receipt{CostNanos: 9},
+		}, nil
+	}})
+	a := g.post(t, "/v1/embeddings", `{"model":"m","input":["a"],"encoding_format":"base64"}`)
+	if a.code != 200 || !strings.Contains(a.body, `"embedding":"AAAAPw=="`) || a.header.Get("X-Penstock-Cost-Nanos") != "9" {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+}
+
+func TestARequestWaitsForARouterThatComesBack(t *testing.T) {
+	address := freeAddress(t)
+	s := testSettings(address)
+	s.RouterWait = 5 * time.Second
+	g := startWith(t, s)
+	answered := make(chan answer, 1)
+	go func() { answered <- g.post(t, "/v1/chat/completions", hello) }()
+	time.Sleep(100 * time.Millisecond)
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&fakerouter.Router{Chat: echo}).Serve(t, listener)
+	if a := <-answered; a.code != 200 {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+}
+
+func TestARouterThatStaysAwayIsA503WithRetryAfter(t *testing.T) {
+	g := startWith(t, testSettings(freeAddress(t)))
+	for _, body := range []string{hello, streamed} {
+		a := g.post(t, "/v1/chat/completions", body)
+		if a.code != 503 || a.fault(t)["reason"] != "DEPENDENCY_UNAVAILABLE" || a.header.Get("Retry-After") != "1" {
+			t.Errorf("%d %s", a.code, a.body)
+		}
+	}
+}
+
+func TestReadinessIsTheRoutersAndHealthIsOurOwn(t *testing.T) {
+	router := &fakerouter.Router{}
+	g := start(t, router)
+	if a := eventually(t, g, "/readyz", 200); a.body != "ready\n" {
+		t.Errorf("%q", a.body)
+	}
+	router.Health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
+	if a := g.get(t, "/readyz"); a.code != 503 {
+		t.Errorf("readiness is %d %q", a.code, a.body)
+	}
+	if a := g.get(t, "/healthz"); a.code != 200 {
+		t.Errorf("health is %d", a.code)
+	}
+}
+
+func TestMetricsCountByRouteAndNeverByPath(t *testing.T) {
+	g := start(t, &fakerouter.Router{Chat: echo, Stream: speak, Models: models})
+	g.post(t, "/v1/chat/completions", hello)
+	g.post(t, "/v1/chat/completions", streamed)
+	g.get(t, "/v1/models/some-model")
+	g.get(t, "/v1/some/path")
+	page := g.get(t, "/metrics").body
+	for _, line := range []string{
+		`penstock_gateway_requests_total{code="200",route="/v1/chat/completions"} 2`,
+		`penstock_gateway_requests_total{code="200",route="/v1/models/{model=*/**}"} 1`,
+		`penstock_gateway_requests_total{code="404",route="none"} 1`,
+		`penstock_gateway_streams_total{reason=""} 1`,
+		`penstock_gateway_stream_events_total 5`,
+		`penstock_gateway_requests_in_flight 1`, // this one
+	} {
+		if !strings.Contains(page, line) {
+			t.Errorf("%s is not in the metrics:\n%s", line, page)
+		}
+	}
+	if strings.Contains(page, "some-model") || strings.Contains(page, "some/path") {
+		t.Error("a path is a label")
+	}
+}
+
+func TestRequestsAboveTheLimitAreRefused(t *testing.T) {
+	begun := make(chan struct{})
+	s := testSettings((&fakerouter.Router{
+		Chat: func(ctx context.Context, _ *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error) {
+			close(begun)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}).Start(t))
+	s.RequestsMax = 1
+	g := startWith(t, s)
+	hangUp := g.postAndHangUp(t, hello)
+	defer hangUp()
+	<-begun
+	if a := g.post(t, "/v1/chat/completions", hello); a.code != 503 || a.fault(t)["reason"] != "OVERLOADED" {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+	if a := g.get(t, "/healthz"); a.code != 200 {
+		t.Errorf("health is %d", a.code)
+	}
+}
+
+func TestSIGTERMFinishesWhatIsOpenAndRefusesWhatIsNew(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	g := start(t, &fakerouter.Router{Stream: func(_ *routerv1.ChatCompletionParameters, stream fakerouter.Stream) error {
+		if err := stream.Send(chunk(&routerv1.ChatChoiceDelta{Content: "Hel"})); err != nil {
+			return err
+		}
+		close(begun)
+		<-finish
+		return stream.Send(chunk(&routerv1.ChatChoiceDelta{Content: "lo"}))
+	}})
+	response := g.open(t, http.MethodPost, "/v1/chat/completions", strings.NewReader(streamed))
+	defer response.Body.Close()
+	<-begun
+	g.stop()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://")); err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("new connections are still taken")
+		}
+	}
+	close(finish)
+	rest, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(rest), "lo") || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+		t.Errorf("%v %s", err, rest)
+	}
+	if err := <-g.done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAStreamThatOutlastsTheDrainEndsWithAnErrorEvent(t *testing.T) {
+	s := testSettings((&fakerouter.Router{Stream: func(_ *routerv1.ChatCompletionParameters, stream fakerouter.Stream) error {
+		if err := stream.Send(chunk(&routerv1.ChatChoiceDelta{Content: "Hel"})); err != nil {
+			return err
+		}
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	}}).Start(t))
+	s.Drain = 50 * time.Millisecond
+	g := startWith(t, s)
+	response := g.open(t, http.MethodPost, "/v1/chat/completions", strings.NewReader(streamed))
+	defer response.Body.Close()
+	g.stop()
+	rest, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(rest), `"reason":"STREAM_INTERRUPTED"`) || strings.Contains(string(rest), "[DONE]") {
+		t.Errorf("%v %s", err, rest)
+	}
+	if err := <-g.done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPortInUseNamesTheSetting(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := testSettings(freeAddress(t))
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	s.HTTPPort, _ = strconv.Atoi(port)
+	made, err := server.New(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := made.Listen(); err == nil || !strings.Contains(err.Error(), "PENSTOCK_GATEWAY_HTTP_PORT") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTheDescriptionAndItsPageNeedNoNetwork(t *testing.T) {
+	g := start(t, &fakerouter.Router{})
+	description := g.get(t, "/openapi.json")
+	paths := description.object(t)["paths"].(map[string]any)
+	for _, path := range []string{"/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/organizations/{organization}/budgets"} {
+		if paths[path] == nil {
+			t.Errorf("%s is not described", path)
+		}
+	}
+	page := g.get(t, "/docs/")
+	if page.code != 200 || strings.Contains(page.body, "//") && strings.Contains(page.body, "http") {
+		t.Errorf("%d %s", page.code, page.body)
+	}
+	if a := g.get(t, "/"); a.code != 302 || a.header.Get("Location") != "/docs/" {
+		t.Errorf("%d %v", a.code, a.header)
+	}
+	if a := g.get(t, "/docs/nothing"); a.code != 404 {
+		t.Errorf("%d", a.code)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func eventually(t *testing.T, g gateway, path string, code int) answer {
+	t.Helper()
+	var a answer
+	for range 100 {
+		if a = g.get(t, path); a.code == code {
+			return a
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("%s is %d %q", path, a.code, a.body)
+	return a
+}
