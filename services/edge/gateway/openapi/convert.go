@@ -14,10 +14,13 @@ const (
 func convert(v2 object) object {
 	paths := object{}
 	for path, methods := range child(v2, "paths") {
+		if strings.Contains(path, "{{") { // the same again for ids with slashes, which OpenAPI cannot say
+			continue
+		}
 		for _, operation := range methods.(object) {
 			convertOperation(operation.(object))
 		}
-		paths[strings.TrimSuffix(path, "/**")] = methods // a parameter that may hold slashes: OpenAPI has no such thing
+		paths[path] = methods
 	}
 	v3 := object{"paths": paths, "schemas": child(v2, "definitions")}
 	renameRefs(v3)

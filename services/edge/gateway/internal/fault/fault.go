@@ -59,7 +59,7 @@ func MethodNotFound(path string) *Fault {
 // MethodNotAllowed is a path that answers other HTTP methods only.
 func MethodNotAllowed(method, path string) *Fault {
 	return &Fault{
-		Code: codes.Unimplemented, Reason: reasonMethodNotAllowed,
+		Code: codes.Unimplemented, Reason: "METHOD_NOT_ALLOWED",
 		Message: fmt.Sprintf("%s does not take %s.", path, method),
 	}
 }

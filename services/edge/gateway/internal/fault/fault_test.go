@@ -33,6 +33,7 @@ var table = map[string]row{
 	"MODEL_NOT_FOUND":            {codes.NotFound, 404, "invalid_request_error", "model_not_found"},
 	"RESOURCE_NOT_FOUND":         {codes.NotFound, 404, "invalid_request_error", "resource_not_found"},
 	"METHOD_NOT_FOUND":           {codes.Unimplemented, 404, "invalid_request_error", "unknown_url"},
+	"METHOD_NOT_ALLOWED":         {codes.Unimplemented, 405, "invalid_request_error", "method_not_allowed"},
 	"RESOURCE_EXISTS":            {codes.AlreadyExists, 409, "invalid_request_error", "resource_exists"},
 	"API_KEY_MISSING":            {codes.Unauthenticated, 401, "authentication_error", "invalid_api_key"},
 	"API_KEY_INVALID":            {codes.Unauthenticated, 401, "authentication_error", "invalid_api_key"},

@@ -8,7 +8,6 @@ import (
 
 const (
 	statusClientClosedRequest = 499
-	reasonMethodNotAllowed    = "METHOD_NOT_ALLOWED" // of the gateway alone: gRPC has no such thing
 	internalMessage           = "Internal error. The request id leads to its trace in the logs."
 )
 
@@ -55,7 +54,7 @@ var byReason = map[string]shape{
 	"CONTENT_REFUSED":         {http.StatusBadRequest, kindInvalid, "content_filter"},
 	"MODEL_NOT_FOUND":         {http.StatusNotFound, kindInvalid, "model_not_found"},
 	"METHOD_NOT_FOUND":        {http.StatusNotFound, kindInvalid, "unknown_url"},
-	reasonMethodNotAllowed:    {http.StatusMethodNotAllowed, kindInvalid, ""},
+	"METHOD_NOT_ALLOWED":      {http.StatusMethodNotAllowed, kindInvalid, ""},
 	"BODY_TOO_LARGE":          {http.StatusRequestEntityTooLarge, kindInvalid, ""},
 	"BUDGET_EXCEEDED":         {http.StatusTooManyRequests, kindQuota, "insufficient_quota"},
 	"OVERLOADED":              {http.StatusServiceUnavailable, kindServer, ""},

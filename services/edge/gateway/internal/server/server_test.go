@@ -118,14 +118,14 @@ func TestMetricsCountByRouteAndNeverByPath(t *testing.T) {
 	page := g.get(t, "/metrics").body
 	for _, line := range []string{
 		`penstock_gateway_requests_total{code="200",route="/v1/chat/completions"} 2`,
-		`penstock_gateway_requests_total{code="200",route="/v1/models/{model=*/**}"} 1`,
+		`penstock_gateway_requests_total{code="200",route="/v1/models/{model=*}"} 1`,
 		`penstock_gateway_requests_total{code="404",route="none"} 1`,
 		`penstock_gateway_streams_total{reason=""} 1`,
 		`penstock_gateway_stream_events_total 5`,
 		`penstock_gateway_requests_in_flight 1`, // this one
 	} {
 		if !strings.Contains(page, line) {
-			t.Errorf("%s is not in the metrics:\n%s", line, page)
+			t.Errorf("%s is not in the metrics", line)
 		}
 	}
 	if strings.Contains(page, "some-model") || strings.Contains(page, "some/path") {
