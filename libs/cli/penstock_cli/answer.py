@@ -101,8 +101,7 @@ def ask_streaming(edge: Edge, body: Json, answer: Answer) -> Iterator[str]:
 
 def dollars(nanos: int) -> str:
     """Write nano-dollars as dollars, without zeros that say nothing."""
-    text = f"{nanos / NANOS_PER_DOLLAR:.9f}".rstrip("0")
-    return f"${text}0" if text.endswith(".") else f"${text}"
+    return "$" + f"{nanos / NANOS_PER_DOLLAR:.9f}".rstrip("0").rstrip(".")
 
 
 def _milliseconds(seconds: float) -> str:

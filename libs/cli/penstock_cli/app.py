@@ -22,8 +22,10 @@ app = typer.Typer(
 
     Start here:
 
-        penstock up
-        penstock chat "What is the capital of France?"
+    ```sh
+    penstock up
+    penstock chat "What is the capital of France?"
+    ```
 
     Settings come from the environment, else from the stack started here (.run/env): PENSTOCK_URL, PENSTOCK_API_KEY.
     """,

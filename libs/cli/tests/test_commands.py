@@ -68,6 +68,7 @@ def test_an_answer_is_streamed_to_standard_output_and_its_cost_to_standard_error
     assert (method, path, authorization) == (*CHAT, "Bearer psk_test")
     assert body == {
         "model": "smollm2",
+        "temperature": 0,
         "max_completion_tokens": 9,
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -24,26 +24,29 @@ def chat(
         str, typer.Argument(help="What to say; without it, standard input or a dialogue.")
     ] = "",
     model: Annotated[
-        str, typer.Option("--model", "-m", help="The model; without it, the first that can chat.")
+        str,
+        typer.Option("--model", "-m", help="The model; without it, one of our own.", envvar="PENSTOCK_MODEL"),
     ] = "",
     system: Annotated[str, typer.Option("--system", "-s", help="Instructions for the model.")] = "",
     max_tokens: Annotated[int, typer.Option(help="Most tokens of the answer.", min=1)] = 512,
-    temperature: Annotated[float | None, typer.Option(help="Randomness, 0 to 2.", min=0, max=2)] = None,
+    temperature: Annotated[float, typer.Option(help="Randomness, 0 to 2.", min=0, max=2)] = 0,
     seed: Annotated[int | None, typer.Option(help="Same seed, same answer.")] = None,
     stream: Annotated[bool, typer.Option(help="Show the answer as it comes.")] = True,
     cache: Annotated[bool, typer.Option(help="Let the cache answer and remember.")] = True,
 ) -> None:
     """Ask a model. The answer goes to standard output, what it took to standard error.
 
+    Try it:
+
+    ```sh
     penstock chat "What is the capital of France?"
-
     cat letter.txt | penstock chat --system "Summarise the letter in one sentence."
-
     penstock chat        # a dialogue, until Ctrl-D
+    ```
     """
     with open_edge(find_connection(find_place(os.environ))) as edge:
-        body: Json = {"model": model or first_model(edge, "CHAT"), "max_completion_tokens": max_tokens}
-        body |= {"temperature": temperature} if temperature is not None else {}
+        body: Json = {"model": model or first_model(edge, "CHAT"), "temperature": temperature}
+        body |= {"max_completion_tokens": max_tokens}
         body |= {"seed": seed} if seed is not None else {}
         body |= {} if cache else {"cache_control": {"no_cache": True, "no_store": True}}
         turns = [{"role": "system", "content": system}] if system else []

@@ -1,11 +1,9 @@
 """`penstock demo`: everything once, on the real stack."""
 
 import os
-import uuid
 from importlib import resources
 from importlib.util import find_spec
 
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.syntax import Syntax
@@ -22,10 +20,12 @@ from penstock_cli.failure import Failure
 from penstock_cli.place import Place, find_place
 from penstock_cli.stack.credentials import read_env_file
 
-QUESTION = "Write a short reply to this letter, and name the address that we will write to."
+INSTRUCTIONS = "You answer questions about a letter in one short sentence."
+QUESTION = "Why did Anna send the lamp back, and where shall we write to her?"
 PRIVATE = ("4111 1111 1111 1111", "anna.lindqvist@example.com")
 TYPES = {"EMAIL_ADDRESS", "CREDIT_CARD"}
-TOKENS_MAX = 120
+TOKENS_MAX = 200
+WIDTH_MAX = 100
 
 
 def demo() -> None:
@@ -48,27 +48,31 @@ def demo() -> None:
     _show_next(place, str(body["model"]))
 
 
+def _letter() -> str:
+    return resources.files("penstock_cli").joinpath("letter.txt").read_text()
+
+
 def _request(model: str) -> Json:
-    """Write the request; its number makes it new to the cache, however often the demo is run."""
-    letter = resources.files("penstock_cli").joinpath("letter.txt").read_text()
-    number = uuid.uuid4().hex[:8]
-    content = f"{QUESTION}\n\nLetter {number}:\n\n{letter}"
-    messages = [{"role": "user", "content": content}]
+    messages = [
+        {"role": "system", "content": INSTRUCTIONS},
+        {"role": "user", "content": f"Here is a letter:\n\n{_letter()}\nQuestion: {QUESTION}"},
+    ]
     return {"model": model, "messages": messages, "temperature": 0, "max_completion_tokens": TOKENS_MAX}
 
 
 def _show_letter() -> None:
-    letter = Text(resources.files("penstock_cli").joinpath("letter.txt").read_text().strip())
+    letter = Text(_letter().strip())
     for private in PRIVATE:
         letter.highlight_words([private], "bold red")
     _headline("A letter comes in")
-    out.print(Panel(letter, border_style="dim", width=min(out.width, 100)))
-    out.print(Text.assemble(("asked: ", "dim"), QUESTION))
+    out.print(Panel(letter, border_style="dim"), width=_width(), soft_wrap=False)
+    out.print(Text.assemble(("Asked about it: ", "dim"), QUESTION))
 
 
 def _ask(edge: Edge, body: Json) -> Answer:
     _headline("The model answers, as it writes")
-    answer = show_answer(edge, body)
+    # However often the demo is run, the first answer is the model's own.
+    answer = show_answer(edge, body | {"cache_control": {"no_cache": True}})
     out.print(Text(answer.summary(), "dim"))
     out.print(Text(answer.names(), "dim"))
     return answer
@@ -109,7 +113,7 @@ def _ask_with_openai(connection: Connection, body: Json) -> None:
 
     with OpenAI(base_url=f"{connection.url}/v1", api_key=connection.api_key) as client:
         completion = client.chat.completions.create(**body)
-    out.print(Padding(Text(completion.choices[0].message.content or ""), (0, 0, 0, 2)))
+    out.print(Text(completion.choices[0].message.content or ""))
     usage = completion.usage
     tokens = f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else ""
     out.print(Text(f"{completion.id} · {completion.model} · {tokens}", "dim"))
@@ -150,4 +154,8 @@ EOF"""
 
 def _headline(text: str) -> None:
     out.print()
-    out.print(Rule(f"[bold]{text}[/bold]", align="left", style="dim"))
+    out.print(Rule(f"[bold]{text}[/bold]", align="left", style="dim"), width=_width())
+
+
+def _width() -> int:
+    return min(out.width, WIDTH_MAX)

@@ -27,7 +27,11 @@ def embed(
 ) -> None:
     """Turn texts into vectors, and show how alike they are.
 
+    Try it:
+
+    ```sh
     penstock embed "a cat sat on the mat" "a kitten rested on a rug" "quarterly revenue"
+    ```
     """
     with open_edge(find_connection(find_place(os.environ))) as edge:
         body = {"model": model or first_model(edge, "EMBEDDINGS"), "input": texts}

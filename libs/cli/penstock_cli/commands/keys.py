@@ -38,7 +38,11 @@ def create(
 ) -> None:
     """Make a key and print its secret, this once.
 
+    Try it:
+
+    ```sh
     export PENSTOCK_API_KEY=$(penstock keys create "nightly batch" --role data_scientist)
+    ```
     """
     key = {
         "display_name": display_name,

@@ -31,11 +31,17 @@ def logs(
 ) -> None:
     """Show what the programs wrote.
 
-        penstock logs router -f
+    One program, as it writes:
+
+    ```sh
+    penstock logs router -f
+    ```
 
     One request through all services, by its id:
 
-        penstock logs --raw -n 10000 | grep 019aa4d2
+    ```sh
+    penstock logs --raw -n 10000 | grep 019aa4d2
+    ```
     """
     paths = _paths(service)
     show = _print_raw if raw else _printer(list(paths))

@@ -13,6 +13,7 @@ from penstock_cli.failure import Failure
 from penstock_cli.place import find_place
 
 CAPABILITY = "MODEL_CAPABILITY_"
+OWN_ENDPOINT = "inference"
 
 
 def models(
@@ -31,13 +32,13 @@ def list_models(edge: Edge) -> list[Json]:
 
 
 def first_model(edge: Edge, capability: str) -> str:
-    """Give the first model that can do something: "CHAT" or "EMBEDDINGS"."""
-    for model in list_models(edge):
-        if CAPABILITY + capability in model.get("capabilities", []):
-            return str(model["id"])
-    raise Failure(
-        f"no model is served for {capability.lower()}", hint="`penstock models` lists what is served."
-    )
+    """Give a model that can do something ("CHAT" or "EMBEDDINGS"), of our own engines if there is one."""
+    able = [model for model in list_models(edge) if CAPABILITY + capability in model.get("capabilities", [])]
+    if not able:
+        hint = "`penstock models` lists what is served."
+        raise Failure(f"no model is served for {capability.lower()}", hint=hint)
+    own = [model for model in able if OWN_ENDPOINT in model.get("endpoints", [])]
+    return str((own or able)[0]["id"])
 
 
 def _table(listed: list[Json]) -> Table:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -62,13 +63,13 @@ def status(
 def _rows(place: Place) -> list[Row]:
     programs = read_programs(place.run_dir / "programs.json")
     states = read_state(place.run_dir).programs
-    processes = {name: state.process() for name, state in states.items()}
-    for process in filter(None, processes.values()):
-        _measure_cpu(process)
+    families = {name: _family(state) for name, state in states.items()}
+    for family in families.values():
+        _cpu_percent(family)  # the first question begins the measurement
     serving = asyncio.run(_ask(programs))
     time.sleep(CPU_SECONDS)
     return [
-        _row(program, states[program.name], processes[program.name], serving[program.name])
+        _row(program, states[program.name], families[program.name], serving[program.name])
         for program in programs
     ]
 
@@ -78,35 +79,44 @@ async def _ask(programs: list[Program]) -> dict[str, bool]:
         return await checker.serving(programs)
 
 
-def _row(program: Program, state: ProgramState, process: psutil.Process | None, serving: bool) -> Row:
+def _row(program: Program, state: ProgramState, family: list[psutil.Process], serving: bool) -> Row:
     return Row(
         service=program.name,
         pid=state.pid,
         serving=serving,
         phase=state.phase.value,
-        uptime_seconds=int(time.time() - state.create_time) if process else 0,
+        uptime_seconds=int(time.time() - state.create_time) if family else 0,
         restarts=state.restarts,
-        cpu_percent=_measure_cpu(process) if process else 0.0,
-        rss_bytes=_rss(process) if process else 0,
+        cpu_percent=_cpu_percent(family),
+        rss_bytes=_rss_bytes(family),
         address=program.address,
     )
 
 
-def _measure_cpu(process: psutil.Process) -> float:
-    """Give the share of a core that was used since the last question, in percent."""
+def _family(state: ProgramState) -> list[psutil.Process]:
+    """Give a program's process with those that it started; none when it does not run."""
+    process = state.process()
     try:
-        percent: float = process.cpu_percent()
+        return [process, *process.children(recursive=True)] if process else []
     except psutil.NoSuchProcess:
-        return 0.0
-    return percent
+        return []
 
 
-def _rss(process: psutil.Process) -> int:
-    try:
-        rss: int = process.memory_info().rss
-    except psutil.NoSuchProcess:
-        return 0
-    return rss
+def _cpu_percent(family: list[psutil.Process]) -> float:
+    """Give the share of a core that was used since the last question."""
+    total = 0.0
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            total += process.cpu_percent()
+    return total
+
+
+def _rss_bytes(family: list[psutil.Process]) -> int:
+    total = 0
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total
 
 
 def _table(rows: list[Row]) -> Table:

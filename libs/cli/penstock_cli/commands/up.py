@@ -33,12 +33,16 @@ def up(
     Five services, the gateway and Envoy, each started again when it dies. The address and a development key are
     written to .run/env:
 
-        penstock up && source .run/env
-        curl -H "authorization: Bearer $PENSTOCK_API_KEY" $PENSTOCK_URL/v1/models
+    ```sh
+    penstock up && source .run/env
+    curl -H "authorization: Bearer $PENSTOCK_API_KEY" $PENSTOCK_URL/v1/models
+    ```
 
     A second stack beside the first:
 
-        PENSTOCK_RUN_DIR=.run2 PENSTOCK_PORT_OFFSET=1000 penstock up
+    ```sh
+    PENSTOCK_RUN_DIR=.run2 PENSTOCK_PORT_OFFSET=1000 penstock up
+    ```
     """
     place = find_place(os.environ)
     start(place, timeout_seconds if wait else 0)

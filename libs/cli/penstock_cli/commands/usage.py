@@ -13,6 +13,7 @@ from penstock_cli.edge import Edge, Json, find_connection, open_edge
 from penstock_cli.place import find_place
 
 ORGANIZATION = "dev"
+OUTCOME = "ATTEMPT_OUTCOME_"
 TOKEN_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
@@ -40,7 +41,11 @@ def usage(
 ) -> None:
     """Show what was used this month and what it cost.
 
+    Try it:
+
+    ```sh
     penstock usage --by model --by day
+    ```
     """
     dimensions = by or [Dimension.MODEL]
     with open_edge(find_connection(find_place(os.environ))) as edge:
@@ -65,7 +70,7 @@ def usage_table(rows: list[Json], dimensions: list[Dimension]) -> Table:
     for row in rows:
         tokens = {name: int(row.get("tokens", {}).get(name, 0)) for name in TOKEN_CLASSES}
         table.add_row(
-            *[group or "-" for group in row.get("group", [])],
+            *[group.removeprefix(OUTCOME).lower() or "-" for group in row.get("group", [])],
             f"{int(row.get('operations', 0)):,}",
             f"{tokens['input'] + tokens['cache_read'] + tokens['cache_write']:,}",
             f"{tokens['output'] + tokens['reasoning']:,}",
