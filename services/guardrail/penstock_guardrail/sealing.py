@@ -34,7 +34,7 @@ def unseal(key: bytes, sealed: bytes, place: str) -> bytes:
     """
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # ValueError: too short to be one
         raise SealBrokenError(place) from error
 
 

@@ -38,10 +38,11 @@ _PASSWORD_LEAD = _lead(*_PASSWORDS)
 _KEY_LEAD = sequence(_lead(*_KEYS, "authorization"), optional(_SCHEME))
 
 _DIGITS = frozenset(b"0123456789")
+_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _DIGITS_AND_SPECIALS = _DIGITS | frozenset(b"!#$%&*+=?@^~")
 _STAND_INS = (
-    *(b"example", b"changeme", b"change-me", b"change_me", b"your", b"placeholder", b"dummy", b"redacted"),
-    *(b"environ", b"getenv", b"env.", b"://", b"password", b"secrets."),
+    *(b"password", b"example", b"changeme", b"change-me", b"change_me", b"your", b"placeholder", b"dummy"),
+    *(b"redacted", b"environ", b"getenv", b"env.", b"://", b"secrets."),
 )
 
 
@@ -78,7 +79,7 @@ def _is_password(value: bytes) -> bool:
     return (
         len(value) >= _PASSWORD_CHARACTERS_MIN
         and not _DIGITS_AND_SPECIALS.isdisjoint(value)
-        and not _DIGITS_AND_SPECIALS.issuperset(value)
+        and not _LETTERS.isdisjoint(value)
     )
 
 

@@ -46,9 +46,9 @@ class SecretDetector:
 def is_placeholder(value: bytes) -> bool:
     """Tell what stands in documentation in the place of a key."""
     return (
-        value.upper().endswith(_EXAMPLE)
+        len(set(value)) < _DISTINCT_CHARACTERS_MIN
+        or value.upper().endswith(_EXAMPLE)
         or any(placeholder in value for placeholder in _PLACEHOLDERS)
-        or len(set(value)) < _DISTINCT_CHARACTERS_MIN
     )
 
 

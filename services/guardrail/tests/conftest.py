@@ -1,0 +1,186 @@
+"""A whole guardrail in the test's process, and a client that reads like prose."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+import pytest_asyncio
+from google.rpc import error_details_pb2, status_pb2
+from penstock.context.v1.request_context_pb2 import RequestContext
+from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2, guardrail_service_pb2_grpc
+from penstock_guardrail import policy
+from penstock_guardrail.rules import Rules, make_rules
+from penstock_guardrail.server import build
+from penstock_guardrail.settings import GuardrailSettings
+from servicekit.channel import connect
+from servicekit.server import Running, running
+from testkit.clock import Clock
+
+StreamRequest = guardrail_service_pb2.InspectStreamRequest
+
+
+@dataclass
+class Streamed:
+    """What came out of a stream of one answer."""
+
+    responses: list[Any] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(response.text for response in self.responses)
+
+    @property
+    def actions(self) -> list[int]:
+        return [response.action for response in self.responses]
+
+    @property
+    def findings(self) -> list[Any]:
+        return [finding for response in self.responses for finding in response.findings]
+
+
+class Guardrail:
+    """The guardrail, seen from the router."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.stub: Any = guardrail_service_pb2_grpc.GuardrailServiceStub(channel)
+
+    async def redact(self, *texts: str, **who: Any) -> Any:
+        (result,) = await self.inspect(item(finding_pb2.DIRECTION_INPUT, texts, **who))
+        return result
+
+    async def restore(self, text: str, session: str = "", **who: Any) -> Any:
+        (result,) = await self.inspect(item(finding_pb2.DIRECTION_OUTPUT, [text], session, **who))
+        return result
+
+    async def inspect(self, *items: Any) -> Any:
+        request = guardrail_service_pb2.InspectRequest(items=items)
+        return (await self.stub.Inspect(request, timeout=30)).results
+
+    async def stream(self, pieces: Sequence[str], session: str = "", choice: int = 0, **who: Any) -> Streamed:
+        streamed = Streamed()
+        call = self.stub.InspectStream(timeout=30)
+        await call.write(opening(session, **who))
+        for piece in pieces:
+            await call.write(delta(piece, choice))
+            streamed.responses.append(await call.read())
+        await call.write(finish(choice))
+        streamed.responses.append(await call.read())
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+        return streamed
+
+
+def context(organization: str = "acme", user: str = "ann", **more: Any) -> RequestContext:
+    return RequestContext(request_id="r", organization=organization, user=user, **more)
+
+
+def item(direction: Any, texts: Sequence[str], session: str = "", **who: Any) -> Any:
+    return guardrail_service_pb2.InspectItem(
+        context=context(**who),
+        direction=direction,
+        segments=[finding_pb2.Segment(text=text, role="user") for text in texts],
+        redaction_session=session,
+    )
+
+
+def opening(session: str = "", direction: Any = finding_pb2.DIRECTION_OUTPUT, **who: Any) -> StreamRequest:
+    request = StreamRequest()
+    request.open.context.CopyFrom(context(**who))
+    request.open.direction = direction
+    request.open.redaction_session = session
+    return request
+
+
+def delta(text: str, choice: int = 0) -> StreamRequest:
+    request = StreamRequest()
+    request.delta.text = text
+    request.delta.choice_index = choice
+    return request
+
+
+def finish(choice: int = 0) -> StreamRequest:
+    request = StreamRequest()
+    request.finish.choice_index = choice
+    return request
+
+
+def text_of(result: Any, original: str, segment: int = 0) -> str:
+    """Give a segment as it leaves: replaced, or as it was."""
+    assert not result.status.code, result.status
+    replaced: dict[int, str] = {each.segment_index: each.text for each in result.redactions}
+    return replaced.get(segment, original)
+
+
+def reason(status: status_pb2.Status) -> str:
+    assert status.code, "the item did not fail"
+    found = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(found)
+    return found.reason
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for what another task does, 20 seconds at most."""
+    async with asyncio.timeout(20):
+        while not (await found if isawaitable(found := condition()) else found):  # noqa: ASYNC110 - who would set an event?
+            await asyncio.sleep(0.02)
+
+
+class Tools:
+    """What tests make messages with and read them by."""
+
+    item = staticmethod(item)
+    opening = staticmethod(opening)
+    delta = staticmethod(delta)
+    finish = staticmethod(finish)
+    text_of = staticmethod(text_of)
+    reason = staticmethod(reason)
+    until = staticmethod(until)
+
+
+@pytest.fixture
+def tools() -> type[Tools]:
+    return Tools
+
+
+@pytest.fixture(scope="session")
+def rules() -> Rules:
+    """What the service screens with, unless told otherwise."""
+    text = Path(policy.__file__).with_name("policy.yaml").read_text()
+    return make_rules(policy.parse(text), characters_max=1_048_576)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> GuardrailSettings:
+    return GuardrailSettings(grpc_port=0, http_port=0, data_dir=tmp_path, drain_seconds=5)
+
+
+Start = Callable[..., AbstractAsyncContextManager[tuple[Guardrail, Running]]]
+
+
+@pytest.fixture
+def start(settings: GuardrailSettings, clock: Clock) -> Start:
+    """Start a guardrail on the test's data directory: `async with start() as (guardrail, server)`."""
+
+    @asynccontextmanager
+    async def started(**changes: Any) -> AsyncIterator[tuple[Guardrail, Running]]:
+        changed = settings.model_copy(update=changes)
+        async with (
+            build(changed, clock) as service,
+            running(service) as server,
+            connect(server.address) as channel,
+        ):
+            yield Guardrail(channel), server
+
+    return started
+
+
+@pytest_asyncio.fixture
+async def guardrail(start: Start) -> AsyncIterator[Guardrail]:
+    async with start() as (client, _server):
+        yield client
