@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Failure as failure:
         err.print(Text.assemble(("✗ ", "red"), (failure.message, "bold")))
         if failure.hint:
-            err.print(Text(failure.hint, "dim"))
+            err.print(Text(failure.hint, "dim"), soft_wrap=True)
         sys.exit(failure.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_EXIT_CODE)

@@ -4,9 +4,9 @@ import sys
 
 from rich.console import Console
 
-# A file or a pipe has no width to fit into, so no table is cut for it.
-WIDTH_ELSEWHERE = 200
+# A file or a pipe has no width that lines must be broken for.
+WIDTH_ELSEWHERE = 10_000
 
 # Highlighting would colour numbers and words of answers at random.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
+err = Console(highlight=False, width=None if sys.stderr.isatty() else WIDTH_ELSEWHERE, stderr=True)

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 
 from rich.panel import Panel
 from rich.rule import Rule
-from rich.syntax import Syntax
 from rich.text import Text
 
 from penstock_cli.answer import Answer, dollars
@@ -65,7 +64,7 @@ def _show_letter() -> None:
     for private in PRIVATE:
         letter.highlight_words([private], "bold red")
     _headline("A letter comes in")
-    out.print(Panel(letter, border_style="dim"), width=_width(), soft_wrap=False)
+    out.print(Panel(letter, border_style="dim"), width=_width())
     out.print(Text.assemble(("Asked about it: ", "dim"), QUESTION))
 
 
@@ -129,7 +128,7 @@ def _show_next(place: Place, model: str) -> None:
     _headline("Your turn")
     env = place.run_dir / "env"
     script = _NEXT.format(env=env, model=model, url=place.url, address=place.url.removeprefix("http://"))
-    out.print(Syntax(script, "bash", background_color="default", word_wrap=True))
+    out.print(Text(script, "cyan"), soft_wrap=True)  # so that copied lines are whole
     out.print(f"Browse the API: [bold]{place.url}/docs[/bold]")
     out.print("Look at the stack: [bold]make status[/bold]; stop it: [bold]make down[/bold]")
 

@@ -64,7 +64,7 @@ def _printer(names: list[str]) -> Callable[[str, str], None]:
 
     def show(name: str, line: str) -> None:
         prefix = Text(f"{name:<{width}} ", styles[name]) if len(names) > 1 else Text()
-        out.print(prefix + readable(line))
+        out.print(prefix + readable(line), soft_wrap=True)
 
     return show
 
