@@ -166,8 +166,8 @@ def new_request_id() -> str:
 
 
 def new_traceparent() -> str:
-    """Start a trace (W3C Trace Context), not sampled."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+    """Start a trace (W3C Trace Context) that asks to be recorded, by whoever records."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def child_traceparent(traceparent: str) -> str:

@@ -24,7 +24,7 @@ from servicekit.settings import ServiceSettings
 SQLITE_BUSY_SECONDS = 5
 CONNECTIONS_MAX = 8
 CONNECT_SECONDS_MAX = 5
-COMMAND_SECONDS_MAX = 30
+COMMAND_SECONDS_MAX = 10
 _MIGRATION_LOCK = 0x50454E53
 _WRITER = "penstock_writer"
 
@@ -59,7 +59,7 @@ class Database:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
-        """Read: one consistent snapshot on SQLite, one per statement on PostgreSQL; never commits.
+        """Read: each statement sees what is committed when it begins.
 
         Raises:
             Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
@@ -119,8 +119,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writer = connection.get_execution_options().get(_WRITER, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+    # A statement that reads needs no transaction: that is a thread hop less, and the snapshot PostgreSQL gives too.
+    if connection.get_execution_options().get(_WRITER, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _postgresql(url: URL, service: str) -> AsyncEngine:
@@ -161,11 +162,24 @@ def _upgrade(connection: Connection, migrations: Path) -> None:
 
 @contextmanager
 def _store_errors() -> Iterator[None]:
-    """Answer that the store is down with UNAVAILABLE; a violated constraint stays what it is."""
+    """Answer that the store is down with UNAVAILABLE; a violated constraint or a wrong statement stays what it is."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
-        log.warning("store_unavailable", error=str(getattr(error, "orig", error)))
-        raise Unavailable(
-            "STORAGE_UNAVAILABLE", "The store does not answer; retry.", metadata={"store": "database"}
-        ) from error
+    except (exc.DBAPIError, exc.TimeoutError, OSError, TimeoutError) as error:
+        if isinstance(error, exc.DBAPIError) and not _is_passing(error):
+            raise
+        log.warning("store_unavailable", error=str(getattr(error, "orig", None) or error))
+        message = "The store does not answer; retry."
+        raise Unavailable("STORAGE_UNAVAILABLE", message, metadata={"store": "database"}) from error
+
+
+def _is_passing(error: exc.DBAPIError) -> bool:
+    """Tell what may be gone on a retry: a lost connection, a locked file, PostgreSQL's classes of such states."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state[:2] in _PASSING_CLASSES
+    return error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)
+
+
+# Connection exceptions, serialization failures, insufficient resources, not in a state for it, operator intervention.
+_PASSING_CLASSES = {"08", "40", "53", "55", "57"}

@@ -21,7 +21,7 @@ def test_request_ids_are_uuid7_and_sort_by_time() -> None:
 def test_a_traceparent_has_the_form_of_w3c_and_a_child_keeps_the_trace() -> None:
     parent = request_context.new_traceparent()
     child = request_context.child_traceparent(parent)
-    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", child)
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", child)
     assert child[:36] == parent[:36]
     assert child[36:52] != parent[36:52]
 
