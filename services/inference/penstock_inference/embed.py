@@ -13,7 +13,7 @@ from penstock_inference.encoder import Encoder
 from penstock_inference.settings import EncoderSettings
 
 ENGINE = "onnxruntime-cpu"
-BATCH_TEXTS_MAX = 64
+BATCH_TEXTS_MAX = 32  # of one list, too, so that a long list lets others in between
 CHARACTERS_MAX = 65_536  # far more than any encoder reads; the rest need not be cut into tokens
 
 

@@ -82,20 +82,21 @@ class Generate:
         mailbox = Mailbox(self._delta_interval_seconds)
         attempt = Attempt(request.operation_id, request.attempt, model.id)
         job = Job(_sequences(request, model, prompt), attempt, mailbox.put)
+        unfinished = request.answers
         model.batcher.submit(job)
         try:
             deltas = await mailbox.take()
             yield Started(model.id, model.fingerprint, len(prompt), attempt.cached_prompt_tokens)
-            unfinished = request.answers
             while True:
                 for delta in deltas:
-                    yield delta
                     unfinished -= delta.finish_reason is not None
+                    yield delta
                 if not unfinished:
                     return
                 deltas = await mailbox.take()
         finally:
-            model.batcher.cancel(job)
+            if unfinished:
+                model.batcher.cancel(job)
 
 
 def _check(request: GenerationRequest, model: GenerativeModel) -> None:

@@ -87,7 +87,8 @@ class Sequence:
         if reason is FinishReason.LENGTH:
             text += self._text.finish()
         self.finished = reason is not None
-        return Delta(text, len(self.tokens), choice.logprob, reason)
+        logprob = None if choice.token in self.ends.end_tokens else choice.logprob
+        return Delta(text, len(self.tokens), logprob, reason)
 
     def _text_and_reason(self, token: int) -> tuple[str, FinishReason | None]:
         if token in self.ends.end_tokens:

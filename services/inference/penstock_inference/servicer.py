@@ -9,7 +9,7 @@ from penstock.inference.v1 import inference_service_pb2, inference_service_pb2_g
 from servicekit import context as request_context
 from servicekit.errors import NotFound, ServiceError
 
-from penstock_inference.embed import Embedding
+from penstock_inference.embed import BATCH_TEXTS_MAX, Embedding
 from penstock_inference.generate import Generate
 from penstock_inference.journal import Journal
 from penstock_inference.models import Models
@@ -48,12 +48,14 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
     ) -> inference_service_pb2.EmbedResponse:
         """Embed texts."""
         response = inference_service_pb2.EmbedResponse()
-        for outcome in await asyncio.gather(*map(self._embed, request.items)):
-            result = response.results.add()
-            if isinstance(outcome, ServiceError):
-                result.status.CopyFrom(outcome.to_status())
-            else:
-                result.vector, result.prompt_tokens = outcome.vector, outcome.prompt_tokens
+        for start in range(0, len(request.items), BATCH_TEXTS_MAX):
+            batch = request.items[start : start + BATCH_TEXTS_MAX]
+            for outcome in await asyncio.gather(*map(self._embed, batch)):
+                result = response.results.add()
+                if isinstance(outcome, ServiceError):
+                    result.status.CopyFrom(outcome.to_status())
+                else:
+                    result.vector, result.prompt_tokens = outcome.vector, outcome.prompt_tokens
         return response
 
     async def CountTokens(

@@ -69,6 +69,18 @@ async def test_a_text_of_any_length_is_embedded(client: Client) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
+async def test_a_long_list_lets_a_short_one_in_between(client: Client) -> None:
+    long = asyncio.create_task(
+        embed(client, *(f"{place} words on lighthouses and the sea" for place in range(600)))
+    )
+    await asyncio.sleep(0.05)
+    (short,) = await embed(client, "hi")
+    assert short.status.code == 0
+    assert not long.done()
+    assert len(await long) == 600
+
+
+@pytest.mark.asyncio(loop_scope="session")
 async def test_an_unknown_encoder_fails_its_item(client: Client) -> None:
     (result,) = await embed(client, "hi", model="gpt-17")
     assert from_status(result.status).reason == "MODEL_NOT_FOUND"
