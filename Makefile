@@ -127,7 +127,7 @@ lint: setup-test ## style, types, layers and contracts
 	$(BIN)/mypy $(PACKAGES)
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
-	$(BIN)/buf format --diff --exit-code --path protos
+	$(BIN)/buf format protos --diff --exit-code
 	if git rev-parse --verify --quiet main >/dev/null; then $(BIN)/buf breaking --against '.git#ref=main'; fi
 	cd services/edge/gateway && go vet ./...
 
@@ -144,7 +144,7 @@ check-generated: setup-test
 format: setup-test ## rewrite code and contracts in the common style
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
-	$(BIN)/buf format --write --path protos
+	$(BIN)/buf format protos --write
 	gofmt -w $$(find services/edge/gateway bench -name '*.go' -not -path '*/gen/*')
 
 .PHONY: generate
