@@ -12,15 +12,15 @@ from servicekit.errors import InvalidArgument
 from penstock_guardrail.cutter import Cutter
 from penstock_guardrail.policy import Action
 from penstock_guardrail.redaction import placeholder, token_of, type_of
-from penstock_guardrail.rules import Rules
+from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
 from penstock_guardrail.verdict import (
     Finding,
     Judged,
     Verdict,
     classify,
     judge,
+    limit_reached,
     strongest,
-    too_long,
 )
 
 # What tokens stand for.
@@ -63,7 +63,7 @@ class Answer:
         self._characters += len(text)
         if self._characters > self._rules.characters_max:
             self._refused = True
-            return Released("", Action.REFUSE, [too_long()])
+            return Released("", Action.REFUSE, [limit_reached(TEXT_TOO_LONG)])
         pieces = self._cutter.finish(text) if last else self._cutter.push(text)
         return self._release(judge(pieces, self._rules.policy, self._segment))
 
@@ -127,7 +127,7 @@ class AnswerStream:
 def screen_answer(rules: Rules, texts: Sequence[str], values: Values) -> Verdict:
     """Decide on whole texts as on the same texts as they come; a refused one is cut where the stream would end."""
     if sum(map(len, texts)) > rules.characters_max:
-        return Verdict(Action.REFUSE, rules.policy.nothing_found, [too_long()])
+        return Verdict(Action.REFUSE, rules.policy.nothing_found, [limit_reached(TEXT_TOO_LONG)])
     findings: list[Finding] = []
     restored_types: set[str] = set()
     changed: dict[int, str] = {}

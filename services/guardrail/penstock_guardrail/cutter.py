@@ -100,7 +100,9 @@ class Cutter:
         self._candidates += 1
         if self._candidates <= CANDIDATES_MAX:
             return candidate
-        return replace(candidate, type=TOO_MANY_FINDINGS, recognizer="limit/1", evidence="not searched on")
+        return replace(
+            candidate, type=TOO_MANY_FINDINGS, recognizer="limit/1", evidence="not searched to the end"
+        )
 
     def _offset(self, position: int) -> int:
         """Give where a character of the view stands in the original text."""

@@ -9,6 +9,7 @@ look-up or two.
 
 from collections.abc import Sequence
 
+from penstock_guardrail.detectors.detector import MATCH_CHARACTERS_MAX
 from penstock_guardrail.grammar import Grammar, derivatives, either
 
 _STATES_MAX = 65_536
@@ -67,7 +68,11 @@ class OpenMatches:
         self._after_word = False
 
     def read(self, characters: bytes) -> int:
-        """Read what follows; give where the earliest open match began, the end of the text when none is open."""
+        """Read what follows; give where the earliest open match began, the end of the text when none is open.
+
+        Matches that began longer ago than a match may be long are not followed.
+        """
+        characters = self._skip(characters)
         step, initial, starts = self._automaton.step, self._automaton.initial, self._starts
         for position, byte in enumerate(characters, self._position):
             is_word = byte in _WORD
@@ -82,3 +87,13 @@ class OpenMatches:
         self._starts = starts
         self._position += len(characters)
         return next(iter(starts.values()), self._position)
+
+    def _skip(self, characters: bytes) -> bytes:
+        """Pass over what is too long ago to matter, and give the rest."""
+        skipped = len(characters) - MATCH_CHARACTERS_MAX
+        if skipped <= 0:
+            return characters
+        self._starts = {}
+        self._position += skipped
+        self._after_word = characters[skipped - 1] in _WORD
+        return characters[skipped:]

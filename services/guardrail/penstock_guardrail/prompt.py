@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock_guardrail.cutter import Cutter
-from penstock_guardrail.rules import Rules
-from penstock_guardrail.verdict import Finding, Judged, findings_of, judge, too_long
+from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter
+from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
+from penstock_guardrail.verdict import Finding, Judged, findings_of, judge, limit_reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ _CLEAN = Prompt()
 def screen_prompt(rules: Rules, texts: Sequence[str]) -> Prompt:
     """Look through the texts of one request."""
     if sum(map(len, texts)) > rules.characters_max:
-        return Prompt([too_long()])
+        return Prompt([limit_reached(TEXT_TOO_LONG)])
     findings: list[Finding] = []
     judged: dict[int, Sequence[Judged]] = {}
     for position, text in enumerate(texts):
@@ -47,6 +47,8 @@ def screen_prompt(rules: Rules, texts: Sequence[str]) -> Prompt:
         if any(piece.found is not None for piece in pieces):
             judged[position] = judge(pieces, rules.policy, position)
             findings += findings_of(judged[position])
+        if len(findings) > CANDIDATES_MAX:
+            return Prompt([limit_reached(TOO_MANY_FINDINGS)])
     return Prompt(findings, judged) if findings else _CLEAN
 
 

@@ -7,6 +7,9 @@ from penstock_guardrail.policy import Policy
 from penstock_guardrail.redaction import TokenDetector
 from penstock_guardrail.scanner import Scanner
 
+# The type of what is found in texts that are longer than allowed.
+TEXT_TOO_LONG = "TEXT_TOO_LONG"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:

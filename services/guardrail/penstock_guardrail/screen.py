@@ -90,7 +90,7 @@ class Screen:
         return AnswerStream(self._rules, values)
 
     async def _inspect_prompts(self, items: Mapping[int, Item]) -> dict[int, Outcome]:
-        screened = await _computed(items, lambda _, item: screen_prompt(self._rules, item.texts))
+        screened = await _computed_each(items, lambda _, item: screen_prompt(self._rules, item.texts))
         deposits = {
             position: Deposit(items[position].principal, values)
             for position, prompt in screened.items()
@@ -131,7 +131,7 @@ class Screen:
         values, failed = await self._withdrawn(withdrawals)
         rest = {position: item for position, item in items.items() if position not in failed}
         nothing: Values = {}
-        verdicts = await _computed(
+        verdicts = await _computed_each(
             rest, lambda position, item: screen_answer(self._rules, item.texts, values.get(position, nothing))
         )
         return {**failed, **verdicts}
@@ -148,12 +148,15 @@ class Screen:
         return dict(zip(withdrawals, values, strict=True)), {}
 
 
-async def _computed(items: Mapping[int, Item], screen: Callable[[int, Item], T]) -> dict[int, T]:
-    """Screen some items, in a thread when that takes long."""
-
-    def compute() -> dict[int, T]:
-        return {position: screen(position, item) for position, item in items.items()}
-
-    if sum(len(text) for item in items.values() for text in item.texts) > _CHARACTERS_ON_LOOP_MAX:
+async def computed(characters: int, compute: Callable[[], T]) -> T:
+    """Screen so many characters, in a thread when that takes long."""
+    if characters > _CHARACTERS_ON_LOOP_MAX:
         return await asyncio.to_thread(compute)
     return compute()
+
+
+async def _computed_each(items: Mapping[int, Item], screen: Callable[[int, Item], T]) -> dict[int, T]:
+    characters = sum(len(text) for item in items.values() for text in item.texts)
+    return await computed(
+        characters, lambda: {position: screen(position, item) for position, item in items.items()}
+    )

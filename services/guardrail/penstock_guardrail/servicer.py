@@ -11,7 +11,7 @@ from servicekit.errors import InvalidArgument, ServiceError
 from penstock_guardrail.answer import AnswerStream, Released
 from penstock_guardrail.counters import Counters
 from penstock_guardrail.policy import Action, Classification
-from penstock_guardrail.screen import Direction, Item, Screen
+from penstock_guardrail.screen import Direction, Item, Screen, computed
 from penstock_guardrail.vault import Principal
 from penstock_guardrail.verdict import Finding, Verdict
 
@@ -73,7 +73,7 @@ class GuardrailServicer(guardrail_service_pb2_grpc.GuardrailServiceServicer):
         stream = await self._screen.open_stream(principal, opening.open.redaction_session)
         async for request in requests:
             context.check_deadline()
-            choice, released = _advance(stream, request)
+            choice, released = await _advanced(stream, request)
             self._counters.found(released.findings)
             self._counters.held(released.held_characters)
             yield _response(choice, released, finished=request.HasField("finish"))
@@ -119,9 +119,10 @@ def _check_opening(request: StreamRequest) -> None:
         raise _out_of_order("open.direction", "Streams are of answers; prompts go through Inspect.")
 
 
-def _advance(stream: AnswerStream, request: StreamRequest) -> tuple[int, Released]:
+async def _advanced(stream: AnswerStream, request: StreamRequest) -> tuple[int, Released]:
     if request.HasField("delta"):
-        return request.delta.choice_index, stream.push(request.delta.choice_index, request.delta.text)
+        choice, text = request.delta.choice_index, request.delta.text
+        return choice, await computed(len(text), lambda: stream.push(choice, text))
     if request.HasField("finish"):
         return request.finish.choice_index, stream.finish(request.finish.choice_index)
     raise _out_of_order("message", "The stream is open already.")

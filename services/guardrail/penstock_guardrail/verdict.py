@@ -56,9 +56,9 @@ def judge(pieces: Iterable[Piece], policy: Policy, segment: int) -> list[Judged]
     return [Judged(piece, _finding(piece, policy, segment)) for piece in pieces]
 
 
-def too_long() -> Finding:
-    """Refuse texts that are not searched at all."""
-    return Finding("TEXT_TOO_LONG", 0, 0, 0, 1.0, "limit/1", "not searched", Action.REFUSE)
+def limit_reached(limit: str) -> Finding:
+    """Refuse texts that are not searched to their end."""
+    return Finding(limit, 0, 0, 0, 1.0, "limit/1", "not searched to the end", Action.REFUSE)
 
 
 def findings_of(judged: Iterable[Judged]) -> list[Finding]:

@@ -140,6 +140,13 @@ async def test_a_text_that_is_too_long_is_refused_and_never_skipped(start, tools
         assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_request_with_more_findings_than_anyone_writes_is_refused(guardrail):
+    for texts in (["ann@example.com " * 4097], ["ann@example.com " * 100] * 41):
+        result = await guardrail.redact(*texts)
+        assert result.action == finding_pb2.ACTION_REFUSE
+        assert result.findings[-1].type == "TOO_MANY_FINDINGS"
+
+
 async def test_a_large_text_does_not_keep_small_ones_waiting(guardrail):
     """The large one is screened in a thread, so the small ones are answered while it is."""
     large = asyncio.create_task(guardrail.redact("4000 " * 100_000))

@@ -140,7 +140,7 @@ def test_long_texts_in_pieces_of_any_size(rules, parts, size):
         "ann@example.com " * 4200,
     ],
 )
-@pytest.mark.parametrize("size", [997, 4096])
+@pytest.mark.parametrize("size", [997, 4096, 18_000])
 def test_matches_at_the_limits_of_length_and_number(rules, text, size):
     _assert_same(rules, text, [text[at : at + size] for at in range(0, len(text), size)])
 
