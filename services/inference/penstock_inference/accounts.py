@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from servicekit.errors import DeadlineExceeded, ServiceError, Unavailable
+from servicekit.errors import ServiceError, Unavailable
 
 from penstock_inference.job import Job, Outcome, Result
 from penstock_inference.journal import Journal
 from penstock_inference.metrics import BatchMetrics
-from penstock_inference.scheduler import Plan
+from penstock_inference.plan import Plan
+from penstock_inference.refusals import expired
 from penstock_inference.sequence import Delta, Sequence
 
 Deltas = list[tuple[Sequence, Delta]]
@@ -50,7 +51,7 @@ class Accounts:
             jobs[job] = None
         self._record(jobs)
         results = [self._result(sequence, delta) for sequence, delta in deltas]
-        results += [self._result(sequence, _expired()) for sequence in self._count_ends(plan)]
+        results += [self._result(sequence, expired()) for sequence in self._count_ends(plan)]
         for sequence in over:
             del self._entries[sequence]
         return results
@@ -99,10 +100,10 @@ class Accounts:
 
     def _count_ends(self, plan: Plan) -> list[Sequence]:
         """Tell the expired, who are told so, from the cancelled, who are gone."""
-        expired = [sequence for sequence in plan.ended if not sequence.cancelled]
-        self._metrics.expired.inc(len(expired))
-        self._metrics.cancelled.inc(len(plan.ended) - len(expired))
-        return expired
+        late = [sequence for sequence in plan.ended if not sequence.cancelled]
+        self._metrics.expired.inc(len(late))
+        self._metrics.cancelled.inc(len(plan.ended) - len(late))
+        return late
 
     def _record(self, jobs: Iterable[Job]) -> None:
         """Write down accounts once something stands on them or they are closed."""
@@ -113,7 +114,3 @@ class Accounts:
     def _result(self, sequence: Sequence, outcome: Outcome) -> Result:
         entry = self._entries[sequence]
         return Result(entry.job, entry.index, outcome)
-
-
-def _expired() -> DeadlineExceeded:
-    return DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the answer was whole.")

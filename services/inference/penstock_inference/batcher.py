@@ -11,8 +11,10 @@ from penstock_inference.accounts import Accounts, Deltas
 from penstock_inference.engines import Engine
 from penstock_inference.job import Job, Result
 from penstock_inference.metrics import BatchMetrics
+from penstock_inference.plan import Plan
+from penstock_inference.refusals import draining
 from penstock_inference.sampler import choose_tokens
-from penstock_inference.scheduler import Plan, Scheduler
+from penstock_inference.scheduler import Scheduler
 
 FAULTS_MAX = 3  # steps that fail in a row before the model calls itself unhealthy
 FAULT_SECONDS = 10.0  # for how long it does; then requests may try again
@@ -54,7 +56,7 @@ class Batcher:
         """
         with self._changed:
             if self._closing:
-                raise _draining()
+                raise draining()
             self._scheduler.submit(job.sequences, time.monotonic())
             self._accounts.open(job)
             self._changed.notify()
@@ -87,7 +89,7 @@ class Batcher:
                 results = self._recover(error)
             if results:
                 self._hand_over(results)
-        self._hand_over(self._accounts.fail(self._accounts.everybody(), _draining()))
+        self._hand_over(self._accounts.fail(self._accounts.everybody(), draining()))
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is some; false when no more is to be done."""
@@ -115,9 +117,8 @@ class Batcher:
         if plan.batch is None:
             return []
         logits = self._engine.step(plan.batch)
-        sequences = plan.sampled()
-        choices = choose_tokens(logits, [sequence.sampler for sequence in sequences])
-        pairs = zip(sequences, choices, strict=True)
+        choices = choose_tokens(logits, [sequence.sampler for sequence in plan.sampled])
+        pairs = zip(plan.sampled, choices, strict=True)
         return [(sequence, sequence.accept(choice)) for sequence, choice in pairs if not sequence.cancelled]
 
     def _recover(self, error: Exception) -> list[Result]:
@@ -132,7 +133,3 @@ class Batcher:
             waiting = self._scheduler.evict(waiting_too=self._faults >= FAULTS_MAX)
             failed = set(self._accounts.everybody()).difference(waiting)
         return self._accounts.fail(failed, error)
-
-
-def _draining() -> Unavailable:
-    return Unavailable("DRAINING", "The process is stopping; another replica answers.")

@@ -4,6 +4,7 @@ A step's counts are in the file before any of its tokens leave the process, so a
 a token that the journal does not know. What was written is made safe from a power cut in groups, off the engine's path.
 """
 
+import asyncio
 import threading
 import time
 from collections import defaultdict
@@ -58,9 +59,9 @@ class Journal:
         return list(self._by_operation.get(operation_id, ()))
 
     async def check(self) -> None:
-        """Probe: raise Unavailable while the last write failed."""
+        """Probe: after a failure, raise Unavailable until the disk takes a line again."""
         if self._failed:
-            raise _unavailable()
+            await asyncio.to_thread(self.write, [])
 
     def close(self) -> None:
         """Make everything safe; no call may follow."""

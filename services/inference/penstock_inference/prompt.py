@@ -9,7 +9,7 @@ from typing import Any
 from servicekit.errors import InvalidArgument
 
 from penstock_inference.chat_template import BREAK, ChatTemplate, ChatTurn
-from penstock_inference.scheduler import check_context
+from penstock_inference.refusals import check_context
 from penstock_inference.tokenizer import Tokenizer
 
 _INLINE_CHARACTERS_MAX = 4000  # takes a millisecond; what is longer goes to a thread

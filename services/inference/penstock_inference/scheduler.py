@@ -8,46 +8,12 @@ chunk size: then no bit of a sequence's KV depends on what else was in its steps
 import bisect
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import timedelta
-
-from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 
 from penstock_inference.engines import DecodeRow, EngineLimits, PrefillChunk, StepBatch
+from penstock_inference.plan import Plan, SlotCopy
 from penstock_inference.prefixes import SlotPrefixes
+from penstock_inference.refusals import check_context, expired, overloaded
 from penstock_inference.sequence import Sequence
-
-RETRY_AFTER = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class SlotCopy:
-    """Copy the first rows of a slot's KV over those of another."""
-
-    source: int
-    target: int
-    tokens: int
-
-
-@dataclass(slots=True)
-class Plan:
-    """One step: the copies first, then the batch."""
-
-    ended: list[Sequence] = field(default_factory=list)  # cancelled or expired; they have no slot any more
-    started: list[Sequence] = field(default_factory=list)  # got a slot
-    copies: list[SlotCopy] = field(default_factory=list)
-    decoding: list[Sequence] = field(default_factory=list)
-    prefilling: Sequence | None = None
-    batch: StepBatch | None = None  # None: there is nothing to compute
-
-    def sampled(self) -> list[Sequence]:
-        """Give the sequences whose logits the step returns, in the order of its rows."""
-        prefill = self.batch.prefill if self.batch else None
-        return (
-            [*self.decoding, self.prefilling]
-            if self.prefilling and prefill and prefill.wants_logits
-            else self.decoding
-        )
 
 
 class Scheduler:
@@ -98,11 +64,9 @@ class Scheduler:
             check_context(len(sequence.prompt), self._limits.context_tokens_max)
             assert len(sequence.prompt) + sequence.ends.max_tokens <= self._limits.context_tokens_max
             if sequence.urgency.deadline <= now:
-                raise DeadlineExceeded(
-                    "DEADLINE_EXCEEDED", "The deadline passed before the work was started."
-                )
+                raise expired()
         if len(self._waiting) + len(sequences) > self._waiting_max + self._slots.count(None):
-            raise self._overloaded()
+            raise overloaded(self._waiting_max)
         for sequence in sequences:
             self._arrivals += 1
             sequence.turn = (sequence.urgency.priority, self._arrivals)
@@ -123,10 +87,16 @@ class Scheduler:
         if not self._waiting:
             self._close_gap(plan)
         plan.decoding = [sequence for sequence in self.running if not sequence.prefilling]
+        plan.sampled = plan.decoding.copy()
         plan.prefilling = self._next_prefill(plan)
-        if plan.decoding or plan.prefilling:
-            decode = [DecodeRow(_slot(s), s.tokens[-1], s.computed_tokens) for s in plan.decoding]
-            plan.batch = StepBatch(decode, self._chunk(plan.prefilling) if plan.prefilling else None)
+        chunk = None
+        if plan.prefilling is not None:
+            chunk = self._chunk(plan.prefilling)
+            if chunk.wants_logits:
+                plan.sampled.append(plan.prefilling)
+        if plan.decoding or chunk:
+            rows = [DecodeRow(_slot(s), s.tokens[-1], s.computed_tokens) for s in plan.decoding]
+            plan.batch = StepBatch(rows, chunk)
         return plan
 
     def commit(self, plan: Plan) -> None:
@@ -137,7 +107,7 @@ class Scheduler:
             sequence = plan.prefilling
             sequence.computed_tokens += len(plan.batch.prefill.tokens)
             self._prefixes.extend(_slot(sequence), sequence.computed_tokens)
-        for sequence in plan.sampled():
+        for sequence in plan.sampled:
             if sequence.finished:
                 self._release(sequence)
 
@@ -215,28 +185,6 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._slots[_slot(sequence)] = None
         sequence.slot = None
-
-    def _overloaded(self) -> ResourceExhausted:
-        return ResourceExhausted(
-            "OVERLOADED",
-            "Too many requests wait for a slot.",
-            metadata={"queue": "generate", "limit": str(self._waiting_max)},
-            retry_after=RETRY_AFTER,
-        )
-
-
-def check_context(prompt_tokens: int, context_tokens: int, *, counted: bool = True) -> None:
-    """Refuse a prompt that leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED).
-
-    What is not counted to its end has at least so many tokens.
-    """
-    if prompt_tokens >= context_tokens:
-        raise InvalidArgument(
-            "CONTEXT_LENGTH_EXCEEDED",
-            f"The prompt has {'' if counted else 'at least '}{prompt_tokens} tokens; "
-            f"the context window holds {context_tokens}, the answer included.",
-            metadata={"prompt_tokens": str(prompt_tokens), "context_tokens": str(context_tokens)},
-        )
 
 
 def _turn(sequence: Sequence) -> tuple[int, int]:

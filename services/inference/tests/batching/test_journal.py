@@ -148,8 +148,8 @@ async def test_a_disk_that_takes_nothing_is_an_error_and_shows_in_the_probe(tmp_
     with pytest.raises(Unavailable):
         await journal.check()
     (tmp_path / "away").rename(directory)
+    await journal.check()
     mine.completion_tokens = 2
     journal.write([mine])
-    await journal.check()
     assert counts(journal) == [(0, 0, 2, False)]
     journal.close()

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from penstock_inference.engines import EngineLimits
+from penstock_inference.plan import Plan
 from penstock_inference.sampler import choose_tokens
-from penstock_inference.scheduler import Plan, Scheduler
+from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import Sequence, Urgency
 from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 
@@ -21,9 +22,8 @@ def run_step(scheduler: Scheduler, engine: FakeEngine, now: float = 0.0) -> Plan
     for copy in plan.copies:
         engine.copy_slot(copy.source, copy.target, copy.tokens)
     if plan.batch is not None:
-        sampled = plan.sampled()
-        choices = choose_tokens(engine.step(plan.batch), [sequence.sampler for sequence in sampled])
-        for sequence, choice in zip(sampled, choices, strict=True):
+        choices = choose_tokens(engine.step(plan.batch), [sequence.sampler for sequence in plan.sampled])
+        for sequence, choice in zip(plan.sampled, choices, strict=True):
             if not sequence.cancelled:
                 sequence.accept(choice)
     scheduler.commit(plan)

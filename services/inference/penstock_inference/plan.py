@@ -1,0 +1,30 @@
+"""What one step of the batch loop does."""
+
+from dataclasses import dataclass, field
+
+from penstock_inference.engines import StepBatch
+from penstock_inference.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCopy:
+    """Copy the first rows of a slot's KV over those of another."""
+
+    source: int
+    target: int
+    tokens: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """One step: the copies first, then the batch."""
+
+    ended: list[Sequence] = field(default_factory=list)  # cancelled or expired; they have no slot any more
+    started: list[Sequence] = field(default_factory=list)  # got a slot
+    copies: list[SlotCopy] = field(default_factory=list)
+    decoding: list[Sequence] = field(default_factory=list)
+    prefilling: Sequence | None = None
+    sampled: list[Sequence] = field(
+        default_factory=list
+    )  # whose next token comes of it, by row of the logits
+    batch: StepBatch | None = None  # None: there is nothing to compute

@@ -1,0 +1,41 @@
+"""Why the batch loop does not answer."""
+
+from datetime import timedelta
+
+from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
+
+RETRY_AFTER = timedelta(seconds=1)
+
+
+def check_context(prompt_tokens: int, context_tokens: int, *, counted: bool = True) -> None:
+    """Refuse a prompt that leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED).
+
+    What is not counted to its end has at least so many tokens.
+    """
+    if prompt_tokens >= context_tokens:
+        raise InvalidArgument(
+            "CONTEXT_LENGTH_EXCEEDED",
+            f"The prompt has {'' if counted else 'at least '}{prompt_tokens} tokens; "
+            f"the context window holds {context_tokens}, the answer included.",
+            metadata={"prompt_tokens": str(prompt_tokens), "context_tokens": str(context_tokens)},
+        )
+
+
+def overloaded(waiting_max: int) -> ResourceExhausted:
+    """Say that the queue is full."""
+    return ResourceExhausted(
+        "OVERLOADED",
+        "Too many requests wait for a slot.",
+        metadata={"queue": "generate", "limit": str(waiting_max)},
+        retry_after=RETRY_AFTER,
+    )
+
+
+def expired() -> DeadlineExceeded:
+    """Say that the caller waits no longer."""
+    return DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the answer was whole.")
+
+
+def draining() -> Unavailable:
+    """Say that the process is stopping."""
+    return Unavailable("DRAINING", "The process is stopping; another replica answers.")
