@@ -108,9 +108,9 @@ def table(overhead: Overhead, absent: Mapping[str, str]) -> Table:
     """Lay it out for people."""
     caption = "; ".join(f"{name} is absent: {why}" for name, why in absent.items())
     shown = Table(title="What a request pays for the way through each system", caption=caption or None)
-    shown.add_column("connections", justify="right")
-    shown.add_column("system")
-    for heading in ("requests/s", "added p50 ms", "added p99 ms", "CPU µs/request"):
+    shown.add_column("conns", justify="right", no_wrap=True)
+    shown.add_column("system", no_wrap=True)
+    for heading in ("requests/s", "added p50 ms", "added p99 ms", "CPU µs"):
         shown.add_column(heading, justify="right")
     for connections in overhead.connections:
         for system in overhead.systems:

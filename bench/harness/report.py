@@ -56,7 +56,7 @@ class Report:
         }
         self.path(".json").write_text(json.dumps(result, indent=2) + "\n")
         print(f"results: {self.path('.json').relative_to(REPO)}")
-        print(json.dumps(figures), flush=True)
+        print(json.dumps({**figures, "busy_percent": max(self._busy_percent)}), flush=True)
 
 
 def rounded(value: float, digits: int = 3) -> float:
