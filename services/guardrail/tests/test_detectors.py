@@ -11,7 +11,7 @@ from penstock_guardrail.cutter import Cutter, Piece
 from penstock_guardrail.detectors.card import issuer, luhn
 from penstock_guardrail.detectors.iban import check_digits_fit
 
-HARD_CHARACTERS = 131_072
+HARD_CHARACTERS = 65_536
 KEY_BODY = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"] * 3)
 PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{KEY_BODY}\nab12==\n-----END RSA PRIVATE KEY-----"
 JWT = (

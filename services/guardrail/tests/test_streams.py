@@ -90,7 +90,7 @@ def test_split_value_is_masked(rules, value):
         _assert_same(rules, text, list(text))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 300), max_size=12))
 def test_any_split_of_any_text_gives_the_output_of_the_whole(rules, text, cuts):
     _assert_same(rules, text, _pieces(text, cuts))
