@@ -97,7 +97,7 @@ class ChatPipeline:
             await self._generation.account(operation)
             await self._settlement.close(operation)
             log.info(
-                "chat_completed",
+                "chat_ended",
                 operation_id=operation.id,
                 model=operation.model.id,
                 attempts=len(operation.attempts),

@@ -89,12 +89,9 @@ class Guard:
             operation.note_found_in_answer(result.findings)
             # Log probabilities spell out the tokens that were redacted.
             del choice.logprobs[:]
+        apply([choice.message], result.redactions)
         if result.action == finding_pb2.ACTION_REFUSE:
-            released = next((r.text for r in result.redactions if r.segment_index == 0), "")
-            choice.message.CopyFrom(ChatMessage(role=choice.message.role, text=released))
-            choice.finish_reason = _FILTERED
-        else:
-            apply([choice.message], result.redactions)
+            _cut_off(choice, result)
 
 
 class StreamRelease:
@@ -191,6 +188,13 @@ class _Held:
             call.id = call.id or delta.id
             call.function.name = call.function.name or delta.name
             call.function.arguments += delta.arguments
+
+
+def _cut_off(choice: ChatChoice, result: guardrail_service_pb2.InspectResult) -> None:
+    """End an answer as its stream would have ended: with the text before what is refused, and nothing else."""
+    text = choice.message.text if result.redactions else ""
+    choice.message.CopyFrom(ChatMessage(role=choice.message.role, text=text))
+    choice.finish_reason = _FILTERED
 
 
 def _refused(findings: Sequence[finding_pb2.Finding]) -> PermissionDenied:
