@@ -215,6 +215,25 @@ def test_the_last_prompt_token_is_always_computed() -> None:
         assert sequence.cached_tokens == expected
 
 
+def test_a_slot_that_took_over_another_sequence_is_not_taken_for_what_it_held_before() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    prompts = [[place] * 9 for place in (1, 2, 3)]
+    sequences = [make_sequence(prompt, max_tokens=30, end_tokens=frozenset()) for prompt in prompts]
+    scheduler.submit(sequences, 0)
+    for _ in range(9):
+        run_step(scheduler, engine)
+    scheduler.cancel([sequences[1]])
+    run_step(scheduler, engine)
+    assert sequences[2].slot == 1
+    again = make_sequence(prompts[1])
+    moved = make_sequence(prompts[2])
+    scheduler.submit([again, moved], 0)
+    run_all(scheduler, engine)
+    assert (again.cached_tokens, moved.cached_tokens) == (0, 8)
+    assert again.tokens == greedy_answer(prompts[1], 8)
+    assert moved.tokens == greedy_answer(prompts[2], 8)
+
+
 def test_nothing_is_shared_between_organizations() -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
     for organization in ("acme", "globex"):
