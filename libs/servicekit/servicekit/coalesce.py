@@ -19,6 +19,7 @@ from servicekit.context import RequestContext
 from servicekit.errors import (
     INTERNAL_MESSAGE,
     Internal,
+    InvalidArgument,
     ResourceExhausted,
     ServiceError,
     Unavailable,
@@ -43,6 +44,7 @@ class CoalescerLimits:
     """How long lists and queues get."""
 
     items_max: int = 64
+    bytes_max: int = 8 * 1024 * 1024  # a message holds 32 MiB, and an answer may be larger than its question
     linger_seconds: float = 0.001
     pending_max: int = 4096
     call_seconds_max: float = 30.0
@@ -57,6 +59,7 @@ class Coalescer(Generic[Item, Result]):
         name: names the peer method in metrics and errors.
         metrics: where `penstock_coalescer_items` (items per list) is observed.
         limits: of lists, queue and calls.
+        size: tells the bytes of an item, so that large ones do not outgrow a message together.
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class Coalescer(Generic[Item, Result]):
         name: str,
         metrics: Metrics,
         limits: CoalescerLimits | None = None,
+        size: Callable[[Item], int] = lambda _: 0,
     ) -> None:
         self._call = call
+        self._size = size
         self._name = name
         self._limits = limits or CoalescerLimits()
         items = metrics.histogram("coalescer_items", "Items per list sent.", ["name"], ITEMS_BUCKETS)
@@ -120,7 +125,7 @@ class Coalescer(Generic[Item, Result]):
             while self._waiters:
                 if self._under_load() and len(self._waiters) < self._limits.items_max:
                     await asyncio.sleep(self._limits.linger_seconds)
-                waiters = self._waiters.take(self._limits.items_max)
+                waiters = self._waiters.take(self._limits.items_max, self._limits.bytes_max, self._size)
                 if waiters:
                     await self._send(waiters)
         finally:
@@ -138,9 +143,9 @@ class Coalescer(Generic[Item, Result]):
         except TimeoutError:
             _fail(waiters, expired(self._name))
         except grpc.aio.AioRpcError as error:
-            _fail(waiters, from_rpc_error(error))
+            await self._failed(waiters, from_rpc_error(error))
         except ServiceError as error:
-            _fail(waiters, error)
+            await self._failed(waiters, error)
         except Exception:
             log.exception("coalescer_call_failed", name=self._name)
             _fail(waiters, Internal("INTERNAL", INTERNAL_MESSAGE))
@@ -148,6 +153,14 @@ class Coalescer(Generic[Item, Result]):
             for waiter, result in zip(waiters, results, strict=True):
                 waiter.answer(result)
         self._ended_at = time.monotonic()
+
+    async def _failed(self, waiters: list[Waiter[Item, Result]], error: ServiceError) -> None:
+        """Fail everybody; but if the peer calls the list invalid, send each alone: one bad item fails only itself."""
+        if isinstance(error, InvalidArgument) and len(waiters) > 1:
+            for waiter in waiters:
+                await self._send([waiter])
+        else:
+            _fail(waiters, error)
 
     async def _call_bounded(self, waiters: list[Waiter[Item, Result]]) -> Sequence[Result | ServiceError]:
         """Call for as long as anybody waits, and no longer than the limit: a hung peer must not stop the rest."""

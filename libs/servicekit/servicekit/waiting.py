@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from servicekit.context import RequestContext
@@ -59,11 +60,14 @@ class Waiters(Generic[Item, Result]):
             self._set_timer(deadline)
         return waiter
 
-    def take(self, items_max: int) -> list[Waiter[Item, Result]]:
-        """Take the next list into flight, without what expired or was given up."""
+    def take(self, items_max: int, bytes_max: int, size: Callable[[Item], int]) -> list[Waiter[Item, Result]]:
+        """Take the next list into flight, without what expired or was given up; one item goes whatever its size."""
         self._in_flight = []
         now = time.monotonic()
         while self._pending and len(self._in_flight) < items_max:
+            bytes_max -= size(self._pending[0].item)
+            if bytes_max < 0 and self._in_flight:
+                break
             waiter = self._pending.popleft()
             if waiter.deadline <= now:
                 waiter.fail(expired(self._name))

@@ -12,6 +12,7 @@ from servicekit.errors import (
     Aborted,
     DeadlineExceeded,
     Internal,
+    InvalidArgument,
     NotFound,
     ResourceExhausted,
     ServiceError,
@@ -285,3 +286,31 @@ async def test_a_lone_items_call_carries_the_id_of_its_request(peer: Peer) -> No
     with bound(context):
         await coalescer(peer).submit(1)
     assert peer.contexts[0].request_id == context.request_id
+
+
+async def test_one_invalid_item_does_not_fail_the_list_it_travels_in() -> None:
+    """A peer validates a list whole; a tenant's bad item must not be another's error."""
+
+    async def call(items: list[int]) -> list[int]:
+        if 13 in items:
+            raise InvalidArgument("INVALID_ARGUMENT", "13 is not allowed")
+        return [item * 2 for item in items]
+
+    coalescer = Coalescer(call, name="strict", metrics=Metrics())
+    numbers = [1, 2, 13, 3]
+    results = await asyncio.gather(*(coalescer.submit(n) for n in numbers), return_exceptions=True)
+    assert results[:2] + results[3:] == [2, 4, 6]
+    assert isinstance(results[2], InvalidArgument)
+
+
+async def test_large_items_do_not_outgrow_a_message_together() -> None:
+    lists: list[list[int]] = []
+
+    async def call(items: list[int]) -> list[int]:
+        lists.append(items)
+        return items
+
+    limits = CoalescerLimits(bytes_max=10)
+    coalescer = Coalescer(call, name="large", metrics=Metrics(), limits=limits, size=lambda item: item)
+    await asyncio.gather(*(coalescer.submit(n) for n in (1, 6, 5, 4, 30, 2)))
+    assert lists == [[1, 6], [5, 4], [30], [2]]

@@ -2,7 +2,7 @@
 
 import re
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc.aio
 
@@ -18,12 +18,15 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> tuple[RequestContext, str]:
-    """Read `x-request-id`, `traceparent` and gRPC's deadline; mint what is absent or malformed.
+class Caller(NamedTuple):
+    """What the caller named; empty: nothing, or not well formed."""
 
-    Returns:
-        The context, whose trace names a new span of our own, and the caller's traceparent (empty: none).
-    """
+    request_id: str
+    traceparent: str
+
+
+def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> tuple[RequestContext, Caller]:
+    """Read `x-request-id`, `traceparent` and gRPC's deadline; mint what is absent. The trace gets a new span."""
     request_id = traceparent = ""
     for key, value in call.invocation_metadata() or ():
         if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
@@ -36,7 +39,7 @@ def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> tuple[RequestCon
         traceparent=child_traceparent(traceparent) if traceparent else new_traceparent(),
         deadline=time.monotonic() + (TIMEOUT_SECONDS_MAX if remaining is None else remaining),
     )
-    return context, traceparent
+    return context, Caller(request_id, traceparent)
 
 
 def response_metadata(context: RequestContext) -> tuple[tuple[str, str], ...]:

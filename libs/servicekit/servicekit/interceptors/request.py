@@ -4,6 +4,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -12,7 +13,6 @@ import grpc.aio
 
 from servicekit import context as request_context
 from servicekit import telemetry
-from servicekit.context import RequestContext
 from servicekit.in_flight import InFlight
 from servicekit.interceptors.context import read_context, response_metadata
 from servicekit.interceptors.errors import answer, code_of
@@ -36,6 +36,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, metrics: Metrics, in_flight: InFlight) -> None:
         self._metrics = metrics
         self._in_flight = in_flight
+        self._tracing = telemetry.enabled()
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -58,34 +59,49 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     def _wrap(self, method: str, handler: Handler) -> Handler:
         metrics = MethodMetrics(self._metrics, method)
         wrap = _WRAPPERS[handler.request_streaming, handler.response_streaming]
-        return wrap(
-            handler, lambda servicer_context: _Call(method, metrics, self._in_flight, servicer_context)
-        )
+        opened = partial(_Call, method, metrics, self._in_flight, tracing=self._tracing)
+        return wrap(handler, opened)
 
 
 class _Call:
     """The life of one RPC: context set, counted, errors answered."""
 
-    __slots__ = ("_began", "_context", "_in_flight", "_method", "_metrics", "_servicer_context", "_span")
+    __slots__ = (
+        "_began",
+        "_context",
+        "_in_flight",
+        "_method",
+        "_metrics",
+        "_servicer_context",
+        "_span",
+        "_tracing",
+    )
 
     def __init__(
-        self, method: str, metrics: MethodMetrics, in_flight: InFlight, servicer_context: ServicerContext
+        self,
+        method: str,
+        metrics: MethodMetrics,
+        in_flight: InFlight,
+        servicer_context: ServicerContext,
+        *,
+        tracing: bool,
     ) -> None:
         self._method = method
         self._metrics = metrics
         self._in_flight = in_flight
         self._servicer_context = servicer_context
+        self._tracing = tracing
 
-    async def __aenter__(self) -> RequestContext:
-        self._in_flight.enter()
-        self._began = self._metrics.begin()
+    async def __aenter__(self) -> None:
         self._context, caller = read_context(self._servicer_context)
-        self._span = ServerSpan(self._method, caller) if telemetry.enabled() else None
+        self._span = ServerSpan(self._method, caller.traceparent) if self._tracing else None
         if self._span is not None:
             self._context = replace(self._context, traceparent=self._span.traceparent)
         request_context.enter(self._context)
-        self._servicer_context.set_trailing_metadata(response_metadata(self._context))
-        return self._context
+        if not all(caller):  # who named both knows both: peers do, and need not pay for an echo
+            self._servicer_context.set_trailing_metadata(response_metadata(self._context))
+        self._in_flight.enter()
+        self._began = self._metrics.begin()
 
     async def __aexit__(
         self, _cls: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
@@ -121,9 +137,8 @@ def _unary_stream(handler: Handler, open_call: OpenCall) -> Handler:
     behaviour = handler.unary_stream
 
     async def serve(request: Any, context: ServicerContext) -> None:
-        async with open_call(context) as opened:
+        async with open_call(context):
             validate(request)
-            await context.send_initial_metadata(response_metadata(opened))
             await _respond(behaviour, request, context)
 
     return grpc.unary_stream_rpc_method_handler(
@@ -147,8 +162,7 @@ def _stream_stream(handler: Handler, open_call: OpenCall) -> Handler:
     behaviour = handler.stream_stream
 
     async def serve(requests: AsyncIterator[Any], context: ServicerContext) -> None:
-        async with open_call(context) as opened:
-            await context.send_initial_metadata(response_metadata(opened))
+        async with open_call(context):
             await _respond(behaviour, validated(requests), context)
 
     return grpc.stream_stream_rpc_method_handler(
