@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from penstock.cache.v1 import cache_entry_pb2
 from penstock.guardrail.v1 import finding_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
+from servicekit.errors import InvalidArgument
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 Message = chat_message_pb2.ChatMessage
@@ -18,6 +19,8 @@ ROLE_NAMES = {
     chat_message_pb2.CHAT_ROLE_ASSISTANT: "assistant",
     chat_message_pb2.CHAT_ROLE_TOOL: "tool",
 }
+QUERY_BYTES_MAX = 65_536
+SEGMENT_BYTES_MAX = 1_048_576
 _INSTRUCTIONS = (chat_message_pb2.CHAT_ROLE_SYSTEM, chat_message_pb2.CHAT_ROLE_DEVELOPER)
 
 # Fields that say how to deliver an answer or for whom, not what it is.
@@ -25,10 +28,27 @@ _NOT_CONDITIONS = ("model", "messages", "stream_options", "user", "metadata", "c
 
 
 def segments(messages: Sequence[Message]) -> list[finding_pb2.Segment]:
-    """Take out every text of a conversation, in a fixed order."""
-    return [
-        finding_pb2.Segment(text=text, role=ROLE_NAMES[message.role]) for message, text, _ in _texts(messages)
-    ]
+    """Take out every text of a conversation, in a fixed order.
+
+    Raises:
+        InvalidArgument: one is larger than the guardrail inspects.
+    """
+    return [segment(text, ROLE_NAMES[message.role]) for message, text, _ in _texts(messages)]
+
+
+def segment(text: str, role: str) -> finding_pb2.Segment:
+    """Make a text ready for inspection.
+
+    Raises:
+        InvalidArgument: it is larger than the guardrail inspects.
+    """
+    if len(text) > SEGMENT_BYTES_MAX // 4 and len(text.encode()) > SEGMENT_BYTES_MAX:
+        raise InvalidArgument(
+            "INVALID_ARGUMENT",
+            f"One text of the request is larger than {SEGMENT_BYTES_MAX} bytes.",
+            metadata={"field": "messages"},
+        )
+    return finding_pb2.Segment(text=text, role=role)
 
 
 def redact(parameters: Parameters, redactions: Sequence[finding_pb2.Redaction]) -> Parameters:
@@ -73,7 +93,6 @@ def question(parameters: Parameters, partition: cache_entry_pb2.Partition) -> Qu
 
     `partition` comes with the fields that say who asks; what shapes the answer is filled in here.
     """
-    last = parameters.messages[-1]
     partition.model = parameters.model
     partition.operation = "chat"
     partition.conditions_digest = _conditions_digest(parameters)
@@ -82,8 +101,15 @@ def question(parameters: Parameters, partition: cache_entry_pb2.Partition) -> Qu
         partition=partition,
         conversation_digest=_digest(parameters.messages),
         history_digest=_digest(parameters.messages[:-1]),
-        query_text=last.text if last.role == chat_message_pb2.CHAT_ROLE_USER else "",
+        query_text=_query_text(parameters.messages[-1]),
     )
+
+
+def _query_text(last: Message) -> str:
+    """Give what is asked, unless it is too long to be matched by meaning."""
+    if last.role != chat_message_pb2.CHAT_ROLE_USER or len(last.text.encode()) > QUERY_BYTES_MAX:
+        return ""
+    return last.text
 
 
 def _conditions_digest(parameters: Parameters) -> bytes:

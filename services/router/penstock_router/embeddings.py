@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from google.protobuf.duration_pb2 import Duration
 from penstock.billing.v1 import hold_pb2, hold_service_pb2
-from penstock.guardrail.v1 import finding_pb2
 from penstock.inference.v1 import inference_service_pb2
 from penstock.router.v1 import chat_completion_pb2, embedding_pb2
 from servicekit.errors import InvalidArgument, ServiceError
 
 from penstock_router.attempt import Attempt
 from penstock_router.catalog import Model
+from penstock_router.conversation import segment
 from penstock_router.identity import Principal
 from penstock_router.operation import Operation
 from penstock_router.peers import BillingPeer, InferencePeer
@@ -54,9 +54,7 @@ class Embeddings:
         texts = _texts(model, parameters)
         operation = Operation("embedding", model, principal)
         try:
-            redactions = await self._guard.screen_texts(
-                operation, [finding_pb2.Segment(text=text, role="user") for text in texts]
-            )
+            redactions = await self._guard.screen_texts(operation, [segment(text, "user") for text in texts])
             for redaction in redactions:
                 texts[redaction.segment_index] = redaction.text
             await self._authorize(operation, texts)

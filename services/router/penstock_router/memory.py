@@ -17,6 +17,7 @@ from penstock_router.operation import Operation
 from penstock_router.peers import CachePeer
 
 STORES_MAX = 1024
+BODY_BYTES_MAX = 262_144  # a list of answers must fit into one message
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 Completion = chat_completion_pb2.ChatCompletion
@@ -64,6 +65,8 @@ class Memory:
     def keep(self, operation: Operation, said: Completion) -> None:
         """Store an answer in the background if it may be kept: whole, settled, and without findings of its own."""
         if not operation.keep or operation.hit or operation.found_in_answer or not is_whole(said):
+            return
+        if said.ByteSize() > BODY_BYTES_MAX:
             return
         if len(self._storing) >= STORES_MAX:
             self._dropped.inc()

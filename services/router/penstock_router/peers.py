@@ -51,7 +51,9 @@ async def connect_peers(settings: RouterSettings, metrics: Metrics) -> AsyncIter
 
         def coalesced(name: str, call: "ListCall[Any, Any]", seconds_max: float) -> Coalescer[Any, Any]:
             limits = CoalescerLimits(linger_seconds=settings.linger_seconds, call_seconds_max=seconds_max)
-            coalescer = Coalescer[Any, Any](call, name=name, metrics=metrics, limits=limits)
+            coalescer = Coalescer[Any, Any](
+                call, name=name, metrics=metrics, limits=limits, size=lambda item: item.ByteSize()
+            )
             stack.push_async_callback(coalescer.close)
             return coalescer
 

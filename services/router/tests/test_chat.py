@@ -207,3 +207,15 @@ async def test_first_request_fails_over(world: World, upstream: Upstream) -> Non
     settlement = await world.billing.only_settlement()
     assert [attempt.sku for attempt in settlement.attempts] == ["inference/smollm2"]
     assert upstream.requests == 1
+
+
+async def test_a_text_too_large_to_inspect_is_refused_and_troubles_nobody_else(world: World) -> None:
+    large, small = await asyncio.gather(refusal(ask(world, text="x" * (1 << 20) + "y")), ask(world))
+    assert (large.code, large.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
+    assert small.choices[0].message.text == "The capital is Paris."
+
+
+async def test_a_long_question_is_answered_without_being_matched_by_meaning(world: World) -> None:
+    world.inference.context_tokens = 1 << 20
+    completion = await ask(world, text="word " * 20_000)
+    assert completion.choices[0].message.text == "The capital is Paris."
