@@ -39,7 +39,7 @@ class Waiter(Generic[Item, Result]):
 
 
 class Waiters(Generic[Item, Result]):
-    """The waiters whose items are not sent yet, in order, and those of the list in flight; each until its deadline."""
+    """Those whose items are not sent yet, in order, and those of the list in flight; each until its deadline."""
 
     def __init__(self, name: str) -> None:
         self._name = name

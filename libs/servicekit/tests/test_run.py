@@ -130,6 +130,17 @@ async def test_sigterm_under_load_loses_no_request_that_was_accepted(
     assert said(program, "closed") == 1
 
 
+async def test_a_channel_finds_its_peer_again_after_a_kill(tmp_path: Path, port: int) -> None:
+    async with connect(f"127.0.0.1:{port}") as channel:
+        for life in range(2):
+            with started(tmp_path / f"log-{life}", port) as child:
+                assert (await unary(channel)(StringValue(value="a"), **outgoing(30))).value == "a"
+                child.kill()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await unary(channel)(StringValue(value="a"), **outgoing(5, wait_for_ready=False))
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_an_idle_service_exits_0_on(program: ChildProcess, port: int, number: signal.Signals) -> None:
     await asyncio.to_thread(program.wait_for_port, port)
