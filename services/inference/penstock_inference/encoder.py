@@ -18,7 +18,7 @@ _BATCH_TOKENS_MAX = 1024  # larger batches are no faster, and hold a small reque
 class Encoder:
     """A sentence encoder. Thread-safe: calls may run side by side, each on the session's threads.
 
-    A text's vector does not depend on the texts beside it, to the last bit.
+    In the int8 kind a text's vector does not depend on the texts beside it, to the last bit.
     """
 
     def __init__(

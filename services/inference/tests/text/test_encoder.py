@@ -59,13 +59,12 @@ def test_vectors_are_unit_vectors_of_the_dimensions_promised(encoder):
 
 
 def test_a_text_s_vector_does_not_depend_on_its_neighbours(encoder):
-    alone = [encoder.embed([text])[0][0] for text in TEXTS]
+    alone = np.array([encoder.embed([text])[0][0] for text in TEXTS])
 
     together, _ = encoder.embed([*TEXTS, *TEXTS[::-1], *TEXTS[:3] * 50])
 
-    assert np.array_equal(together[: len(TEXTS)], alone)
-    assert np.array_equal(together[len(TEXTS) : 2 * len(TEXTS)], alone[::-1])
-    assert np.array_equal(together[2 * len(TEXTS) :], alone[:3] * 50)
+    error_max = 0 if "int8" in encoder.fingerprint else 1e-6
+    assert np.abs(together - np.concatenate([alone, alone[::-1], *[alone[:3]] * 50])).max() <= error_max
 
 
 def test_tokens_are_counted_and_long_texts_are_cut(encoder):
@@ -75,7 +74,7 @@ def test_tokens_are_counted_and_long_texts_are_cut(encoder):
     vectors, counts = encoder.embed(["", text, "word " * 254, longer])
 
     assert counts == [2, 12, 256, 256]
-    assert np.array_equal(vectors[2], vectors[3])
+    assert np.abs(vectors[2] - vectors[3]).max() < 1e-6
 
 
 def test_no_texts_give_no_vectors(encoder):
@@ -98,4 +97,5 @@ def test_threads_do_not_disturb_each_other(encoder):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda text: encoder.embed([text])[0], TEXTS * 5))
 
-    assert all(np.array_equal(vector, expected[i % len(TEXTS)]) for i, vector in enumerate(found))
+    for i, vector in enumerate(found):
+        assert np.abs(vector - expected[i % len(TEXTS)]).max() < 1e-6
