@@ -163,10 +163,10 @@ class Caller:
 class Loop:
     """A batcher with its scheduler, its engine and its metrics, for a test to look at."""
 
-    def __init__(self, engine: FakeEngine, journal: Journal, waiting_max: int) -> None:
+    def __init__(self, engine: FakeEngine, journal: Journal, scheduler: Scheduler) -> None:
         loop = asyncio.get_running_loop()
         self.engine = engine
-        self.scheduler = Scheduler(engine.limits, waiting_max)
+        self.scheduler = scheduler
         self.metrics = Metrics()
         batch_metrics = BatchMetrics(self.metrics, "fake")
         batch_metrics.watch(self.scheduler)

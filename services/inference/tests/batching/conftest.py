@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from penstock_inference.journal import Journal
+from penstock_inference.scheduler import Scheduler
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -25,8 +26,9 @@ async def batch_loop(journal: Journal):
     """Start a batch loop over an engine; it is closed at the end."""
     loops: list[Loop] = []
 
-    def start(engine: FakeEngine | None = None, waiting_max: int = 64) -> Loop:
-        loops.append(Loop(engine or FakeEngine(), journal, waiting_max))
+    def start(engine: FakeEngine | None = None, scheduler: Scheduler | None = None) -> Loop:
+        engine = engine or FakeEngine()
+        loops.append(Loop(engine, journal, scheduler or Scheduler(engine.limits, waiting_max=64)))
         return loops[-1]
 
     yield start

@@ -19,8 +19,10 @@ from batching_fakes import (
 )
 from penstock_inference.batcher import FAULTS_MAX
 from penstock_inference.journal import Journal
+from penstock_inference.plan import Plan
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
+from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import FinishReason, Urgency
 from servicekit.errors import DeadlineExceeded, Internal, ResourceExhausted, Unavailable
 
@@ -115,6 +117,7 @@ async def test_an_answer_past_its_deadline_is_told_so(batch_loop: Start) -> None
     await caller.ended()
     assert isinstance(caller.errors[0], DeadlineExceeded)
     await loop.settled()
+    assert 'penstock_inference_expired_total{model="fake"} 1.0' in loop.metrics.exposition().decode()
 
 
 async def test_a_failed_step_ends_who_was_in_it_and_nobody_else(batch_loop: Start) -> None:
@@ -171,10 +174,12 @@ async def test_an_engine_that_always_fails_makes_the_model_unhealthy_until_it_wo
     await loop.batcher.check()
 
 
-async def test_a_waiting_queue_does_not_keep_a_broken_engine_busy_for_ever(batch_loop: Start) -> None:
-    engine = FakeEngine()
-    engine.before_step = _fail
-    loop = batch_loop(engine)
+async def test_a_loop_that_cannot_go_on_lets_go_of_all_who_wait(batch_loop: Start) -> None:
+    class BrokenScheduler(Scheduler):
+        def plan(self, now: float) -> Plan:
+            raise RuntimeError("boom")
+
+    loop = batch_loop(scheduler=BrokenScheduler(LIMITS, waiting_max=64))
     callers = [loop.submit(make_sequence([1])) for _ in range(30)]
     for caller in callers:
         await caller.ended()
@@ -198,6 +203,26 @@ async def test_no_token_leaves_that_the_journal_did_not_take(
     await again.ended()
     assert again.errors == []
     await journal.check()
+
+
+async def test_who_gave_up_before_a_slot_was_free_used_nothing(batch_loop: Start, journal: Journal) -> None:
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop = batch_loop(engine)
+    running = [loop.submit(endless([1])) for _ in range(LIMITS.slots_max)]
+    waiting = loop.submit(endless([2]))
+    await gate.entered()
+    loop.batcher.cancel(waiting.job)
+    gate.open()
+    for caller in running:
+        await caller.ended()
+    await loop.settled()
+    (attempt,) = journal.usage(waiting.attempt.operation_id)
+    assert (attempt.prompt_tokens, attempt.completion_tokens, attempt.ended) == (0, 0, True)
+    assert waiting.outcomes == []
+    exposition = loop.metrics.exposition().decode()
+    assert 'penstock_inference_cancelled_total{model="fake"} 1.0' in exposition
+    assert 'penstock_inference_expired_total{model="fake"} 0.0' in exposition
 
 
 async def test_several_answers_to_a_request_pay_for_its_prompt_once(
