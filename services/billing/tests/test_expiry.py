@@ -8,6 +8,7 @@ from typing import Any
 import pytest_asyncio
 from penstock_billing import wire
 from penstock_billing.clock import to_us
+from penstock_billing.commands import Expire, Extend
 from penstock_billing.ledger import HoldState
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
@@ -62,14 +63,26 @@ async def test_a_settlement_after_expiry_is_posted_and_flagged_once(
 
 
 async def test_an_extended_hold_outlives_its_first_lease(desk: Desk, tools: Any, clock: Clock) -> None:
-    (hold,) = await desk.recorder.submit([wire.read_authorize(tools.authorize_item("op", lease_seconds=10))])
+    authorize = wire.read_authorize(tools.authorize_item("op", lease_seconds=10))
+    (hold,) = await desk.recorder.submit([authorize])
     clock.advance(seconds=9)
-    item = wire.hold_service_pb2.ExtendItem(operation_id="op", expire_time=clock() + timedelta(seconds=60))
-    item.context.organization = "acme"
-    (extended,) = await desk.recorder.submit([wire.read_extend(item)])
+    (extended,) = await desk.recorder.submit(
+        [Extend(authorize.payer, "op", to_us(clock()) + 60_000_000, 0, 0)]
+    )
     assert extended.expire_us == hold.expire_us + 59_000_000
     clock.advance(seconds=30)
     assert await desk.sweeper.sweep() == 0
+
+
+async def test_a_hold_extended_after_it_was_found_overdue_stays_open(
+    desk: Desk, tools: Any, clock: Clock
+) -> None:
+    authorize = wire.read_authorize(tools.authorize_item("op", lease_seconds=10))
+    await desk.recorder.submit([authorize])
+    clock.advance(seconds=10)
+    extend = Extend(authorize.payer, "op", to_us(clock()) + 1, 0, 0)
+    _, hold = await desk.recorder.submit([extend, Expire(authorize.payer, "op")])
+    assert hold.state is HoldState.OPEN
 
 
 async def test_a_sweep_works_in_batches_until_nothing_is_overdue(
