@@ -1,8 +1,11 @@
 """`penstock demo`: everything once, on the real stack."""
 
 import os
+import sys
+import time
 from importlib import resources
 from importlib.util import find_spec
+from pathlib import Path
 
 from rich.panel import Panel
 from rich.rule import Rule
@@ -19,11 +22,13 @@ from penstock_cli.failure import Failure
 from penstock_cli.place import Place, find_place
 from penstock_cli.stack.credentials import read_env_file
 
-INSTRUCTIONS = "You answer questions about a letter in one short sentence."
-QUESTION = "Why did Anna send the lamp back, and where shall we write to her?"
+INSTRUCTIONS = "You answer questions about a letter. Copy addresses exactly."
+QUESTION = "What is Anna's e-mail address, and why does she write?"
 PRIVATE = ("4111 1111 1111 1111", "anna.lindqvist@example.com")
 TYPES = {"EMAIL_ADDRESS", "CREDIT_CARD"}
 TOKENS_MAX = 200
+# An answer from the cache is written into the ledger after it was given.
+LEDGER_SECONDS = 0.5
 WIDTH_MAX = 100
 
 
@@ -104,9 +109,8 @@ def _ask_again(edge: Edge, body: Json, first: Answer) -> None:
 def _ask_with_openai(connection: Connection, body: Json) -> None:
     _headline("The same with OpenAI's own SDK")
     if find_spec("openai") is None:
-        out.print(
-            "The SDK is not installed here. Try it: [bold]uv pip install openai[/bold], then the lines below."
-        )
+        install = f"{Path(sys.executable).with_name('uv')} pip install --python {sys.executable} openai"
+        out.print(f"It is not installed here. Try it: [bold]{install}[/bold]", soft_wrap=True)
         return
     from openai import OpenAI  # noqa: PLC0415 - heavy, and only here when it is installed
 
@@ -120,6 +124,7 @@ def _ask_with_openai(connection: Connection, body: Json) -> None:
 
 def _show_usage(edge: Edge) -> None:
     _headline("What it cost so far")
+    time.sleep(LEDGER_SECONDS)
     dimensions = [Dimension.MODEL]
     out.print(usage_table(query_usage(edge, ORGANIZATION, dimensions), dimensions))
 
@@ -127,7 +132,9 @@ def _show_usage(edge: Edge) -> None:
 def _show_next(place: Place, model: str) -> None:
     _headline("Your turn")
     env = place.run_dir / "env"
-    script = _NEXT.format(env=env, model=model, url=place.url, address=place.url.removeprefix("http://"))
+    address = place.url.removeprefix("http://")
+    programs = Path(sys.executable).parent
+    script = _NEXT.format(env=env, model=model, url=place.url, address=address, bin=programs)
     out.print(Text(script, "cyan"), soft_wrap=True)  # so that copied lines are whole
     out.print(f"Browse the API: [bold]{place.url}/docs[/bold]")
     out.print("Look at the stack: [bold]make status[/bold]; stop it: [bold]make down[/bold]")
@@ -142,8 +149,8 @@ curl -N {url}/v1/chat/completions -H "authorization: Bearer $PENSTOCK_API_KEY" \
 grpcurl -plaintext {address} list
 grpcurl -plaintext -H "authorization: Bearer $PENSTOCK_API_KEY" {address} penstock.router.v1.ModelService/ListModels
 
-.venv/bin/penstock chat        # a dialogue
-.venv/bin/python - <<'EOF'
+{bin}/penstock chat        # a dialogue
+{bin}/python - <<'EOF'
 import os
 from openai import OpenAI
 client = OpenAI(base_url=os.environ["PENSTOCK_URL"] + "/v1", api_key=os.environ["PENSTOCK_API_KEY"])
