@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/observe"
@@ -15,7 +16,11 @@ import (
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/settings"
 )
 
-const badSettingExitCode = 2
+const (
+	badSettingExitCode = 2
+	gcPercent          = 400     // the heap is a few MB, so the default collects all the time: a fifth of the CPU
+	memoryBytesSoftMax = 1 << 30 // beyond it is collected as often as it takes
+)
 
 func main() {
 	flag.Usage = func() { settings.Help(os.Stdout) } // there are no flags but -help
@@ -33,6 +38,7 @@ func main() {
 
 func run(s settings.Settings) error {
 	log := observe.NewLogger(os.Stderr, s.LogLevel)
+	tuneCollector()
 	if s.SchedBatch {
 		if err := scheduling.UseBatch(); err != nil {
 			log.Warn("sched_batch_refused", "error", err.Error())
@@ -49,4 +55,14 @@ func run(s settings.Settings) error {
 		return err
 	}
 	return gateway.Serve(stop, listener)
+}
+
+// tuneCollector sets what GOGC and GOMEMLIMIT do not.
+func tuneCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryBytesSoftMax)
+	}
 }

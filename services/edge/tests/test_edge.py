@@ -264,6 +264,32 @@ async def test_sigterm_loses_no_open_request(own_edge: Edge, fake_router: FakeRo
     assert await asyncio.to_thread(process.wait) == 0
 
 
+async def test_the_gateway_restarts_under_load_without_a_failed_request(
+    own_edge: Edge, gateway_program: Path
+) -> None:
+    codes: list[int] = []
+    stop = asyncio.Event()
+
+    async def caller() -> None:
+        async with own_edge.client() as client:
+            while not stop.is_set():
+                codes.append((await client.post(CHAT, json=ask("hello"))).status_code)
+
+    callers = [asyncio.create_task(caller()) for _ in range(16)]
+    await asyncio.sleep(0.5)
+    own_edge.gateway.terminate()
+    assert await asyncio.to_thread(own_edge.gateway.wait) == 0
+    log = own_edge.access_log.with_name("again.out")
+    with ChildProcess([str(gateway_program)], log, env=own_edge.environment):
+        await asyncio.sleep(0.7)
+        before = len(codes)
+        await asyncio.sleep(0.3)
+        stop.set()
+        await asyncio.gather(*callers)
+    assert set(codes) == {200}
+    assert len(codes) > before  # the new one answers
+
+
 async def test_killing_the_edges_program_leaves_no_envoy_behind(own_edge: Edge) -> None:
     own_edge.envoy.kill()
     for _ in range(100):

@@ -20,7 +20,9 @@ import (
 )
 
 // newHandler wires every route to the connection to the router.
-func newHandler(s settings.Settings, conn *grpc.ClientConn, log *slog.Logger, draining *atomic.Bool) (http.Handler, error) {
+func newHandler(
+	s settings.Settings, conn *grpc.ClientConn, log *slog.Logger, unready, closing *atomic.Bool,
+) (http.Handler, error) {
 	typed, err := rest.NewMux(conn, s.Timeout)
 	if err != nil {
 		return nil, err
@@ -32,14 +34,14 @@ func newHandler(s settings.Settings, conn *grpc.ClientConn, log *slog.Logger, dr
 	route(mux, http.MethodPost, "/v1/embeddings", endpoint.NewEmbedding(conn, limits).Serve)
 	mux.Handle("/v1/", typed)
 	route(mux, http.MethodGet, "/healthz", serveHealth)
-	route(mux, http.MethodGet, "/readyz", serveReadiness(conn, draining))
+	route(mux, http.MethodGet, "/readyz", serveReadiness(conn, unready))
 	route(mux, http.MethodGet, "/metrics", asHandler(metrics.Handler()))
 	route(mux, http.MethodGet, "/openapi.json", asHandler(docs.OpenAPI()))
 	route(mux, http.MethodGet, "/docs/", asHandler(docs.Pages()))
 	mux.Handle("/{$}", http.RedirectHandler("/docs/", http.StatusFound))
 	mux.Handle("/", request.Handler(serveNothing))
 	limited := request.Limited(s.BodyBytesMax, mux)
-	return request.Named(observe.Answers(log, metrics, atMost(s.RequestsMax, draining, limited))), nil
+	return request.Named(observe.Answers(log, metrics, atMost(s.RequestsMax, lastAnswer(closing, limited)))), nil
 }
 
 // route serves a path by one method; others are told so.
@@ -65,17 +67,24 @@ func serveNothing(_ http.ResponseWriter, r *http.Request) error {
 	return fault.MethodNotFound(r.URL.Path)
 }
 
-// atMost bounds the requests at a time. While draining, connections close after their answer.
-func atMost(most int64, draining *atomic.Bool, next http.Handler) http.Handler {
+// atMost bounds the requests at a time.
+func atMost(most int64, next http.Handler) http.Handler {
 	var inFlight atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if draining.Load() {
-			w.Header().Set("Connection", "close")
-		}
 		defer inFlight.Add(-1)
 		if inFlight.Add(1) > most && strings.HasPrefix(r.URL.Path, "/v1/") {
 			request.WriteError(w, r, fault.Overloaded("Too many requests are in flight; retry."))
 			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// lastAnswer closes connections after their answer once closing is set.
+func lastAnswer(closing *atomic.Bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if closing.Load() {
+			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -87,11 +96,11 @@ func serveHealth(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // serveReadiness says whether a request would be answered now.
-func serveReadiness(conn *grpc.ClientConn, draining *atomic.Bool) request.Handler {
+func serveReadiness(conn *grpc.ClientConn, unready *atomic.Bool) request.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		verdict := "ready"
 		switch {
-		case draining.Load():
+		case unready.Load():
 			verdict = "draining"
 		case !upstream.IsServing(r.Context(), conn):
 			verdict = "the router does not serve"

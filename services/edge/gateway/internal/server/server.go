@@ -23,6 +23,7 @@ const (
 	headSecondsMax  = 10 * time.Second
 	idleSecondsMax  = 5 * time.Minute // above Envoy's, so that it is Envoy who closes
 	headBytesMax    = 64 << 10
+	lastAnswers     = 500 * time.Millisecond
 	abandonedToTell = time.Second // what streams get to write their last event in
 )
 
@@ -32,7 +33,8 @@ type Server struct {
 	log      *slog.Logger
 	conn     *grpc.ClientConn
 	http     *http.Server
-	draining atomic.Bool
+	unready  atomic.Bool // readiness says no
+	closing  atomic.Bool // connections close after their answer
 	abandon  context.CancelCauseFunc
 }
 
@@ -43,7 +45,7 @@ func New(s settings.Settings, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("router address %q: %w", s.RouterAddress, err)
 	}
 	server := &Server{settings: s, log: log, conn: conn}
-	handler, err := newHandler(s, conn, log, &server.draining)
+	handler, err := newHandler(s, conn, log, &server.unready, &server.closing)
 	if err != nil {
 		return nil, err
 	}
@@ -91,17 +93,21 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.drain()
+	s.drain(listener)
 	s.log.Info("stopped")
 	return nil
 }
 
-// drain ends in order. Connections close after their next answer for a moment first, so that none is closed while the edge
-// sends a request on it; streams that outlast Drain get an error event.
-func (s *Server) drain() {
-	s.draining.Store(true)
+// drain ends in order. New connections are refused first, and those that are open close after their next answer, for a moment:
+// so none is closed while the edge sends a request on it. Then it waits for what is open; streams that outlast Drain get an
+// error event.
+func (s *Server) drain(listener net.Listener) {
 	s.log.Info("draining", "seconds_max", s.settings.Drain.Seconds())
+	s.unready.Store(true)
 	time.Sleep(s.settings.Predrain)
+	_ = listener.Close() // already closed is as good
+	s.closing.Store(true)
+	time.Sleep(lastAnswers)
 	if s.shutdown(s.settings.Drain) == nil {
 		return
 	}

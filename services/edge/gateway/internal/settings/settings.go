@@ -68,7 +68,7 @@ func variables(s *Settings) []variable {
 		{"STALL_SECONDS", own, "30", "longest that a caller may take to accept one event of a stream", seconds(&s.Stall, 1, 600)},
 		{"BODY_BYTES_MAX", own, "33554432", "largest body", integer(&s.BodyBytesMax, 1, 1<<30)},
 		{"REQUESTS_MAX", own, "16384", "most requests at a time, streams included", integer(&s.RequestsMax, 1, 1<<20)},
-		{"PREDRAIN_SECONDS", shared, "0.5", "how long /readyz says no before new requests are refused", seconds(&s.Predrain, 0, 60)},
+		{"PREDRAIN_SECONDS", shared, "0", "how long /readyz says no before new requests are refused", seconds(&s.Predrain, 0, 60)},
 		{"DRAIN_SECONDS", shared, "30", "how long open requests may take to finish after SIGTERM", seconds(&s.Drain, 0.1, 600)},
 		{"LOG_LEVEL", shared, "info", "debug, info, warning or error; debug logs every request", level(&s.LogLevel)},
 		{"SCHED_BATCH", shared, "true", "run under SCHED_BATCH", boolean(&s.SchedBatch)},
