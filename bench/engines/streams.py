@@ -10,6 +10,10 @@ from typing import Any
 
 from engines.timing import SETTLE_SECONDS, WARM_UP_SECONDS
 
+_EVENTS_MIN = 3  # of each answer, to have a rate
+_POLL_SECONDS = 0.01
+_STALL_SECONDS_MAX = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Produced:
@@ -33,6 +37,9 @@ async def decode(open_answer: Open, prompt: str, concurrent: int, seconds: float
         await asyncio.sleep(WARM_UP_SECONDS)
         start = time.perf_counter()
         await asyncio.sleep(seconds)
+        async with asyncio.timeout(_STALL_SECONDS_MAX):
+            while any(len(reader.seen_since(start)) < _EVENTS_MIN for reader in readers):
+                await asyncio.sleep(_POLL_SECONDS)
         for task in tasks:
             task.cancel()
     contexts = [reader.context(start) for reader in readers]
@@ -67,13 +74,16 @@ class _Reader:
                 self.started.set()
         raise RuntimeError("an answer ended before it was timed")
 
+    def seen_since(self, start: float) -> list[tuple[float, Produced]]:
+        """Give what came after a moment."""
+        return [seen for seen in self.seen if seen[0] >= start]
+
     def tokens_per_second(self, start: float) -> float:
         """Count from one token's arrival to another's, so that no step counts in part."""
-        timed = [(seconds, produced.completion_tokens) for seconds, produced in self.seen if seconds >= start]
-        (first_seconds, first), *_, (last_seconds, last) = timed
-        return (last - first) / (last_seconds - first_seconds)
+        (first_seconds, first), *_, (last_seconds, last) = self.seen_since(start)
+        return (last.completion_tokens - first.completion_tokens) / (last_seconds - first_seconds)
 
     def context(self, start: float) -> int:
         """Give how many tokens the answer had before it, its prompt included."""
-        first = next(produced for seconds, produced in self.seen if seconds >= start)
+        _, first = self.seen_since(start)[0]
         return first.prompt_tokens + first.completion_tokens
