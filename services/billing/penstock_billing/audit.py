@@ -38,9 +38,11 @@ def verify(connection: Connection, now_us: int) -> list[Difference]:
     charged is the sum of the settled holds, and of the usage lines. Per budget, the counters are what its subject's
     lines and open holds sum to.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    connection.execute(text(_SNAPSHOT[connection.dialect.name]))
     return [*_unbalanced(connection), *_accounts(connection), *_counters(connection, now_us)]
+
+
+_SNAPSHOT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
 
 
 def _unbalanced(connection: Connection) -> Iterator[Difference]:

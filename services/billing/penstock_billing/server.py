@@ -1,18 +1,20 @@
 """The composition root: the only module that knows all others."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from typing import Any
 
 from penstock.billing.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
 from penstock.billing.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
 from penstock.billing.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
 from penstock.billing.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
+from servicekit.background import background
 from servicekit.metrics import Metrics
-from servicekit.server import Service
+from servicekit.server import AddServicer, Service
 
 from penstock_billing.clock import Clock, to_us, utc_now
+from penstock_billing.group_commit import GroupLimits
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
 from penstock_billing.servicer import HoldServicer
@@ -31,30 +33,14 @@ async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncItera
     prices = read_price_book(settings.price_book.read_text())
     async with open_transactions(settings) as transactions:
         await transactions.write(partial(keep_price_book, book=prices, now_us=to_us(clock())))
-        recorder = Recorder(
-            transactions,
-            prices,
-            clock,
-            metrics=metrics,
-            transaction_items_max=settings.transaction_items_max,
-            pending_items_max=settings.pending_items_max,
-        )
-        sweeper = Sweeper(transactions, recorder, clock, items_max=settings.sweep_items_max)
-        sweeping = asyncio.create_task(sweeper.run(settings.sweep_interval_seconds))
-        try:
-            yield Service(
-                settings,
-                [
-                    (add_HoldServiceServicer_to_server, HoldServicer(recorder)),
-                    (add_BudgetServiceServicer_to_server, BudgetServicer(transactions, clock)),
-                    (add_UsageServiceServicer_to_server, UsageServicer(transactions, clock)),
-                    (add_PriceServiceServicer_to_server, PriceServicer(prices, clock)),
-                ],
-                metrics=metrics,
-                dependencies={"database": transactions.probe},
-            )
-        finally:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
-            await recorder.close()
+        limits = GroupLimits(settings.transaction_items_max, settings.pending_items_max)
+        async with aclosing(Recorder(transactions, prices, clock, metrics, limits)) as recorder:
+            servicers: list[tuple[AddServicer, Any]] = [
+                (add_HoldServiceServicer_to_server, HoldServicer(recorder)),
+                (add_BudgetServiceServicer_to_server, BudgetServicer(transactions, clock)),
+                (add_UsageServiceServicer_to_server, UsageServicer(transactions, clock)),
+                (add_PriceServiceServicer_to_server, PriceServicer(prices, clock)),
+            ]
+            sweeper = Sweeper(transactions, recorder, clock, items_max=settings.sweep_items_max)
+            async with background(sweeper.run(settings.sweep_interval_seconds), "billing sweeper"):
+                yield Service(settings, servicers, metrics, dependencies={"database": transactions.probe})

@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 
 class Transactions:
-    """The ways into the store: write in one transaction, read in one snapshot."""
+    """The ways into the store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,22 +40,21 @@ class Transactions:
         Raises:
             Unavailable: the store does not answer, or its lock was not got in 5 s (STORAGE_UNAVAILABLE).
         """
-        with _storage_errors():
-            if self._engine is not None:
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._writer, _run, self._engine, work)
+        if self._engine is None:
             async with self._database.transaction() as connection:
                 return await connection.run_sync(work)
+        with _storage_errors():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._writer, _run, self._engine, work)
 
     async def read(self, work: Work[Result]) -> Result:
-        """Run a function that only reads, beside a transaction that writes.
+        """Run a function that only reads, beside a transaction that writes; each statement sees what is committed.
 
         Raises:
             Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
         """
-        with _storage_errors():
-            async with self._database.connect() as connection:
-                return await connection.run_sync(work)
+        async with self._database.connect() as connection:
+            return await connection.run_sync(work)
 
     async def probe(self) -> None:
         """Check that the store takes writes: begin one and leave it."""
@@ -106,13 +105,10 @@ def _begin(connection: Connection) -> None:
 
 @contextmanager
 def _storage_errors() -> Iterator[None]:
-    """Answer that the store is down with UNAVAILABLE; a violated constraint or a wrong statement stays a defect."""
+    """Answer that SQLite is locked or its disk fails with UNAVAILABLE; a violated constraint stays a defect."""
     try:
         yield
-    except (exc.IntegrityError, exc.DataError, exc.ProgrammingError):
-        raise
-    except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
-        log.warning("store_unavailable", error=str(getattr(error, "orig", error)))
-        raise Unavailable(
-            "STORAGE_UNAVAILABLE", "The store does not answer; retry.", metadata={"store": "database"}
-        ) from error
+    except (exc.OperationalError, OSError) as error:
+        log.warning("store_unavailable", error=str(getattr(error, "orig", None) or error))
+        message = "The store does not answer; retry."
+        raise Unavailable("STORAGE_UNAVAILABLE", message, metadata={"store": "database"}) from error

@@ -9,6 +9,7 @@ import pytest_asyncio
 from penstock_billing import wire
 from penstock_billing.clock import to_us
 from penstock_billing.commands import Expire, Extend
+from penstock_billing.group_commit import GroupLimits
 from penstock_billing.ledger import HoldState
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
@@ -32,11 +33,10 @@ class Desk:
 async def desk(settings: BillingSettings, clock: Clock) -> AsyncIterator[Desk]:
     prices = read_price_book(settings.price_book.read_text())
     async with open_transactions(settings) as transactions:
-        recorder = Recorder(
-            transactions, prices, clock, metrics=Metrics(), transaction_items_max=64, pending_items_max=1024
-        )
+        limits = GroupLimits(transaction_items_max=64, pending_items_max=1024)
+        recorder = Recorder(transactions, prices, clock, Metrics(), limits)
         yield Desk(transactions, recorder, Sweeper(transactions, recorder, clock, items_max=3))
-        await recorder.close()
+        await recorder.aclose()
 
 
 async def test_an_overdue_hold_gives_its_money_back(desk: Desk, tools: Any, clock: Clock) -> None:
