@@ -35,6 +35,7 @@ def ended(*_):
 
 signal.signal(signal.SIGTERM, ended)
 print(  # noqa: T201 - its log
-    f"listening on {port}, secret of {len(os.environ.get('FAKE_SECRET', ''))} characters", flush=True
+    f"listening on {port}, pid {os.getpid()} , secret of {len(os.environ.get('FAKE_SECRET', ''))} characters",
+    flush=True,
 )
 http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()

@@ -39,6 +39,15 @@ async def test_a_program_that_cannot_be_started_says_why(stack):
     assert "No such file or directory: '/no/such/program'" in stack.log("absent")
 
 
+async def test_a_disk_that_takes_nothing_does_not_end_what_runs(stack):
+    (stack.run_dir / "state.draft").mkdir()  # stands in for it: the state file cannot be written any more
+    async with stack.running(stack.program("one")):
+        await stack.until_listening("one")
+        os.kill(int(stack.log("one").split("pid ")[1].split()[0]), signal.SIGKILL)
+        await stack.until_listening("one", times=2)
+    assert stack.endings() == ["SIGTERM one"]
+
+
 async def test_programs_are_stopped_stage_by_stage(stack):
     programs = [stack.program("c", stop_stage=2), stack.program("a"), stack.program("b", stop_stage=1)]
     async with stack.running(*programs):

@@ -123,7 +123,7 @@ class Child:
         """Write into the program's own log, as a service would."""
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         about = {"timestamp": now, "service": "supervisor", "level": "warning", "event": event}
-        with self._log.open("a") as output:
+        with suppress(OSError), self._log.open("a") as output:  # a full disk must not end what runs
             output.write(json.dumps(about | {"program": self.program.name} | fields) + "\n")
 
 

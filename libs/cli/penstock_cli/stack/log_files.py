@@ -1,6 +1,7 @@
 """The logs of the programs: appended by themselves, cut by the supervisor, read by people."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 BYTES_MAX = 16 * 1024 * 1024
@@ -18,7 +19,8 @@ def rotate(path: Path, bytes_max: int = BYTES_MAX) -> None:
     is lost: the price of not standing between a program and its log.
     """
     if path.exists() and path.stat().st_size > bytes_max:
-        shutil.copyfile(path, path.with_suffix(".log.1"))
+        with suppress(OSError):  # on a full disk, room matters more than what was written
+            shutil.copyfile(path, path.with_suffix(".log.1"))
         with path.open("r+b") as opened:
             opened.truncate(0)
 

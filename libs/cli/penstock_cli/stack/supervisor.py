@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from penstock_cli.stack.child import Child
@@ -70,7 +71,9 @@ class Supervisor:
                 await asyncio.to_thread(rotate, log_file(self._run_dir, child.program.name))
 
     def _write(self) -> None:
-        write_state(self._run_dir, self._state)
+        # A full disk must not end what runs; the next change is written when there is room again.
+        with suppress(OSError):
+            write_state(self._run_dir, self._state)
 
 
 async def _supervise(run_dir: Path) -> None:
