@@ -22,7 +22,7 @@ def connect(address: str, services: Iterable[ServiceDescriptor] = ()) -> grpc.ai
     Args:
         address: "host:port".
         services: descriptors of the services called over it, `x_pb2.DESCRIPTOR.services_by_name.values()`. Their
-            methods that declare NO_SIDE_EFFECTS or IDEMPOTENT are retried on UNAVAILABLE, 3 attempts in all.
+            methods that declare NO_SIDE_EFFECTS or IDEMPOTENT are retried while the peer is away, 3 attempts in all.
 
     Whatever a call must carry (timeout, request id, trace) comes from `servicekit.context.outgoing()`.
     """
@@ -58,7 +58,8 @@ def service_config(services: Iterable[ServiceDescriptor]) -> str:
         "initialBackoff": "0.05s",
         "maxBackoff": "0.5s",
         "backoffMultiplier": 3,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        # A server that stops answers what it had not begun with CANCELLED; our own cancellation is never retried.
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     # A server that fails more than it answers gets no retries on top (gRFC A6, retry throttling).
     throttling = {"maxTokens": 100, "tokenRatio": 0.1}

@@ -158,7 +158,8 @@ class Coalescer(Generic[Item, Result]):
         """Fail everybody; but if the peer calls the list invalid, send each alone: one bad item fails only itself."""
         if isinstance(error, InvalidArgument) and len(waiters) > 1:
             for waiter in waiters:
-                await self._send([waiter])
+                if not waiter.future.done():
+                    await self._send([waiter])
         else:
             _fail(waiters, error)
 

@@ -330,6 +330,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:
             except DecodeError:
                 break
     code = error.code()
+    if code is grpc.StatusCode.CANCELLED:
+        # Our own raises asyncio.CancelledError: this came from a peer that stops or a connection that broke.
+        code = grpc.StatusCode.UNAVAILABLE
     return from_status(status_pb2.Status(code=code.value[0], message=error.details() or code.name))
 
 

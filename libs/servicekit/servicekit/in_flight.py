@@ -4,9 +4,11 @@ import asyncio
 
 
 class InFlight:
-    """A counter that can be waited on to reach zero."""
+    """A counter that can be waited on to reach zero, behind a gate that can be shut for a moment."""
 
     def __init__(self) -> None:
+        self.gate = asyncio.Event()  # RPCs wait for it before they begin
+        self.gate.set()
         self._count = 0
         self._idle = asyncio.Event()
         self._idle.set()

@@ -25,6 +25,7 @@ from servicekit.logging import configure_logging, get_logger
 from servicekit.metrics import Metrics, watch_lag
 from servicekit.settings import BAD_SETTING_EXIT_CODE, ServiceSettings
 
+GATE_SECONDS = 0.05
 FINALLY_SECONDS_MAX = 5.0
 FAILED_EXIT_CODE = 1
 
@@ -167,10 +168,20 @@ async def _open_http(stack: AsyncExitStack, service: Service, health: Health) ->
 async def _drain(
     server: grpc.aio.Server, health: Health, in_flight: InFlight, settings: ServiceSettings
 ) -> None:
-    """Say NOT_SERVING, let balancers notice, stop accepting, finish what was accepted with its `finally`s."""
+    """Say NOT_SERVING, let balancers notice, stop, and finish what was accepted with its `finally` blocks.
+
+    What has arrived and was not begun when gRPC stops is answered CANCELLED, as if it had failed. So what comes in the
+    last moment waits at the gate, where it counts as begun, until callers were told to go elsewhere (GOAWAY).
+    """
     log.info("draining", in_flight=len(in_flight))
     await health.stop()
     await asyncio.sleep(settings.predrain_seconds)
-    await server.stop(settings.drain_seconds)
+    moment = GATE_SECONDS if len(in_flight) else 0.0
+    in_flight.gate.clear()
+    await asyncio.sleep(moment)
+    stopping = asyncio.create_task(server.stop(settings.drain_seconds))
+    await asyncio.sleep(moment)
+    in_flight.gate.set()
+    await stopping
     if not await in_flight.wait_idle(FINALLY_SECONDS_MAX):
         log.error("drain_incomplete", in_flight=len(in_flight))

@@ -2,6 +2,7 @@ from datetime import timedelta
 from typing import get_args
 
 import grpc
+import grpc.aio
 import pytest
 from google.rpc import code_pb2, status_pb2
 from penstock.errors.v1.error_reason_pb2 import ErrorReason
@@ -15,6 +16,7 @@ from servicekit.errors import (
     ServiceError,
     Unknown,
     Violation,
+    from_rpc_error,
     from_status,
     raise_for_status,
     status_of,
@@ -80,6 +82,12 @@ def test_a_reason_of_a_newer_peer_is_kept() -> None:
     status = NotFound("MODEL_NOT_FOUND", "x").to_status()
     status.details[0].value = status.details[0].value.replace(b"MODEL_NOT_FOUND", b"MODEL_NOT_SEEN_")
     assert from_status(status).reason == "MODEL_NOT_SEEN_"
+
+
+def test_a_call_that_a_peer_cancelled_is_unavailable_for_us_did_not_cancel_it() -> None:
+    nothing = grpc.aio.Metadata()
+    error = from_rpc_error(grpc.aio.AioRpcError(grpc.StatusCode.CANCELLED, nothing, nothing))
+    assert isinstance(error, errors.Unavailable)
 
 
 def test_a_code_that_grpc_does_not_know_is_unknown() -> None:

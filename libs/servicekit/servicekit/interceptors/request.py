@@ -47,6 +47,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         """Give the handler of a method with everything around it."""
+        await self._in_flight.gate.wait()
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is None:
