@@ -109,6 +109,29 @@ async def test_a_budget_made_while_another_replica_admits_counts_every_hold(
     assert await differences(database_url=postgres_url) == []
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+async def test_the_audit_sees_one_moment_while_others_write(
+    start: Any, tools: Any, differences: Any, store: str, request: pytest.FixtureRequest
+) -> None:
+    url = str(request.getfixturevalue("postgres_url")) if store == "postgresql" else ""
+
+    async def live(billing: Any, caller: int) -> None:
+        for number in range(100_000):
+            await billing.authorize(f"{caller}-{number}")
+            await billing.settle(f"{caller}-{number}", output=1)
+
+    async with start(database_url=url) as (billing, _server):
+        await billing.create_budget(10**12)
+        loads = [asyncio.create_task(live(billing, caller)) for caller in range(4)]
+        for _ in range(8):
+            assert await differences(database_url=url) == []
+        for load in loads:
+            load.cancel()
+        await asyncio.gather(*loads, return_exceptions=True)
+        assert (await billing.budget()).spent_nanos
+
+
 async def _admit_all(tools: Any, replicas: list[Any]) -> list[str]:
     """Authorize 1,000 operations at once, in lists of one to seven, at all replicas."""
     items = [tools.authorize_item(f"op{number}") for number in range(OPERATIONS)]

@@ -66,7 +66,11 @@ async def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(
         assert budget.spent_nanos >= settled * COST_NANOS >= CALLERS * COST_NANOS
         process.terminate()
         assert await asyncio.to_thread(process.wait) == 0
-    assert await differences() == []
+    with ChildProcess(
+        [sys.executable, "-m", "penstock_billing.audit"], tmp_path / "audit.log", env=_environment(settings)
+    ) as auditor:
+        assert await asyncio.to_thread(auditor.wait, 30) == 0, auditor.output()
+        assert auditor.output() == "0 differences\n"
 
 
 async def _send_again(caller: Caller, client: Any) -> None:
@@ -91,13 +95,19 @@ async def _child(
     """Run billing in a process of its own, on the test's store."""
     port = free_port()
     env = {
+        **_environment(settings),
         "PENSTOCK_BILLING_GRPC_PORT": str(port),
         "PENSTOCK_BILLING_HTTP_PORT": "0",
-        "PENSTOCK_BILLING_PRICE_BOOK": str(settings.price_book),
-        "PENSTOCK_DATA_DIR": str(settings.data_dir),
     }
     command = [sys.executable, "-m", "penstock_billing"]
     with ChildProcess(command, directory / "billing.log", env=env) as process:
         await asyncio.to_thread(process.wait_for_port, port)
         async with connect(f"127.0.0.1:{port}") as channel:
             yield process, tools.client(channel)
+
+
+def _environment(settings: BillingSettings) -> dict[str, str]:
+    return {
+        "PENSTOCK_BILLING_PRICE_BOOK": str(settings.price_book),
+        "PENSTOCK_DATA_DIR": str(settings.data_dir),
+    }

@@ -1,6 +1,7 @@
 """UsageService and PriceService, through a real server."""
 
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Any
 
 import grpc
@@ -16,6 +17,12 @@ HOUR = 3600
 @pytest.fixture
 async def used(billing: Any, tools: Any, clock: Clock) -> Any:
     """Give a service on which two users used two models over a day."""
+    await _use(billing, tools)
+    clock.advance(days=3)
+    return billing
+
+
+async def _use(billing: Any, tools: Any) -> None:
     hit = tools.attempt(outcome=hold_pb2.ATTEMPT_OUTCOME_CACHE_HIT, avoided_cost_nanos=500)
     items = [
         tools.settle_item("1", input=1, output=2, model="m1", user="ann", end_seconds=BEGINNING),
@@ -27,8 +34,6 @@ async def used(billing: Any, tools: Any, clock: Clock) -> Any:
         tools.settle_item("5", output=9, organization="other", end_seconds=BEGINNING),
     ]
     await billing.settle_all(items)
-    clock.advance(days=3)
-    return billing
 
 
 async def test_usage_is_summed_over_everything_without_a_grouping(used: Any) -> None:
@@ -119,6 +124,21 @@ async def test_records_of_one_operation(used: Any) -> None:
     assert (record.user, record.cost_nanos) == ("bob", 10_000)
     assert record.end_time.ToDatetime(UTC) == datetime(2026, 1, 1, 1, 0, 1, tzinfo=UTC)
     assert len(await used.records("3", organization="other")) == 0
+
+
+async def test_postgresql_gives_the_answers_that_sqlite_gives(
+    used: Any, start: Any, tools: Any, postgres_url: str
+) -> None:
+    async with start(database_url=postgres_url) as (other, _server):
+        await _use(other, tools)
+        dimensions = usage_pb2.UsageDimension.values()[1:]
+        for group_by in ((), *zip(dimensions, strict=True), *combinations(dimensions, 3)):
+            assert await _query(other, group_by) == await _query(used, group_by)
+        request = usage_service_pb2.ListUsageRecordsRequest(parent="organizations/acme", page_size=2)
+        for _ in range(2):
+            answer = await used.usage.ListUsageRecords(request)
+            assert await other.usage.ListUsageRecords(request) == answer
+            request.page_token = answer.next_page_token
 
 
 async def test_prices_that_hold_now_are_listed_by_sku_in_pages(billing: Any) -> None:
