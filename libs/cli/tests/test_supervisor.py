@@ -88,15 +88,15 @@ async def test_secrets_come_from_files_and_are_written_nowhere(stack, tmp_path):
     async with stack.running(program):
         await stack.until_listening("one")
     assert "secret of 9 characters" in stack.log("one")
-    write_programs(stack.run_dir / "programs.json", [program])
+    write_programs(stack.run_dir, [program])
     written = [path.read_text() for path in stack.run_dir.rglob("*") if path.is_file()]
     assert not any("psk_12345" in text for text in written)
 
 
 def test_programs_are_read_as_they_were_written(stack, tmp_path):
     programs = [stack.program("a"), stack.program("b", stop_stage=2, secrets={"S": "f"})]
-    write_programs(tmp_path / "programs.json", programs)
-    assert read_programs(tmp_path / "programs.json") == programs
+    write_programs(tmp_path, programs)
+    assert read_programs(tmp_path) == programs
 
 
 def alive(pid):

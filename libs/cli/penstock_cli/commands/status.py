@@ -61,7 +61,7 @@ def status(
 
 
 def _rows(place: Place) -> list[Row]:
-    programs = read_programs(place.run_dir / "programs.json")
+    programs = read_programs(place.run_dir)
     states = read_state(place.run_dir).programs
     families = {name: _family(state) for name, state in states.items()}
     for family in families.values():

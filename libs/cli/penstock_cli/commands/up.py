@@ -14,10 +14,10 @@ from penstock_cli.failure import Failure
 from penstock_cli.place import Place, find_place
 from penstock_cli.progress import PlainProgress, TableProgress
 from penstock_cli.stack.composition import compose, ports
-from penstock_cli.stack.credentials import bootstrap_key_file, write_env_file
+from penstock_cli.stack.credentials import bootstrap_key_file, read_env_file, write_env_file
 from penstock_cli.stack.launch import start_supervisor, stop_supervisor
 from penstock_cli.stack.ports import PortInUseError, check_free
-from penstock_cli.stack.program import Program
+from penstock_cli.stack.program import Program, read_programs
 from penstock_cli.stack.starting import Show, wait_until_serving
 from penstock_cli.stack.state import is_supervised
 
@@ -51,11 +51,8 @@ def up(
 def start(place: Place, timeout_seconds: float) -> None:
     """Start the stack unless it runs; wait until it serves. What does not come up is taken down again."""
     began = time.monotonic()
-    place.run_dir.mkdir(parents=True, exist_ok=True)
-    programs = compose(place)
     runs_already = is_supervised(place.run_dir)
-    if not runs_already:
-        _start_programs(place, programs)
+    programs = read_programs(place.run_dir) if runs_already else _start_programs(place)
     try:
         if timeout_seconds:
             _wait(place, programs, timeout_seconds)
@@ -64,9 +61,11 @@ def start(place: Place, timeout_seconds: float) -> None:
             err.print("[dim]Taking down what was started…[/dim]")
             stop_supervisor(place.run_dir)
         raise
-    what = "is up already" if runs_already else f"is up after {time.monotonic() - began:.1f} s"
+    seconds = f"is up after {time.monotonic() - began:.1f} s" if timeout_seconds else "is starting"
+    url = read_env_file(place.run_dir)["PENSTOCK_URL"]
     out.print(
-        f"[green]✓[/green] The stack {what} at [bold]{place.url}[/bold]; how to reach it is in {place.run_dir / 'env'}"
+        f"[green]✓[/green] The stack {'is up already' if runs_already else seconds} at [bold]{url}[/bold];"
+        f" how to reach it is in {place.run_dir / 'env'}"
     )
 
 
@@ -78,7 +77,9 @@ def down() -> None:
     out.print("[green]✓[/green] The stack is down." if stopped else "No stack runs here.")
 
 
-def _start_programs(place: Place, programs: list[Program]) -> None:
+def _start_programs(place: Place) -> list[Program]:
+    place.run_dir.mkdir(parents=True, exist_ok=True)
+    programs = compose(place)
     try:
         check_free(ports(place))
     except PortInUseError as error:
@@ -86,6 +87,7 @@ def _start_programs(place: Place, programs: list[Program]) -> None:
     key = bootstrap_key_file(place.run_dir).read_text().strip()
     write_env_file(place.run_dir, place.edge_port, key)
     start_supervisor(place.run_dir, programs)
+    return programs
 
 
 def _wait(place: Place, programs: list[Program], seconds_max: float) -> None:

@@ -26,7 +26,7 @@ def start_supervisor(run_dir: Path, programs: list[Program]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     end_orphans(run_dir)
     put_aside(run_dir)
-    write_programs(run_dir / "programs.json", programs)
+    write_programs(run_dir, programs)
     write_state(run_dir, StackState())
     daemon = _spawn([sys.executable, "-m", "penstock_cli.stack.supervisor", str(run_dir)], log)
     deadline = time.monotonic() + START_SECONDS_MAX

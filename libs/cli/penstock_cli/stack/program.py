@@ -44,14 +44,18 @@ class Program:
     drain_seconds: float = 35.0
 
 
-def write_programs(path: Path, programs: list[Program]) -> None:
+def write_programs(run_dir: Path, programs: list[Program]) -> None:
     """Write what is to be run."""
-    path.write_text(json.dumps([asdict(program) for program in programs], indent=2) + "\n")
+    _file(run_dir).write_text(json.dumps([asdict(program) for program in programs], indent=2) + "\n")
 
 
-def read_programs(path: Path) -> list[Program]:
+def read_programs(run_dir: Path) -> list[Program]:
     """Read what is to be run."""
-    return [_program(each) for each in json.loads(path.read_text())]
+    return [_program(each) for each in json.loads(_file(run_dir).read_text())]
+
+
+def _file(run_dir: Path) -> Path:
+    return run_dir / "programs.json"
 
 
 def _program(values: dict[str, Any]) -> Program:

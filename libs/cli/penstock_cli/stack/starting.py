@@ -11,7 +11,7 @@ from penstock_cli.log_line import readable
 from penstock_cli.stack.health import HealthChecker, health_checker
 from penstock_cli.stack.log_files import last_lines, log_file
 from penstock_cli.stack.program import Program
-from penstock_cli.stack.state import Phase, ProgramState, StackState, is_supervised, read_state
+from penstock_cli.stack.state import Phase, ProgramState, is_supervised, read_state
 
 POLL_SECONDS = 0.1
 DEATHS_MAX = 3
@@ -43,36 +43,33 @@ async def wait_until_serving(
     progress = {program.name: Progress(ProgramState()) for program in programs}
     async with health_checker() as checker:
         while True:
-            state = read_state(run_dir)
-            await _look(checker, programs, progress, state, time.monotonic() - began)
+            states = read_state(run_dir).programs
+            for name, each in progress.items():
+                each.state = states.get(name, each.state)
+            for name in await _newly_serving(checker, _next(programs, progress)):
+                progress[name].ready_after_seconds = time.monotonic() - began
             show(progress)
-            waiting = [name for name, each in progress.items() if each.ready_after_seconds is None]
+            waiting = _next(programs, progress)
             if not waiting:
                 return
             _check_alive(run_dir)
-            for name in waiting:
-                _check_not_dying(run_dir, name, progress[name].state, deaths_before.get(name, 0))
+            for name, each in progress.items():
+                if each.ready_after_seconds is None:
+                    _check_not_dying(run_dir, name, each.state, deaths_before.get(name, 0))
             if time.monotonic() - began > seconds_max:
-                raise _failed(run_dir, waiting[0], f"does not serve after {seconds_max:g} s")
+                raise _failed(run_dir, waiting[0].name, f"does not serve after {seconds_max:g} s")
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _look(
-    checker: HealthChecker,
-    programs: Sequence[Program],
-    progress: dict[str, Progress],
-    state: StackState,
-    seconds: float,
-) -> None:
+def _next(programs: Sequence[Program], progress: dict[str, Progress]) -> list[Program]:
+    """Give those that are waited for now: what stops first stands on what stops later, and cannot serve before it."""
     waiting = [program for program in programs if progress[program.name].ready_after_seconds is None]
-    # Who stops first stands on those that stop later: it cannot serve before they do.
-    base = max((program.stop_stage for program in waiting), default=0)
-    waiting = [program for program in waiting if program.stop_stage == base]
-    for name, each in progress.items():
-        each.state = state.programs.get(name, each.state)
-    for name, serving in (await checker.serving(waiting)).items():
-        if serving:
-            progress[name].ready_after_seconds = seconds
+    stage = max((program.stop_stage for program in waiting), default=0)
+    return [program for program in waiting if program.stop_stage == stage]
+
+
+async def _newly_serving(checker: HealthChecker, programs: Sequence[Program]) -> list[str]:
+    return [name for name, serving in (await checker.serving(programs)).items() if serving]
 
 
 def _check_alive(run_dir: Path) -> None:

@@ -77,7 +77,7 @@ class Supervisor:
 
 
 async def _supervise(run_dir: Path) -> None:
-    supervisor = Supervisor(read_programs(run_dir / "programs.json"), run_dir)
+    supervisor = Supervisor(read_programs(run_dir), run_dir)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
     await supervisor.run()
