@@ -38,7 +38,7 @@ async def decode(open_answer: Open, prompt: str, concurrent: int, seconds: float
         start = time.perf_counter()
         await asyncio.sleep(seconds)
         async with asyncio.timeout(_STALL_SECONDS_MAX):
-            while any(len(reader.seen_since(start)) < _EVENTS_MIN for reader in readers):
+            while any(len(reader.seen_since(start)) < _EVENTS_MIN for reader in readers):  # noqa: ASYNC110 - rare
                 await asyncio.sleep(_POLL_SECONDS)
         for task in tasks:
             task.cancel()
