@@ -1,6 +1,6 @@
 """A program of a fake stack: answers HTTP, and notes its end in a file.
 
-`fake_program.py PORT ENDINGS [--ignore-sigterm]`
+`fake_program.py PORT ENDINGS [--ignore-sigterm] [--die-first]`
 """
 
 import http.server
@@ -33,6 +33,9 @@ def ended(*_):
         os._exit(0)
 
 
+if "--die-first" in flags and not pathlib.Path(endings).exists():
+    note("died first")
+    sys.exit(1)
 signal.signal(signal.SIGTERM, ended)
 print(  # noqa: T201 - its log
     f"listening on {port}, pid {os.getpid()} , secret of {len(os.environ.get('FAKE_SECRET', ''))} characters",
