@@ -14,10 +14,9 @@ from sqlalchemy.sql import Select
 
 from penstock_billing.budget_store import count_held, count_spent
 from penstock_billing.clock import to_us, utc_now
-from penstock_billing.ledger import HoldState
 from penstock_billing.rows import read_budget
 from penstock_billing.settings import BillingSettings
-from penstock_billing.tables import budgets, entries, holds, usage_lines
+from penstock_billing.tables import budgets, entries, hold_is_open, holds, usage_lines
 from penstock_billing.transactions import open_transactions
 
 
@@ -52,9 +51,8 @@ def _unbalanced(connection: Connection) -> Iterator[Difference]:
 
 
 def _accounts(connection: Connection) -> Iterator[Difference]:
-    is_open = holds.c.state == HoldState.OPEN.value
     kept_and_ledger = (
-        ("held", _by_organization(holds, holds.c.amount_nanos, is_open), entries.c.held_nanos),
+        ("held", _by_organization(holds, holds.c.amount_nanos, hold_is_open), entries.c.held_nanos),
         ("charged", _by_organization(holds, holds.c.cost_nanos), entries.c.revenue_nanos),
         ("usage", _by_organization(usage_lines, usage_lines.c.cost_nanos), entries.c.revenue_nanos),
     )

@@ -7,10 +7,9 @@ from servicekit.errors import AlreadyExists, InvalidArgument, NotFound, ServiceE
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from penstock_billing.budget import Budget, Subject
-from penstock_billing.ledger import HoldState
 from penstock_billing.rows import read_budget
 from penstock_billing.store import lock
-from penstock_billing.tables import budgets, holds, usage_lines
+from penstock_billing.tables import budgets, hold_is_open, holds, usage_lines
 
 # Admission reads every budget of a subject, so their number is bounded.
 SUBJECT_BUDGETS_MAX = 16
@@ -96,9 +95,8 @@ def count_spent(connection: Connection, budget: Budget) -> int:
 
 def count_held(connection: Connection, budget: Budget) -> int:
     """Sum the open holds of a budget's subject."""
-    is_open = holds.c.state == HoldState.OPEN.value
     held = select(func.coalesce(func.sum(holds.c.amount_nanos), 0))
-    return int(connection.execute(held.where(is_open, *_of_subject(holds, budget))).scalar_one())
+    return int(connection.execute(held.where(hold_is_open, *_of_subject(holds, budget))).scalar_one())
 
 
 def _of_subject(table: Any, budget: Budget) -> list[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from servicekit.errors import InvalidArgument
 
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
@@ -13,6 +14,8 @@ Clock = Callable[[], datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SECONDS_MAX = 253_402_300_799
+_NANOS = 1_000_000_000
 
 
 def utc_now() -> datetime:
@@ -41,7 +44,13 @@ def rfc3339(at_us: int) -> str:
 
 
 def from_timestamp(timestamp: Timestamp) -> int:
-    """Read a wire time; what is finer than a microsecond is cut."""
+    """Read a wire time; what is finer than a microsecond is cut.
+
+    Raises:
+        InvalidArgument: it lies before 1970 or after 9999 (INVALID_ARGUMENT).
+    """
+    if not (0 <= timestamp.seconds <= _SECONDS_MAX and 0 <= timestamp.nanos < _NANOS):
+        raise InvalidArgument("INVALID_ARGUMENT", "A time lies before 1970 or after 9999.")
     return timestamp.seconds * SECOND_US + timestamp.nanos // 1000
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from servicekit.errors import InvalidArgument, ServiceError
 
 PAGE_SIZE_DEFAULT = 100
+INTEGER_MAX = 2**63
 
 Position = list[int | str]
 
@@ -44,9 +45,13 @@ def read_token(token: str, question: Sequence[object], types: Sequence[type]) ->
     if not isinstance(body, list) or [type(part) for part in body] != [str, *types]:
         raise _bad_token()
     digest, *position = body
-    if digest != _digest(question):
+    if digest != _digest(question) or not all(_is_storable(part) for part in position):
         raise _bad_token()
     return position
+
+
+def _is_storable(part: int | str) -> bool:
+    return isinstance(part, str) or abs(part) < INTEGER_MAX
 
 
 def _digest(question: Sequence[object]) -> str:

@@ -34,6 +34,7 @@ def read_budget_name(name: str) -> tuple[str, str]:
 def read_new_budget(request: budget_service_pb2.CreateBudgetRequest, now_us: int) -> Budget:
     """Read a budget to make."""
     organization, budget = read_parent(request.parent), request.budget
+    _refuse_nul(budget)
     kind = budget.WhichOneof("subject")
     subject = Subject(organization, kind, getattr(budget, kind)) if kind else Subject(organization)
     period = Period(budget.period)
@@ -59,8 +60,17 @@ def read_changes(request: budget_service_pb2.UpdateBudgetRequest) -> dict[str, s
             raise InvalidArgument(
                 "INVALID_ARGUMENT", f"{path!r} cannot be changed.", metadata={"field": "update_mask"}
             )
+    _refuse_nul(request.budget)
     values = {field: getattr(request.budget, field) for field in _CHANGEABLE}
     return {field: value for field, value in values.items() if (field in paths if paths else value)}
+
+
+def _refuse_nul(budget: budget_pb2.Budget) -> None:
+    for field in ("display_name", "user", "team", "api_key"):
+        if "\0" in getattr(budget, field):
+            raise InvalidArgument(
+                "INVALID_ARGUMENT", "A NUL in a text.", metadata={"field": f"budget.{field}"}
+            )
 
 
 def write_budget(budget: Budget, now_us: int) -> budget_pb2.Budget:

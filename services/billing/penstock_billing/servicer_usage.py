@@ -30,12 +30,7 @@ class UsageServicer(usage_service_pb2_grpc.UsageServiceServicer):
         self, request: usage_service_pb2.QueryUsageRequest, _context: Any
     ) -> usage_service_pb2.QueryUsageResponse:
         """Sum usage. What comes in while a caller pages does not move the pages' end."""
-        asked = [
-            request.parent,
-            request.start_time.ToJsonString(),
-            request.end_time.ToJsonString(),
-            *request.group_by,
-        ]
+        asked = [request.parent, str(request.start_time), str(request.end_time), *request.group_by]
         position = read_token(request.page_token, asked, [int, int, int])
         start_us, end_us, offset = map(int, position or (*self._span(request), 0))
         size = page_size(request.page_size)
@@ -97,7 +92,7 @@ class PriceServicer(price_service_pb2_grpc.PriceServiceServicer):
         self, request: price_service_pb2.ListPricesRequest, _context: Any
     ) -> price_service_pb2.ListPricesResponse:
         """Give a page of prices."""
-        asked = [self._prices.version, request.as_of_time.ToJsonString()]
+        asked = [self._prices.version, str(request.as_of_time)]
         at_us = from_timestamp(request.as_of_time) if request.HasField("as_of_time") else to_us(self._clock())
         # What holds now stays the question while a caller pages.
         began_us, after_sku = read_token(request.page_token, asked, [int, str]) or [at_us, ""]

@@ -16,7 +16,7 @@ class BillingSettings(ServiceSettings):
 
     grpc_port: int = grpc_port_default(50054)
     price_book: Path = DEFAULT_PRICE_BOOK
-    transaction_items_max: int = Field(default=1024, ge=1, le=8192)
+    transaction_items_max: int = Field(default=1024, ge=1, le=4096)
     pending_items_max: int = Field(default=16_384, ge=256)
     sweep_interval_seconds: int = Field(default=1, ge=1, le=3600)
-    sweep_items_max: int = Field(default=512, ge=1, le=8192)
+    sweep_items_max: int = Field(default=512, ge=1, le=4096)

@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, insert, s
 from penstock_billing.books import Books
 from penstock_billing.budget import Budget, subject_paths
 from penstock_billing.commands import Command, Expire
-from penstock_billing.ledger import Hold, HoldState, Payer
+from penstock_billing.ledger import Hold, Payer
 from penstock_billing.prices import PriceBook
 from penstock_billing.rows import (
     BUDGET_CHANGES,
@@ -20,7 +20,7 @@ from penstock_billing.rows import (
     read_budget,
     read_hold,
 )
-from penstock_billing.tables import budgets, entries, holds, price_books, usage_lines
+from penstock_billing.tables import budgets, entries, hold_is_open, holds, price_books, usage_lines
 
 
 def lock(connection: Connection, names: Iterable[str]) -> None:
@@ -61,7 +61,7 @@ def read_overdue(connection: Connection, now_us: int, items_max: int) -> list[Ex
     """Find holds whose lease ran out, the longest overdue first."""
     overdue = (
         select(holds.c.organization, holds.c.operation_id)
-        .where(_IS_OPEN, holds.c.expire_us <= now_us)
+        .where(hold_is_open, holds.c.expire_us <= now_us)
         .order_by(holds.c.expire_us)
         .limit(items_max)
     )
@@ -77,7 +77,6 @@ def keep_price_book(connection: Connection, book: PriceBook, now_us: int) -> Non
         connection.execute(insert(price_books), row)
 
 
-_IS_OPEN = holds.c.state == HoldState.OPEN.value
 _LOCK = select(
     func.pg_advisory_xact_lock(func.unnest(bindparam("keys", type_=ARRAY(BigInteger))).column_valued("key"))
 )

@@ -86,6 +86,7 @@ def _run(engine: Engine, work: Work[Result]) -> Result:
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url.set(drivername="sqlite"),
+        hide_parameters=True,  # labels of callers do not belong into logs
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare)

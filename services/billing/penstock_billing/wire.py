@@ -7,7 +7,7 @@ from typing import cast
 from google.protobuf.message import Message
 from penstock.billing.v1 import hold_pb2, hold_service_pb2
 from penstock.context.v1 import request_context_pb2
-from servicekit.errors import ServiceError
+from servicekit.errors import InvalidArgument, ServiceError
 
 from penstock_billing.books import Outcome
 from penstock_billing.clock import SECOND_US, from_timestamp, to_timestamp
@@ -125,6 +125,9 @@ def write_prices(prices: Prices) -> hold_pb2.TokenPrices:
 
 
 def _payer(context: request_context_pb2.RequestContext) -> Payer:
+    # The user is what a caller says it is; PostgreSQL keeps no text with a NUL in it.
+    if "\0" in context.user:
+        raise InvalidArgument("INVALID_ARGUMENT", "A NUL in a user's id.", metadata={"field": "context.user"})
     return Payer(context.organization, context.user, context.team, context.api_key)
 
 

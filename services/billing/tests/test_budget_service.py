@@ -120,6 +120,13 @@ async def test_names_are_taken_once_and_must_exist(billing: Any) -> None:
     assert await _error(billing.budgets.UpdateBudget(update)) is InvalidArgument
 
 
+async def test_a_text_that_postgresql_cannot_keep_is_refused(billing: Any) -> None:
+    assert await _error(billing.create_budget(1, display_name="a\0b")) is InvalidArgument
+    assert await _error(billing.create_budget(1, user="a\0b")) is InvalidArgument
+    await billing.create_budget(1)
+    assert await _error(_update(billing, display_name="a\0b")) is InvalidArgument
+
+
 async def test_a_subject_has_a_bounded_number_of_budgets(billing: Any) -> None:
     for number in range(16):
         await billing.create_budget(1, f"b{number}", team="red")

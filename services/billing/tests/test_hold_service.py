@@ -317,3 +317,16 @@ async def test_each_try_is_priced_and_listed_with_what_is_known_of_it(billing: A
     assert (second.model, second.endpoint, second.operation) == ("model", "engine", "chat")
     assert dict(second.metadata) == {"feature": "x"}
     assert second.book_version
+
+
+@pytest.mark.parametrize("seconds", [-1, 253_402_300_800, 2**63 - 1])
+async def test_a_time_that_no_calendar_has_is_refused(billing: Any, tools: Any, seconds: int) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await billing.settle(output=1, end_seconds=seconds)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_user_id_that_postgresql_cannot_keep_is_refused(billing: Any) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await billing.authorize(user="a\0b")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

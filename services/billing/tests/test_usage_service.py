@@ -93,6 +93,12 @@ async def test_an_end_before_its_start_is_refused(used: Any) -> None:
     assert isinstance(from_rpc_error(caught.value), InvalidArgument)
 
 
+async def test_a_time_that_no_calendar_has_is_refused(used: Any) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _query(used, start=2**63 - 1)
+    assert isinstance(from_rpc_error(caught.value), InvalidArgument)
+
+
 async def test_pages_of_sums_keep_their_end_while_usage_comes_in(used: Any, tools: Any, clock: Clock) -> None:
     request = _request([usage_pb2.USAGE_DIMENSION_MODEL, usage_pb2.USAGE_DIMENSION_USER])
     request.page_size = 2
