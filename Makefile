@@ -12,8 +12,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMPS := $(VENV)/.stamps
 UV_VERSION := 0.13.8
+GRPCURL_VERSION := 1.9.3
 # A Go that the build had to fetch goes before one that is too old.
-export PATH := $(CURDIR)/.tools/go/go/bin:$(PATH)
+export PATH := $(CURDIR)/.tools/go/go/bin:$(CURDIR)/.tools/bin:$(PATH)
 
 SERVICES := router cache guardrail billing inference
 PACKAGES := libs/servicekit/servicekit libs/testkit/testkit libs/cli/penstock_cli \
@@ -31,6 +32,7 @@ MEMBERS_STAMP := $(STAMPS)/members-$(call hash,$(MANIFESTS))
 MODELS_STAMP := $(STAMPS)/models-$(call hash,models/requirements.txt)
 GATEWAY_STAMP := services/edge/bin/.gateway-$(call hash,$(GO_SOURCES))
 TEST_STAMP := $(STAMPS)/test-$(call hash,$(MANIFESTS) requirements.in)
+GRPCURL_STAMP := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 remember = @mkdir -p $(STAMPS) && rm -f $(STAMPS)/$(1)-* && touch $@
 
 say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
@@ -72,13 +74,18 @@ $(GATEWAY_STAMP): $(UV_STAMP)
 	@services/edge/gateway/build
 	@rm -f services/edge/bin/.gateway-* && touch $@
 
-.PHONY: setup-test test-tools debian
-setup-test: setup $(TEST_STAMP) debian ## add what tests, lint and benchmarks need (torch, Redis, PostgreSQL, …)
+.PHONY: setup-test
+setup-test: setup $(TEST_STAMP) $(GRPCURL_STAMP) debian ## add what tests, lint and benchmarks need (torch, Redis, PostgreSQL, …)
 
 $(TEST_STAMP): $(MEMBERS_STAMP)
 	$(call say,Test tools)
 	@$(UV) pip install --python $(BIN)/python -c constraints.txt -r requirements.in
 	$(call remember,test)
+
+$(GRPCURL_STAMP): | setup
+	$(call say,grpcurl)
+	@GOBIN=$(CURDIR)/.tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v$(GRPCURL_VERSION)
+	@rm -f .tools/bin/.grpcurl-* && touch $@
 
 .PHONY: debian
 debian:
