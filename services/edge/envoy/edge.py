@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import TypeVar
 
+ADMIN_HOST = "127.0.0.1"  # whoever reaches the admin pages can end Envoy
 BODY_BYTES_MAX = 32 * 1024 * 1024
 REFUSED_BYTES_MAX = 4 * BODY_BYTES_MAX  # what the gateway reads before it refuses
 ADMIN_SECONDS_MAX = 2.0
@@ -41,6 +43,9 @@ PENSTOCK_DRAIN_SECONDS         how long open requests may take to finish after S
 PENSTOCK_SCHED_BATCH           run under SCHED_BATCH (default true)"""
 
 
+Value = TypeVar("Value", int, float, str, Path)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the edge can be told; `help` lists where from."""
@@ -61,21 +66,27 @@ class Settings:
     def read(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the environment; ValueError says what is wrong."""
 
-        def get(name: str, default: object) -> str:
-            return environment.get(f"PENSTOCK_{name}") or str(default)
+        def get(name: str, default: Value) -> Value:
+            text = environment.get(f"PENSTOCK_{name}")
+            if not text:
+                return default
+            try:
+                return type(default)(text)
+            except ValueError:
+                raise ValueError(f"PENSTOCK_{name}={text!r} is no {type(default).__name__}") from None
 
-        offset = int(get("PORT_OFFSET", 0))
+        offset = get("PORT_OFFSET", 0)
         return cls(
             host=get("HOST", "127.0.0.1"),
-            port=int(get("EDGE_PORT", 8080 + offset)),
-            admin_port=int(get("EDGE_ADMIN_PORT", 9901 + offset)),
+            port=get("EDGE_PORT", 8080 + offset),
+            admin_port=get("EDGE_ADMIN_PORT", 9901 + offset),
             gateway_address=get("EDGE_GATEWAY_ADDRESS", f"127.0.0.1:{50061 + offset}"),
             router_address=get("EDGE_ROUTER_ADDRESS", f"127.0.0.1:{50051 + offset}"),
-            connections_max=int(get("EDGE_CONNECTIONS_MAX", 16384)),
-            silence_seconds_max=int(get("EDGE_SILENCE_SECONDS", 600)),
+            connections_max=get("EDGE_CONNECTIONS_MAX", 16384),
+            silence_seconds_max=get("EDGE_SILENCE_SECONDS", 600),
             access_log=get("EDGE_ACCESS_LOG", "/dev/stdout"),
-            data_dir=Path(get("DATA_DIR", ".run/data")),
-            drain_seconds=float(get("DRAIN_SECONDS", 30)),
+            data_dir=get("DATA_DIR", Path(".run/data")),
+            drain_seconds=get("DRAIN_SECONDS", 30.0),
             sched_batch=get("SCHED_BATCH", "true").lower() not in {"false", "0", "no", "off"},
         )
 
@@ -88,6 +99,7 @@ def render(settings: Settings) -> str:
     return template.substitute(
         host=settings.host,
         port=settings.port,
+        admin_host=ADMIN_HOST,
         admin_port=settings.admin_port,
         gateway_host=gateway_host,
         gateway_port=gateway_port,
@@ -122,14 +134,17 @@ def command(config: Path) -> list[str]:
 
 def check_ports(settings: Settings) -> None:
     """Exit with the setting to change when another process has a port: Envoy's own words would not name it."""
-    for variable, port in (("EDGE_PORT", settings.port), ("EDGE_ADMIN_PORT", settings.admin_port)):
+    for variable, host, port in (
+        ("EDGE_PORT", settings.host, settings.port),
+        ("EDGE_ADMIN_PORT", ADMIN_HOST, settings.admin_port),
+    ):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.host, port))
+                probe.bind((host, port))
             except OSError as error:
                 raise SystemExit(
-                    f"{settings.host}:{port}: {error.strerror}; set PENSTOCK_{variable}, "
+                    f"{host}:{port}: {error.strerror}; set PENSTOCK_{variable}, "
                     "or PENSTOCK_PORT_OFFSET to move the whole stack"
                 ) from None
 
@@ -176,7 +191,7 @@ def _requests_open(settings: Settings) -> bool:
 
 
 def _ask_admin(settings: Settings, path: str, method: str) -> bytes | None:
-    url = f"http://{settings.host}:{settings.admin_port}/{path}"
+    url = f"http://{ADMIN_HOST}:{settings.admin_port}/{path}"
     try:
         with urllib.request.urlopen(
             urllib.request.Request(url, method=method), timeout=ADMIN_SECONDS_MAX

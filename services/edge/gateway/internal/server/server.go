@@ -23,6 +23,7 @@ const (
 	headSecondsMax  = 10 * time.Second
 	idleSecondsMax  = 5 * time.Minute // above Envoy's, so that it is Envoy who closes
 	headBytesMax    = 64 << 10
+	lastAccepts     = 50 * time.Millisecond
 	lastAnswers     = 500 * time.Millisecond
 	abandonedToTell = time.Second // what streams get to write their last event in
 )
@@ -74,7 +75,9 @@ func protocols() *http.Protocols {
 // Listen opens the port. When another process has it, the error says which setting changes it.
 func (s *Server) Listen() (net.Listener, error) {
 	address := net.JoinHostPort(s.settings.Host, strconv.Itoa(s.settings.HTTPPort))
-	listener, err := net.Listen("tcp", address)
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // Go's default; it takes no socket filter, and nobody here has two paths
+	listener, err := plain.Listen(context.Background(), "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf(
 			"%s is in use by another process; set PENSTOCK_GATEWAY_HTTP_PORT, or PENSTOCK_PORT_OFFSET to move the whole stack", address)
@@ -105,7 +108,7 @@ func (s *Server) drain(listener net.Listener) {
 	s.log.Info("draining", "seconds_max", s.settings.Drain.Seconds())
 	s.unready.Store(true)
 	time.Sleep(s.settings.Predrain)
-	_ = listener.Close() // already closed is as good
+	s.refuse(listener)
 	s.closing.Store(true)
 	time.Sleep(lastAnswers)
 	if s.shutdown(s.settings.Drain) == nil {
@@ -116,6 +119,15 @@ func (s *Server) drain(listener net.Listener) {
 		s.log.Warn("requests_abandoned", "error", err.Error())
 		_ = s.http.Close()
 	}
+}
+
+// refuse closes the listener once those who came before are accepted.
+func (s *Server) refuse(listener net.Listener) {
+	if err := dropAttempts(listener); err != nil {
+		s.log.Warn("attempts_not_dropped", "error", err.Error()) // what was not accepted yet is reset
+	}
+	time.Sleep(lastAccepts)
+	_ = listener.Close() // already closed is as good
 }
 
 func (s *Server) shutdown(within time.Duration) error {
