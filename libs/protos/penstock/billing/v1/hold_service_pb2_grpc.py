@@ -68,7 +68,8 @@ class HoldServiceServicer:
         is clamped to what the balance buys, or refused. A result stands for each item, in order.
 
         Errors of an item: RESOURCE_EXHAUSTED (BUDGET_EXCEEDED, RATE_LIMIT_EXCEEDED, CONCURRENCY_LIMIT_EXCEEDED), FAILED_PRECONDITION
-        (PRICE_UNKNOWN, REQUEST_ID_REUSED), UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
+        (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
+        UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

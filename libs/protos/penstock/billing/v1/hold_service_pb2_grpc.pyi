@@ -40,7 +40,8 @@ class HoldServiceStub:
     is clamped to what the balance buys, or refused. A result stands for each item, in order.
 
     Errors of an item: RESOURCE_EXHAUSTED (BUDGET_EXCEEDED, RATE_LIMIT_EXCEEDED, CONCURRENCY_LIMIT_EXCEEDED), FAILED_PRECONDITION
-    (PRICE_UNKNOWN, REQUEST_ID_REUSED), UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
+    (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
+    UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
     """
     Extend: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendRequest, _hold_service_pb2.ExtendResponse]
     """Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
@@ -72,7 +73,8 @@ class HoldServiceAsyncStub(HoldServiceStub):
     is clamped to what the balance buys, or refused. A result stands for each item, in order.
 
     Errors of an item: RESOURCE_EXHAUSTED (BUDGET_EXCEEDED, RATE_LIMIT_EXCEEDED, CONCURRENCY_LIMIT_EXCEEDED), FAILED_PRECONDITION
-    (PRICE_UNKNOWN, REQUEST_ID_REUSED), UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
+    (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
+    UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
     """
     Extend: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendRequest, _hold_service_pb2.ExtendResponse]  # type: ignore[assignment]
     """Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
@@ -107,7 +109,8 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         is clamped to what the balance buys, or refused. A result stands for each item, in order.
 
         Errors of an item: RESOURCE_EXHAUSTED (BUDGET_EXCEEDED, RATE_LIMIT_EXCEEDED, CONCURRENCY_LIMIT_EXCEEDED), FAILED_PRECONDITION
-        (PRICE_UNKNOWN, REQUEST_ID_REUSED), UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
+        (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
+        UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
         """
 
     @_abc_1.abstractmethod

@@ -36,7 +36,8 @@ type HoldServiceClient interface {
 	// is clamped to what the balance buys, or refused. A result stands for each item, in order.
 	//
 	// Errors of an item: RESOURCE_EXHAUSTED (BUDGET_EXCEEDED, RATE_LIMIT_EXCEEDED, CONCURRENCY_LIMIT_EXCEEDED), FAILED_PRECONDITION
-	// (PRICE_UNKNOWN, REQUEST_ID_REUSED), UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
+	// (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
+	// UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
 	// Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
 	//
@@ -113,7 +114,8 @@ type HoldServiceServer interface {
 	// is clamped to what the balance buys, or refused. A result stands for each item, in order.
 	//
 	// Errors of an item: RESOURCE_EXHAUSTED (BUDGET_EXCEEDED, RATE_LIMIT_EXCEEDED, CONCURRENCY_LIMIT_EXCEEDED), FAILED_PRECONDITION
-	// (PRICE_UNKNOWN, REQUEST_ID_REUSED), UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
+	// (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
+	// UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
 	// Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
 	//
