@@ -15,8 +15,11 @@ func Answers(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		metrics.inFlight.Inc()
 		defer metrics.inFlight.Dec()
-		seen := &statusWriter{ResponseWriter: w, code: http.StatusOK}
+		seen := &statusWriter{ResponseWriter: w}
 		next.ServeHTTP(seen, r)
+		if seen.code == 0 {
+			seen.code = http.StatusOK // an empty answer
+		}
 		scope := request.FromContext(r.Context())
 		route, took := scope.Route, time.Since(scope.Began)
 		if route == "" {
@@ -36,7 +39,7 @@ func Answers(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 	})
 }
 
-// statusWriter remembers the HTTP code. Unwrap lets http.ResponseController reach what it wraps.
+// statusWriter remembers the HTTP code; 0 until the response begins. Unwrap lets http.ResponseController reach what it wraps.
 type statusWriter struct {
 	http.ResponseWriter
 	code int
@@ -46,6 +49,14 @@ type statusWriter struct {
 func (w *statusWriter) WriteHeader(code int) {
 	w.code = code
 	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write begins the response if nothing has.
+func (w *statusWriter) Write(body []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return w.ResponseWriter.Write(body)
 }
 
 // Unwrap gives the wrapped writer.

@@ -8,25 +8,26 @@ import (
 
 func (r reader) tool() (*routerv1.Tool, error) {
 	tool := &routerv1.Tool{}
-	return tool, r.functionObject(func() (err error) {
+	return tool, r.functionObject(func(name string) (err error) {
+		if name != "function" {
+			return r.skip()
+		}
 		tool.Function, err = r.functionDefinition()
 		return err
 	})
 }
 
-// functionObject reads {"type": "function", "function": …}, the form of all that could be something else than a function.
-func (r reader) functionObject(function func() error) error {
+// functionObject reads an object whose type must be function: what OpenAI lets be other things, here is not. The type may
+// come last, so it is judged at the end.
+func (r reader) functionObject(member func(name string) error) error {
 	kind, path := "function", ""
 	err := r.object(func(name string) (err error) {
-		switch name {
-		case "type":
-			kind, err = r.text()
-			path = r.path()
-			return err
-		case "function":
-			return function()
+		if name != "type" {
+			return member(name)
 		}
-		return r.skip()
+		kind, err = r.text()
+		path = r.path()
+		return err
 	})
 	if err == nil && kind != "function" {
 		return fault.Unsupported(path, "%s must be function.", path)
@@ -55,14 +56,10 @@ func (r reader) functionDefinition() (*routerv1.FunctionDefinition, error) {
 
 func (r reader) toolCall() (*routerv1.ToolCall, error) {
 	call := &routerv1.ToolCall{}
-	kind, path := "function", ""
-	err := r.object(func(name string) (err error) {
+	return call, r.functionObject(func(name string) (err error) {
 		switch name {
 		case "id":
 			call.Id, err = r.text()
-		case "type":
-			kind, err = r.text()
-			path = r.path()
 		case "function":
 			call.Function = &routerv1.FunctionCall{}
 			err = r.texts(map[string]*string{"name": &call.Function.Name, "arguments": &call.Function.Arguments})
@@ -71,10 +68,6 @@ func (r reader) toolCall() (*routerv1.ToolCall, error) {
 		}
 		return err
 	})
-	if err == nil && kind != "function" {
-		return nil, fault.Unsupported(path, "%s must be function.", path)
-	}
-	return call, err
 }
 
 var toolChoiceModes = map[string]routerv1.ToolChoiceMode{
@@ -90,7 +83,10 @@ func (r reader) toolChoice() (*routerv1.ToolChoice, error) {
 		return r.toolChoiceMode()
 	case '{':
 		choice := &routerv1.ToolChoice_FunctionName{}
-		return &routerv1.ToolChoice{Choice: choice}, r.functionObject(func() error {
+		return &routerv1.ToolChoice{Choice: choice}, r.functionObject(func(name string) error {
+			if name != "function" {
+				return r.skip()
+			}
 			return r.texts(map[string]*string{"name": &choice.FunctionName})
 		})
 	}

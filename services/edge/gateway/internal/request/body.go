@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/fault"
@@ -16,11 +17,15 @@ const (
 	discardTimeMax = 10 * time.Second // and for how long
 )
 
-// Limited refuses bodies above bytesMax. What was sent of one is read to its end, within bounds, before it is refused:
-// callers that are still sending would not see the answer.
-func Limited(bytesMax int64, next http.Handler) http.Handler {
+// Limited refuses a body above bytesMax, and any body while those of all requests hold more than heldMax. What was sent of one
+// that is too large is read to its end, within bounds, before it is refused: callers that still send would not see the answer.
+func Limited(bytesMax, heldMax int64, next http.Handler) http.Handler {
+	var held atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := &limitedBody{ReadCloser: r.Body, control: http.NewResponseController(w), left: bytesMax, most: bytesMax}
+		body := &limitedBody{
+			ReadCloser: r.Body, control: http.NewResponseController(w), bytesMax: bytesMax, heldMax: heldMax, held: &held,
+		}
+		defer func() { held.Add(-body.bytes) }()
 		if r.ContentLength > bytesMax {
 			WriteError(w, r, body.refuse())
 			return
@@ -30,29 +35,35 @@ func Limited(bytesMax int64, next http.Handler) http.Handler {
 	})
 }
 
-// limitedBody fails with a Fault where the body passes its limit.
+// limitedBody fails with a Fault where the body passes a limit.
 type limitedBody struct {
 	io.ReadCloser
-	control *http.ResponseController
-	left    int64
-	most    int64
+	control  *http.ResponseController
+	bytes    int64 // read so far
+	bytesMax int64
+	held     *atomic.Int64 // read so far by all requests that are open
+	heldMax  int64
 }
 
 // Read reads what is allowed.
 func (b *limitedBody) Read(into []byte) (int, error) {
 	n, err := b.ReadCloser.Read(into)
-	b.left -= int64(n)
-	if b.left < 0 {
+	b.bytes += int64(n)
+	held := b.held.Add(int64(n))
+	switch {
+	case b.bytes > b.bytesMax:
 		return 0, b.refuse()
+	case held > b.heldMax:
+		return 0, fault.Overloaded("Too many bytes of requests are in flight; retry.")
 	}
 	return n, err
 }
 
 func (b *limitedBody) refuse() error {
 	_ = b.control.SetReadDeadline(time.Now().Add(discardTimeMax)) // where that is not supported, the bytes are the bound
-	_, _ = io.CopyN(io.Discard, b.ReadCloser, discardFactor*b.most)
+	_, _ = io.CopyN(io.Discard, b.ReadCloser, discardFactor*b.bytesMax)
 	_ = b.control.SetReadDeadline(time.Time{})
-	return fault.BodyTooLarge(b.most)
+	return fault.BodyTooLarge(b.bytesMax)
 }
 
 // ReadBody reads a whole body within a minute.

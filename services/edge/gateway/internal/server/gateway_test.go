@@ -30,7 +30,7 @@ type gateway struct {
 func testSettings(router string) settings.Settings {
 	return settings.Settings{
 		Host: "127.0.0.1", RouterAddress: router, RouterWait: 200 * time.Millisecond, Timeout: time.Minute,
-		Stall: 5 * time.Second, BodyBytesMax: 32 << 20, RequestsMax: 100, Drain: 5 * time.Second,
+		Stall: 5 * time.Second, BodyBytesMax: 32 << 20, BodiesBytesMax: 1 << 30, RequestsMax: 100, Drain: 5 * time.Second,
 	}
 }
 

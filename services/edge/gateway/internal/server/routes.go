@@ -40,8 +40,9 @@ func newHandler(
 	route(mux, http.MethodGet, "/docs/", asHandler(docs.Pages()))
 	mux.Handle("/{$}", http.RedirectHandler("/docs/", http.StatusFound))
 	mux.Handle("/", request.Handler(serveNothing))
-	limited := request.Limited(s.BodyBytesMax, mux)
-	return request.Named(observe.Answers(log, metrics, atMost(s.RequestsMax, lastAnswer(closing, limited)))), nil
+	var handler http.Handler = request.Limited(s.BodyBytesMax, s.BodiesBytesMax, mux)
+	handler = atMost(s.RequestsMax, lastAnswer(closing, handler))
+	return request.Named(observe.Answers(log, metrics, observe.Recovered(log, handler))), nil
 }
 
 // route serves a path by one method; others are told so.

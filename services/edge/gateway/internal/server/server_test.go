@@ -155,6 +155,32 @@ func TestRequestsAboveTheLimitAreRefused(t *testing.T) {
 	}
 }
 
+func TestBodiesAboveTheirLimitTogetherAreRefused(t *testing.T) {
+	begun := make(chan struct{})
+	s := testSettings((&fakerouter.Router{
+		Chat: func(ctx context.Context, _ *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error) {
+			close(begun)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}).Start(t))
+	s.BodiesBytesMax = int64(len(hello)) + 10
+	g := startWith(t, s)
+	hangUp := g.postAndHangUp(t, hello)
+	<-begun
+	if a := g.post(t, "/v1/chat/completions", hello); a.code != 503 || a.fault(t)["reason"] != "OVERLOADED" {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+	hangUp()
+	for range 100 { // what the first held is free again
+		if a := g.post(t, "/v1/chat/completions", `{"functions":[]}`); a.code == 400 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("the bytes are not given back")
+}
+
 func TestSIGTERMFinishesWhatIsOpenAndRefusesWhatIsNew(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	g := start(t, &fakerouter.Router{Stream: func(_ *routerv1.ChatCompletionParameters, stream fakerouter.Stream) error {

@@ -10,19 +10,20 @@ import (
 
 // Settings are those of one gateway. Sources says which variable sets what.
 type Settings struct {
-	PortOffset    int
-	Host          string
-	HTTPPort      int
-	RouterAddress string
-	RouterWait    time.Duration
-	Timeout       time.Duration
-	Stall         time.Duration
-	BodyBytesMax  int64
-	RequestsMax   int64
-	Predrain      time.Duration
-	Drain         time.Duration
-	LogLevel      slog.Level
-	SchedBatch    bool
+	PortOffset     int
+	Host           string
+	HTTPPort       int
+	RouterAddress  string
+	RouterWait     time.Duration
+	Timeout        time.Duration
+	Stall          time.Duration
+	BodyBytesMax   int64
+	BodiesBytesMax int64
+	RequestsMax    int64
+	Predrain       time.Duration
+	Drain          time.Duration
+	LogLevel       slog.Level
+	SchedBatch     bool
 }
 
 const (
@@ -67,6 +68,7 @@ func variables(s *Settings) []variable {
 		{"TIMEOUT_SECONDS", own, "600", "longest that a request may take; callers may ask for less", seconds(&s.Timeout, 1, 3600)},
 		{"STALL_SECONDS", own, "30", "longest that a caller may take to accept one event of a stream", seconds(&s.Stall, 1, 600)},
 		{"BODY_BYTES_MAX", own, "33554432", "largest body", integer(&s.BodyBytesMax, 1, 1<<30)},
+		{"BODIES_BYTES_MAX", own, "1073741824", "most bytes of bodies at a time", integer(&s.BodiesBytesMax, 1, 1<<40)},
 		{"REQUESTS_MAX", own, "16384", "most requests at a time, streams included", integer(&s.RequestsMax, 1, 1<<20)},
 		{"PREDRAIN_SECONDS", shared, "0", "how long /readyz says no before new requests are refused", seconds(&s.Predrain, 0, 60)},
 		{"DRAIN_SECONDS", shared, "30", "how long open requests may take to finish after SIGTERM", seconds(&s.Drain, 0.1, 600)},

@@ -23,7 +23,7 @@ func TestWithoutAnyVariableTheDefaultsHold(t *testing.T) {
 	s, err := settings.Load(from(nil))
 	want := settings.Settings{
 		Host: "127.0.0.1", HTTPPort: 50061, RouterAddress: "127.0.0.1:50051", RouterWait: 2 * time.Second, Timeout: 10 * time.Minute,
-		Stall: 30 * time.Second, BodyBytesMax: 32 << 20, RequestsMax: 16384, Drain: 30 * time.Second, LogLevel: slog.LevelInfo, SchedBatch: true,
+		Stall: 30 * time.Second, BodyBytesMax: 32 << 20, BodiesBytesMax: 1 << 30, RequestsMax: 16384, Drain: 30 * time.Second, LogLevel: slog.LevelInfo, SchedBatch: true,
 	}
 	if err != nil || s != want {
 		t.Errorf("%+v %v, want %+v", s, err, want)
