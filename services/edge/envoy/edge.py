@@ -4,6 +4,7 @@
 import ctypes
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -154,6 +155,7 @@ def run(settings: Settings) -> int:
     check_ports(settings)
     if settings.sched_batch and hasattr(os, "SCHED_BATCH"):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # Envoy inherits it
+    _allow_open_files()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with subprocess.Popen(  # noqa: S603 - our own command line
         command(write_config(settings)),
@@ -166,6 +168,12 @@ def run(settings: Settings) -> int:
             drain(settings)
             envoy.terminate()
             return 0
+
+
+def _allow_open_files() -> None:
+    """Raise the limit as far as we may: a stream needs two files, and the usual limit is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _die_with_parent() -> None:

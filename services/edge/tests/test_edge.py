@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -327,3 +328,22 @@ async def test_every_thread_runs_under_sched_batch(edge: Edge) -> None:
 
 def policies_of_threads(pid: int) -> list[int]:
     return [os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()]
+
+
+async def test_more_than_1024_streams_are_open_at_a_time(edge: Edge, fake_router: FakeRouter) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # for our own ends of them
+    body = json.dumps(ask("slowly", stream=True)).encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: edge\r\nauthorization: Bearer psk_right\r\n"
+    request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+    async def opened() -> asyncio.StreamWriter:
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        writer.write(request)
+        await asyncio.wait_for(reader.readuntil(b"one "), 30)  # the first word: the stream is open
+        return writer
+
+    writers = [writer for _ in range(11) for writer in await asyncio.gather(*(opened() for _ in range(100)))]
+    assert len(writers) == 1100
+    for writer in writers:
+        writer.close()
