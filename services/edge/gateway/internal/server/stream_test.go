@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -191,6 +192,24 @@ func TestACallerThatStopsReadingIsCutOff(t *testing.T) {
 	response := startWith(t, s).open(t, http.MethodPost, "/v1/chat/completions", strings.NewReader(streamed))
 	defer response.Body.Close()
 	within(t, ended, "the stream was not cut")
+}
+
+func TestTheConnectionOfAStreamServesOnAfterItsDeadlines(t *testing.T) {
+	s := testSettings((&fakerouter.Router{Stream: speak}).Start(t))
+	s.Stall = 50 * time.Millisecond
+	g := startWith(t, s)
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	for range 2 {
+		response, err := client.Post(g.url+"/v1/chat/completions", "application/json", strings.NewReader(streamed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil || !strings.HasSuffix(string(body), "[DONE]\n\n") {
+			t.Fatalf("%v %s", err, body)
+		}
+		time.Sleep(2 * s.Stall)
+	}
 }
 
 // postAndHangUp sends a request whose answer nobody waits for; the function it gives hangs up.
