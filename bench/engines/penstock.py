@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import shutil
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -103,7 +104,9 @@ class Penstock:
 @asynccontextmanager
 async def loaded(settings: InferenceSettings, text: str) -> AsyncIterator[Penstock]:
     """Load the model, and close it at the end."""
-    journal = Journal(settings.service_dir / "journal", settings.journal_bytes_max)
+    directory = settings.service_dir / "journal"
+    shutil.rmtree(directory, ignore_errors=True)
+    journal = Journal(directory, settings.journal_bytes_max)
     loader = Loader(settings, journal, Metrics())
     models = Models({MODEL: lambda: loader.generative(settings.models[0])})
     await models.load()

@@ -1,6 +1,7 @@
 """Our inference service, a process of its own, asked over gRPC: what its callers get."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )  # only the stub file has it
 
 MODEL = "smollm2"
+_DATA_DIR = CACHE / "generation_grpc"
 _POLL_SECONDS = 0.1
 _LOAD_SECONDS_MAX = 120.0
 
@@ -80,8 +82,9 @@ async def serving(gguf: str, threads: str, text: str) -> AsyncIterator[OverGrpc]
         "PENSTOCK_INFERENCE_MODELS": f"[{ModelSettings(id=MODEL, reference=gguf).model_dump_json()}]",
         "PENSTOCK_INFERENCE_ENCODERS": "[]",
         "PENSTOCK_INFERENCE_THREADS": threads,
-        "PENSTOCK_DATA_DIR": str(CACHE / "generation_grpc"),
+        "PENSTOCK_DATA_DIR": str(_DATA_DIR),
     }
+    shutil.rmtree(_DATA_DIR / "inference" / "journal", ignore_errors=True)
     log = CACHE / "generation-service.log"
     server = processes.start([sys.executable, "-m", "penstock_inference"], log, env)
     try:
