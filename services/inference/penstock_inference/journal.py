@@ -52,7 +52,8 @@ class Journal:
                 log.exception("journal_write_failed")
                 raise _unavailable() from error
             self._failed = False
-        self._dirty.set()
+        if not self._dirty.is_set():
+            self._dirty.set()
 
     def usage(self, operation_id: str) -> list[Attempt]:
         """Give what is known of an operation's attempts, in the order in which they began; none if nothing is."""

@@ -1,11 +1,11 @@
 """Choose the next token of each sequence in a step."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from penstock_inference.logprobs import TokenLogprob, token_logprob
 from penstock_inference.penalties import Penalties, PenaltyTally
@@ -93,18 +93,12 @@ def choose_tokens(logits: Floats, samplers: Sequence[Sampler]) -> list[Choice]:
     Raises:
         FloatingPointError: a row has no finite largest logit, so the engine computed nonsense.
     """
-    largest = logits.argmax(axis=1)
-    _check_finite(logits, largest)
     choices = []
-    for sampler, argmax, row in zip(samplers, largest.tolist(), logits, strict=True):
+    for sampler, argmax, row in zip(samplers, logits.argmax(axis=1).tolist(), logits, strict=True):
+        if not math.isfinite(row[argmax]):  # argmax finds NaN and infinity first
+            raise FloatingPointError("the engine's logits are not finite")
         token = argmax if sampler.takes_argmax else sampler.choose(row)
         sampler.record(token)
         top = sampler.top_logprobs
         choices.append(Choice(token) if top is None else Choice(token, token_logprob(row, token, top)))
     return choices
-
-
-def _check_finite(logits: Floats, largest: npt.NDArray[np.intp]) -> None:
-    """See NaN and infinity: argmax finds either first."""
-    if not np.isfinite(logits[np.arange(len(largest)), largest]).all():
-        raise FloatingPointError("the engine's logits are not finite")

@@ -48,7 +48,7 @@ class InferenceSettings(ServiceSettings):
     waiting_max: int = Field(default=256, ge=0, le=100_000)
     embed_waiting_max: int = Field(default=8192, ge=1, le=1_000_000)
     delta_interval_seconds: float = Field(default=0.02, ge=0, le=1)
-    journal_bytes_max: int = Field(default=64 * MIB, ge=MIB)
+    journal_bytes_max: int = Field(default=32 * MIB, ge=MIB)
 
     @property
     def model_cache_dir(self) -> Path:
