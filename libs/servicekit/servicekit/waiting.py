@@ -54,7 +54,7 @@ class Waiters(Generic[Item, Result]):
 
     def add(self, item: Item, deadline: float, context: RequestContext | None) -> Waiter[Item, Result]:
         """Queue an item; at its deadline it fails, sent or not."""
-        waiter = Waiter[Item, Result](item, deadline, context)
+        waiter: Waiter[Item, Result] = Waiter(item, deadline, context)
         self._pending.append(waiter)
         if deadline < self._timer_at:
             self._set_timer(deadline)

@@ -60,6 +60,7 @@ class Embeddings:
             await self._authorize(operation, texts)
             vectors, tokens = await self._embed(operation, texts)
         finally:
+            operation.conclude()
             await self._settlement.close(operation)
         return embedding_pb2.EmbeddingList(
             embeddings=[embedding_pb2.Embedding(index=i, values=vector) for i, vector in enumerate(vectors)],

@@ -1,5 +1,6 @@
 """Who calls: an API key stands for a principal."""
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -62,6 +63,7 @@ class Identity:
         self._find_key = find_key
         self._seconds_max = seconds_max
         self._known: OrderedDict[bytes, tuple[float, Principal | None]] = OrderedDict()
+        self._reading: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def authenticate(self, metadata: Metadata) -> Principal:
         """Give the principal of a call and write it into the call's context.
@@ -91,10 +93,17 @@ class Identity:
         return principal
 
     async def _find(self, digest: bytes) -> Principal | None:
-        now = time.monotonic()
         known = self._known.get(digest)
-        if known is not None and known[0] > now:
+        if known is not None and known[0] > time.monotonic():
             return known[1]
+        reading = self._reading.get(digest)
+        if reading is None:  # all that ask for a key at once share one look into the store
+            reading = self._reading[digest] = asyncio.create_task(self._read(digest))
+            reading.add_done_callback(lambda _: self._reading.pop(digest))
+        return await asyncio.shield(reading)
+
+    async def _read(self, digest: bytes) -> Principal | None:
+        now = time.monotonic()
         principal = await self._find_key(digest)
         self._known[digest] = (now + self._seconds_max, principal)
         self._known.move_to_end(digest)

@@ -91,7 +91,7 @@ class Memory:
             query_text=asked.query_text,
             answer=cache_entry_pb2.CachedAnswer(
                 body=said.SerializeToString(),
-                cost_nanos=operation.cost_nanos(),
+                cost_nanos=operation.cost_nanos,
                 generation_ms=operation.elapsed_ms(),
             ),
         )

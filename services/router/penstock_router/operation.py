@@ -47,6 +47,8 @@ class Operation:
         self.targets: list[Target] = []
         self.grant: hold_service_pb2.AuthorizeResult | None = None
         self.attempts: list[Attempt] = []
+        self.usages: list[hold_pb2.AttemptUsage] = []
+        self.cost_nanos = 0
 
     @property
     def completion_id(self) -> str:
@@ -74,17 +76,20 @@ class Operation:
         self.found_in_answer = True
         self.note_redacted(findings)
 
-    def usages(self) -> list[hold_pb2.AttemptUsage]:
-        """Give what every try used, without those that used nothing."""
-        if self.hit is not None:
-            return [self._cache_usage(self.hit)]
-        usages = [attempt.usage() for attempt in self.attempts]
-        return [usage for usage in usages if _used(usage.tokens)]
-
-    def cost_nanos(self) -> int:
-        """Price what was used so far, as billing will."""
+    def conclude(self) -> None:
+        """Sum up what was used and what it costs, as billing will, once nothing more can be used."""
+        usages = (
+            [attempt.usage() for attempt in self.attempts]
+            if self.hit is None
+            else [self._cache_usage(self.hit)]
+        )
+        self.usages = [usage for usage in usages if self.hit is not None or _used(usage.tokens)]
         prices = {price.sku: price for price in self.grant.prices} if self.grant else {}
-        return sum(_cost(u.tokens, prices[u.sku]) for u in self.usages() if is_charged(u) and u.sku in prices)
+        self.cost_nanos = sum(
+            _cost(usage.tokens, prices[usage.sku])
+            for usage in self.usages
+            if is_charged(usage) and usage.sku in prices
+        )
 
     def receipt(self) -> receipt_pb2.Receipt:
         """Say what it cost and where the answer came from."""
@@ -93,7 +98,7 @@ class Operation:
         return receipt_pb2.Receipt(
             request_id=self.id,
             trace_id=self.context.traceparent[3:35],
-            cost_nanos=self.cost_nanos(),
+            cost_nanos=self.cost_nanos,
             avoided_cost_nanos=hit.answer.cost_nanos if hit else 0,
             cache=self.cache_status,
             cache_age_seconds=max(0, self.created - hit.store_time.seconds) if hit else 0,

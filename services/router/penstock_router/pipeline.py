@@ -95,11 +95,11 @@ class ChatPipeline:
             yield
         finally:
             await self._generation.account(operation)
+            operation.conclude()
             await self._settlement.close(operation)
-            log.info(
+            log.debug(
                 "chat_ended",
                 operation_id=operation.id,
                 model=operation.model.id,
-                attempts=len(operation.attempts),
-                cost_nanos=operation.cost_nanos(),
+                cost_nanos=operation.cost_nanos,
             )

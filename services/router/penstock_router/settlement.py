@@ -32,12 +32,11 @@ class Settlement:
         Raises:
             Unavailable: the disk does not take it (STORAGE_UNAVAILABLE).
         """
-        usages = operation.usages()
-        if usages:
+        if operation.usages:
             item = hold_service_pb2.SettleItem(
                 context=operation.context,
                 operation_id=operation.id,
-                attempts=usages,
+                attempts=operation.usages,
                 model=operation.model.id,
                 operation=operation.kind,
                 metadata=operation.metadata,

@@ -219,3 +219,17 @@ async def test_a_long_question_is_answered_without_being_matched_by_meaning(worl
     world.inference.context_tokens = 1 << 20
     completion = await ask(world, text="word " * 20_000)
     assert completion.choices[0].message.text == "The capital is Paris."
+
+
+async def test_an_answer_that_ends_where_its_caller_said_is_kept(world: World) -> None:
+    await ask(world, max_completion_tokens=2)
+    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    again = await ask(world, max_completion_tokens=2)
+    assert again.receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
+
+
+async def test_an_answer_that_a_small_balance_cut_short_is_not_kept(world: World) -> None:
+    world.billing.max_tokens = 2
+    await ask(world, max_completion_tokens=100)
+    again = await ask(world, max_completion_tokens=100)
+    assert again.receipt.cache == receipt_pb2.CACHE_STATUS_MISS

@@ -1,5 +1,6 @@
 """The router's pure parts."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
 from penstock_router.breaker import FAILURES_MAX, OPEN_SECONDS, Breaker
 from penstock_router.catalog import CatalogError, load_catalog
 from penstock_router.conversation import _NOT_CONDITIONS, question
+from penstock_router.identity import Identity, Principal
 from penstock_router.providers.openai_json import _OPTIONAL
 from penstock_router.providers.server_sent_events import EVENT_BYTES_MAX, EventReader, EventTooLargeError
 from penstock_router.settings import RouterSettings
@@ -113,3 +115,19 @@ def test_a_wrong_catalog_says_what_is_wrong(tmp_path: Path, text: str, says: str
     path.write_text(text)
     with pytest.raises(CatalogError, match=says):
         load_catalog(path)
+
+
+async def test_all_that_use_a_key_at_once_share_one_look_into_the_store() -> None:
+    looks = 0
+
+    async def find_key(_digest: bytes) -> Principal:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        return Principal("acme", "k1", ("admin",))
+
+    identity = Identity(find_key, seconds_max=60)
+    metadata = (("authorization", "Bearer psk_x"),)
+    principals = await asyncio.gather(*(identity.authenticate(metadata) for _ in range(50)))
+    assert {principal.api_key for principal in principals} == {"k1"}
+    assert looks == 1

@@ -28,6 +28,8 @@ class GenerationCall:
 
     def at(self, target: Target, attempt: int = 0) -> "GenerationCall":
         """Give the same call at another target."""
+        if target is self.target and attempt == self.attempt:
+            return self
         return replace(self, target=target, attempt=attempt)
 
     def with_limit(self, completion_tokens_max: int) -> "GenerationCall":
