@@ -46,9 +46,9 @@ def read_segment(path: Path) -> list[Attempt]:
     last: dict[int, tuple[list[int], int]] = {}  # counts and their time, by key
     with path.open("rb") as lines:
         for record in filter(None, map(_decode, lines)):
-            for key, operation_id, number, model in record["attempts"]:
+            for key, operation_id, number, model in record.get("attempts", ()):
                 attempts[key] = Attempt(operation_id, number, model, key=key, segment=path)
-            for key, *counts in record["usage"]:
+            for key, *counts in record.get("usage", ()):
                 last[key] = counts, record["time"]
     for key, attempt in attempts.items():
         counts, attempt.record_time_ns = last[key]
