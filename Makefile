@@ -26,7 +26,7 @@ DEBIAN := redis-server:redis-server postgresql:/usr/lib/postgresql wrk:wrk
 
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 MANIFESTS := constraints.txt $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
-GO_SOURCES := $(shell find services/edge/gateway -type f \( -name '*.go' -o -name 'go.*' -o -name 'package-lock.json' -o -path '*/openapi/*' -o -name build \) -not -path '*/node_modules/*' | LC_ALL=C sort)
+GO_SOURCES := $(shell find services/edge/gateway -type f \( -name '*.go' -o -name 'go.*' -o -name 'package-lock.json' -o -path '*/openapi/*' -o -path '*/internal/docs/*' -o -name build \) -not -path '*/node_modules/*' | LC_ALL=C sort)
 UV_STAMP := $(STAMPS)/uv-$(UV_VERSION)
 MEMBERS_STAMP := $(STAMPS)/members-$(call hash,$(MANIFESTS))
 MODELS_STAMP := $(STAMPS)/models-$(call hash,models/requirements.txt)

@@ -77,6 +77,7 @@ class Admission:
             )
         )
         operation.grant = grant
+        operation.limited = operation.limited and not grant.clamped
         return call.with_limit(grant.max_tokens)
 
     async def _count(self, operation: Operation, call: GenerationCall) -> tuple[int, int]:

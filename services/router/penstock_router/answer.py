@@ -10,7 +10,7 @@ from penstock_router.providers import Delta, Event, Finished
 Completion = chat_completion_pb2.ChatCompletion
 Chunk = chat_completion_pb2.ChatCompletionChunk
 
-_WHOLE = frozenset({chat_completion_pb2.FINISH_REASON_STOP, chat_completion_pb2.FINISH_REASON_TOOL_CALLS})
+_ENDED = frozenset({chat_completion_pb2.FINISH_REASON_STOP, chat_completion_pb2.FINISH_REASON_TOOL_CALLS})
 
 
 class AnswerBuilder:
@@ -97,9 +97,10 @@ class ChunkWriter:
         return Chunk(id=self._id, created=self._created, model=self._model, usage=usage, receipt=receipt)
 
 
-def is_whole(completion: Completion) -> bool:
-    """Tell whether every answer came to its own end."""
-    return all(choice.finish_reason in _WHOLE for choice in completion.choices)
+def is_whole(completion: Completion, *, limited: bool) -> bool:
+    """Tell whether every answer came to its own end, or to the end that its caller set."""
+    whole = _ENDED | {chat_completion_pb2.FINISH_REASON_LENGTH} if limited else _ENDED
+    return all(choice.finish_reason in whole for choice in completion.choices)
 
 
 def replay(completion: Completion) -> Iterator[chat_completion_pb2.ChatChoiceDelta]:

@@ -43,6 +43,7 @@ class Memory:
         control = asked.cache_control
         operation.question = question(asked, _partition(operation))
         operation.keep = not control.no_store
+        operation.limited = asked.HasField("max_completion_tokens")
         if control.no_cache:
             return None
         item = cache_service_pb2.LookupItem(
@@ -64,7 +65,12 @@ class Memory:
 
     def keep(self, operation: Operation, said: Completion) -> None:
         """Store an answer in the background if it may be kept: whole, settled, and without findings of its own."""
-        if not operation.keep or operation.hit or operation.found_in_answer or not is_whole(said):
+        if (
+            not operation.keep
+            or operation.hit
+            or operation.found_in_answer
+            or not is_whole(said, limited=operation.limited)
+        ):
             return
         if said.ByteSize() > BODY_BYTES_MAX:
             return

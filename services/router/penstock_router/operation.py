@@ -41,6 +41,7 @@ class Operation:
 
         self.question: Question | None = None
         self.keep = False
+        self.limited = False  # by its caller; what a small balance cut short is not what was asked for
         self.cache_status = receipt_pb2.CACHE_STATUS_BYPASS
         self.hit: cache_service_pb2.CacheHit | None = None
 

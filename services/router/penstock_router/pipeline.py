@@ -97,9 +97,4 @@ class ChatPipeline:
             await self._generation.account(operation)
             operation.conclude()
             await self._settlement.close(operation)
-            log.debug(
-                "chat_ended",
-                operation_id=operation.id,
-                model=operation.model.id,
-                cost_nanos=operation.cost_nanos,
-            )
+            log.debug("chat_ended", operation_id=operation.id, cost_nanos=operation.cost_nanos)

@@ -22,7 +22,7 @@ class RouterSettings(ServiceSettings):
     bootstrap_organization: str = "dev"
     key_seconds_max: float = Field(default=1.0, gt=0, le=2)
     request_seconds_max: float = Field(default=600.0, gt=0, le=3600)
-    peer_seconds_max: float = Field(default=5.0, gt=0, le=60)
+    peer_seconds_max: float = Field(default=10.0, gt=0, le=60)
     cache_seconds_max: float = Field(default=0.25, gt=0, le=5)
     first_token_seconds_max: float = Field(default=120.0, gt=0, le=3600)
     next_token_seconds_max: float = Field(default=30.0, gt=0, le=600)
