@@ -5,6 +5,8 @@ it one statement a table (`executemany`, or VALUES of many rows).
 """
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -22,6 +24,7 @@ from servicekit.logging import get_logger
 from servicekit.settings import ServiceSettings
 
 SQLITE_BUSY_SECONDS = 5
+SQLITE_RETRY_SECONDS = 0.01
 CONNECTIONS_MAX = 8
 CONNECT_SECONDS_MAX = 5
 COMMAND_SECONDS_MAX = 10
@@ -113,9 +116,24 @@ def _sqlite(url: URL) -> AsyncEngine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _use_wal(cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Switch to the write-ahead log; SQLite does not wait by itself while another process is switching too."""
+    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(SQLITE_RETRY_SECONDS)  # in the driver's thread
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -15,6 +15,9 @@ COMMAND_SECONDS_MAX = 60
 ROOT = 0
 # PostgreSQL refuses to run as root; Debian's package brings this user.
 SERVER_USER = "postgres"
+RETRY_SECONDS = 0.1
+_MEMORY_IN_USE = "pre-existing shared memory block"
+_LAST_WORDS = 1_000
 
 
 class PostgresServer:
@@ -35,10 +38,19 @@ class PostgresServer:
         options = ("listen_addresses=127.0.0.1", "max_connections=50", "fsync=off", "full_page_writes=off")
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self.port), "-k", ""]
         command += [argument for option in options for argument in ("-c", option)]
-        self.process = ChildProcess(command, self._directory / "postgres.log", user=self._user)
-        self.process.wait_for_port(self.port)
-        self._wait_until_ready()
-        return self.process
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            self.process = ChildProcess(command, self._directory / "postgres.log", user=self._user)
+            try:
+                self.process.wait_for_port(self.port)
+            except RuntimeError as error:
+                # The children of a killed server hold its memory until they notice that it is gone.
+                if _MEMORY_IN_USE not in str(error)[-_LAST_WORDS:] or time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+            else:
+                self._wait_until_ready()
+                return self.process
 
     def url(self, database: str) -> str:
         """Give the URL of a database."""
