@@ -48,12 +48,13 @@ class InferenceSettings(ServiceSettings):
     waiting_max: int = Field(default=256, ge=0, le=100_000)
     embed_waiting_max: int = Field(default=8192, ge=1, le=1_000_000)
     delta_interval_seconds: float = Field(default=0.02, ge=0, le=1)
+    cache_dir: Path | None = None
     journal_bytes_max: int = Field(default=32 * MIB, ge=MIB)
 
     @property
     def model_cache_dir(self) -> Path:
-        """Where converted models are kept."""
-        return self.service_dir / "models"
+        """Where converted models are kept: the same for every stack, so a common place saves converting."""
+        return self.cache_dir or self.service_dir / "models"
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

@@ -76,7 +76,10 @@ class Generation:
         attempt.call = call
         began = time.monotonic()
         try:
-            async with aclosing(self._timed(self._router.provider(call.target), call)) as events:
+            provider = self._router.provider(call.target)
+            # An answer that comes whole may take its request's whole time, which its provider keeps.
+            events_of = self._timed(provider, call) if call.streaming else provider.generate(call)
+            async with aclosing(events_of) as events:
                 async for event in events:
                     if not attempt.answering:
                         attempt.observe(event)
@@ -106,10 +109,8 @@ class Generation:
             self._attempts.labels(call.target.endpoint, outcome.removeprefix("ATTEMPT_OUTCOME_")).inc()
 
     async def _timed(self, provider: Provider, call: GenerationCall) -> AsyncGenerator[Event]:
-        """Bound the wait for each event. An answer that comes whole may take its request's whole time."""
-        seconds = (
-            self._settings.first_token_seconds_max if call.streaming else self._settings.request_seconds_max
-        )
+        """Bound the wait for each event of a stream."""
+        seconds = self._settings.first_token_seconds_max
         async with aclosing(provider.generate(call)) as events:
             while True:
                 try:
@@ -120,8 +121,7 @@ class Generation:
                 except TimeoutError as error:
                     raise ProviderFailedError(f"no event within {seconds} s") from error
                 yield event
-                if call.streaming:
-                    seconds = self._settings.next_token_seconds_max
+                seconds = self._settings.next_token_seconds_max
 
 
 def _check_whole(attempt: Attempt, call: GenerationCall) -> None:

@@ -21,10 +21,9 @@ class RouterSettings(ServiceSettings):
     bootstrap_key: SecretStr = SecretStr("")
     bootstrap_organization: str = "dev"
     key_seconds_max: float = Field(default=1.0, gt=0, le=2)
-    request_seconds_max: float = Field(default=600.0, gt=0, le=3600)
     peer_seconds_max: float = Field(default=10.0, gt=0, le=60)
     cache_seconds_max: float = Field(default=0.25, gt=0, le=5)
     first_token_seconds_max: float = Field(default=120.0, gt=0, le=3600)
     next_token_seconds_max: float = Field(default=30.0, gt=0, le=600)
-    linger_seconds: float = Field(default=0.001, ge=0, le=0.1)
+    linger_seconds: float = Field(default=0.002, ge=0, le=0.1)
     provider_connections_max: int = Field(default=1024, ge=1, le=65536)
