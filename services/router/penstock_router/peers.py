@@ -47,7 +47,9 @@ async def connect_peers(settings: RouterSettings, metrics: Metrics) -> AsyncIter
     async with AsyncExitStack() as stack:
 
         async def channel(address: str, *services: Any) -> grpc.aio.Channel:
-            return await stack.enter_async_context(connect(address, services))
+            opened = await stack.enter_async_context(connect(address, services))
+            opened.get_state(try_to_connect=True)  # or the first request would find its peers not ready
+            return opened
 
         def coalesced(name: str, call: "ListCall[Any, Any]", seconds_max: float) -> Coalescer[Any, Any]:
             limits = CoalescerLimits(linger_seconds=settings.linger_seconds, call_seconds_max=seconds_max)
