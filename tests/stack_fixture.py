@@ -38,17 +38,6 @@ class Stack:
     def client(self, **more: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers=self.headers, timeout=60, **more)
 
-    def penstock(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(PENSTOCK), *arguments],
-            env=os.environ | self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=check,
-        )
-
     def pid(self, name: str) -> int:
         """Give the process of a program as it runs now."""
         return read_state(self.run_dir).programs[name].pid

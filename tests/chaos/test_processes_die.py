@@ -91,17 +91,24 @@ def test_sigterm_under_load_loses_no_accepted_request(own_stack: Stack, name: st
     check_ledger(own_stack, load.outcomes)
 
 
-def test_after_it_all_no_money_is_held(own_stack: Stack) -> None:
-    """Holds of requests that died with their router lapse with their lease; all others are closed already."""
+def test_after_it_all_what_is_spent_is_what_was_answered_and_nothing_is_held(own_stack: Stack) -> None:
+    """Holds of requests that died with their router lapse with their lease; a team that was not there has none."""
     with own_stack.client() as client:
-        client.post(
-            f"/v1/{ORGANIZATION}/budgets", params={"budget_id": "all"}, json={"amount_nanos": "1000000000000"}
-        ).raise_for_status()
-        for _ in range(20):
-            client.post("/v1/chat/completions", json=ask("Say hi.", max_tokens=2)).raise_for_status()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            budget = client.get(f"/v1/{ORGANIZATION}/budgets/all").json()
-            time.sleep(0.2)
-    assert int(budget["spent_nanos"]) > 0
+        key = {"api_key": {"roles": ["business_user"], "team": "after"}}
+        secret = client.post(f"/v1/{ORGANIZATION}/apiKeys", json=key).raise_for_status().json()["secret"]
+        budget = {"team": "after", "amount_nanos": "1000000000"}
+        made = client.post(f"/v1/{ORGANIZATION}/budgets", params={"budget_id": "after"}, json=budget)
+        made.raise_for_status()
+        cost = 0
+        for number in range(10):
+            question = ask(f"Say {number}, afterwards.", max_tokens=2)
+            answer = client.post(
+                "/v1/chat/completions", json=question, headers={"authorization": f"Bearer {secret}"}
+            )
+            receipt = answer.raise_for_status().json()["penstock"]
+            assert own_stack.usage_records(receipt["request_id"])
+            cost += int(receipt["cost_nanos"])
+        now = client.get(f"/v1/{ORGANIZATION}/budgets/after").json()
+    assert int(now["spent_nanos"]) == cost > 0
+    assert int(now["held_nanos"]) == 0
     assert all(program.phase == "running" for program in read_state(own_stack.run_dir).programs.values())

@@ -37,6 +37,7 @@ class Admission:
         """
         model = self._router.catalog.model(parameters.model, principal.models)
         _require_capabilities(model, parameters)
+        _require_storable(parameters)
         operation = Operation("chat", model, principal)
         operation.metadata = dict(parameters.metadata)
         if parameters.user and not principal.user:
@@ -112,3 +113,16 @@ def _require_capabilities(model: Model, parameters: Parameters) -> None:
 
 def _lease_seconds() -> int:
     return int(request_context.current().remaining_seconds()) + LEASE_GRACE_SECONDS
+
+
+def _require_storable(parameters: Parameters) -> None:
+    """Refuse NUL in what the ledger keeps: a settlement that no store takes would be an answer for nothing."""
+    texts = [("user", parameters.user)]
+    texts += [("metadata", text) for pair in parameters.metadata.items() for text in pair]
+    for field, text in texts:
+        if "\0" in text:
+            raise InvalidArgument(
+                "INVALID_ARGUMENT",
+                f"{field} holds a NUL character.",
+                metadata={"field": f"parameters.{field}"},
+            )

@@ -3,6 +3,7 @@
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -94,7 +95,8 @@ class ApiKeys:
             create_time=self._clock(),
         )
         if await self._store.find(organization, key.id) is None:
-            await self._store.insert(key, secret_hash(secret), None, b"")
+            with suppress(IntegrityError):  # another replica, which starts beside us, was first
+                await self._store.insert(key, secret_hash(secret), None, b"")
 
     async def _repeated(self, organization: str, request_id: str, fingerprint: bytes) -> ApiKey:
         found = await self._store.find_request(organization, request_id)

@@ -1,6 +1,7 @@
 """The cache in a request's life: asked before money is set aside, told after the answer was settled."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 
 from google.protobuf.message import DecodeError
@@ -13,6 +14,7 @@ from servicekit.metrics import Metrics
 
 from penstock_router.answer import is_whole
 from penstock_router.conversation import question
+from penstock_router.identity import Principal
 from penstock_router.operation import Operation
 from penstock_router.peers import CachePeer
 
@@ -117,8 +119,14 @@ def _partition(operation: Operation) -> cache_entry_pb2.Partition:
     )
     if operation.classification >= finding_pb2.CLASSIFICATION_CONFIDENTIAL:
         partition.scope = cache_entry_pb2.SHARING_SCOPE_USER
-        partition.scope_id = operation.context.user or operation.context.api_key
+        partition.scope_id = personal_room(operation.principal, operation.context.user)
     return partition
+
+
+def personal_room(principal: Principal, user: str) -> str:
+    """Name the room of one user: the user that a key is bound to, or the key with whom it says it acts for."""
+    whose = ("user", principal.user) if principal.user else ("key", principal.api_key, user)
+    return hashlib.sha256(repr(whose).encode()).hexdigest()
 
 
 def _remembered(operation: Operation, result: cache_service_pb2.LookupResult) -> Completion | None:

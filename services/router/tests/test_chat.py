@@ -8,8 +8,21 @@ import pytest
 from aiohttp import web
 from penstock.billing.v1 import hold_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
+from penstock_router.identity import Principal
+from penstock_router.memory import personal_room
 from router_fakes import EMAIL, FORBIDDEN, TOKEN
-from router_world import AUTHORIZED, Stream, Upstream, World, ask, parameters, refusal, stream, text_of
+from router_world import (
+    AUTHORIZED,
+    Create,
+    Stream,
+    Upstream,
+    World,
+    ask,
+    parameters,
+    refusal,
+    stream,
+    text_of,
+)
 
 
 async def test_a_question_is_answered_with_usage_and_cost(world: World) -> None:
@@ -233,3 +246,27 @@ async def test_an_answer_that_a_small_balance_cut_short_is_not_kept(world: World
     await ask(world, max_completion_tokens=100)
     again = await ask(world, max_completion_tokens=100)
     assert again.receipt.cache == receipt_pb2.CACHE_STATUS_MISS
+
+
+@pytest.mark.parametrize("more", [{"user": "a\0b"}, {"metadata": {"k": "\0"}}, {"metadata": {"\0": "v"}}])
+async def test_what_no_ledger_can_keep_is_refused_before_it_costs_anything(world: World, more: Any) -> None:
+    """A settlement that the store refuses for ever would make the answer free."""
+    request = Create(parameters=parameters(**more))
+    error = await refusal(world.chat.CreateChatCompletion(request, metadata=AUTHORIZED))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
+    assert not world.billing.authorized
+    assert not world.inference.prompts
+
+
+def test_a_caller_cannot_read_anothers_personal_answers_by_taking_their_name() -> None:
+    """Which user a request is for is what its caller says; keys that are bound to no user share no personal room."""
+    rooms = set()
+    for key, bound_user, said_user in (
+        ("k1", "", "bob"),
+        ("k2", "", "bob"),
+        ("k1", "", "eve"),
+        ("k3", "bob", ""),
+    ):
+        principal = Principal("acme", key, ("business_user",), user=bound_user)
+        rooms.add(personal_room(principal, bound_user or said_user))
+    assert len(rooms) == 4
