@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/billing/v1/budget.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x03\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x04team\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1a\n\x04user\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12\x1c\n\x07\x61pi_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1d\n\x0c\x61mount_nanos\x18\x06 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12;\n\x06period\x18\x07 \x01(\x0e\x32!.penstock.billing.v1.BudgetPeriodB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x13\n\x0bspent_nanos\x18\x08 \x01(\x03\x12\x12\n\nheld_nanos\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11period_start_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07subject*]\n\x0c\x42udgetPeriod\x12\x1d\n\x19\x42UDGET_PERIOD_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42UDGET_PERIOD_DAY\x10\x01\x12\x17\n\x13\x42UDGET_PERIOD_MONTH\x10\x02\x42YZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/billing/v1/budget.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x03\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x04team\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1a\n\x04user\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12\x1c\n\x07\x61pi_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1d\n\x0c\x61mount_nanos\x18\x06 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12;\n\x06period\x18\x07 \x01(\x0e\x32!.penstock.billing.v1.BudgetPeriodB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x13\n\x0bspent_nanos\x18\x08 \x01(\x03\x12\x12\n\nheld_nanos\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11period_start_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x45\n\x0b\x65nforcement\x18\x0c \x01(\x0e\x32&.penstock.billing.v1.BudgetEnforcementB\x08\xbaH\x05\x82\x01\x02\x10\x01\x42\t\n\x07subject*T\n\x11\x42udgetEnforcement\x12\"\n\x1e\x42UDGET_ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42UDGET_ENFORCEMENT_SOFT\x10\x01*\xed\x01\n\x0c\x42udgetPeriod\x12\x1d\n\x19\x42UDGET_PERIOD_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42UDGET_PERIOD_DAY\x10\x01\x12\x17\n\x13\x42UDGET_PERIOD_MONTH\x10\x02\x12\x16\n\x12\x42UDGET_PERIOD_WEEK\x10\x03\x12\x16\n\x12\x42UDGET_PERIOD_YEAR\x10\x04\x12\x1d\n\x19\x42UDGET_PERIOD_ROLLING_DAY\x10\x05\x12\x1e\n\x1a\x42UDGET_PERIOD_ROLLING_WEEK\x10\x06\x12\x1f\n\x1b\x42UDGET_PERIOD_ROLLING_MONTH\x10\x07\x42YZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,8 +46,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUDGET'].fields_by_name['amount_nanos']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_BUDGET'].fields_by_name['period']._loaded_options = None
   _globals['_BUDGET'].fields_by_name['period']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_BUDGETPERIOD']._serialized_start=509
-  _globals['_BUDGETPERIOD']._serialized_end=602
+  _globals['_BUDGET'].fields_by_name['enforcement']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['enforcement']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_BUDGETENFORCEMENT']._serialized_start=580
+  _globals['_BUDGETENFORCEMENT']._serialized_end=664
+  _globals['_BUDGETPERIOD']._serialized_start=667
+  _globals['_BUDGETPERIOD']._serialized_end=904
   _globals['_BUDGET']._serialized_start=120
-  _globals['_BUDGET']._serialized_end=507
+  _globals['_BUDGET']._serialized_end=578
 # @@protoc_insertion_point(module_scope)

@@ -10,17 +10,34 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class BudgetEnforcement(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BUDGET_ENFORCEMENT_UNSPECIFIED: _ClassVar[BudgetEnforcement]
+    BUDGET_ENFORCEMENT_SOFT: _ClassVar[BudgetEnforcement]
+
 class BudgetPeriod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     BUDGET_PERIOD_UNSPECIFIED: _ClassVar[BudgetPeriod]
     BUDGET_PERIOD_DAY: _ClassVar[BudgetPeriod]
     BUDGET_PERIOD_MONTH: _ClassVar[BudgetPeriod]
+    BUDGET_PERIOD_WEEK: _ClassVar[BudgetPeriod]
+    BUDGET_PERIOD_YEAR: _ClassVar[BudgetPeriod]
+    BUDGET_PERIOD_ROLLING_DAY: _ClassVar[BudgetPeriod]
+    BUDGET_PERIOD_ROLLING_WEEK: _ClassVar[BudgetPeriod]
+    BUDGET_PERIOD_ROLLING_MONTH: _ClassVar[BudgetPeriod]
+BUDGET_ENFORCEMENT_UNSPECIFIED: BudgetEnforcement
+BUDGET_ENFORCEMENT_SOFT: BudgetEnforcement
 BUDGET_PERIOD_UNSPECIFIED: BudgetPeriod
 BUDGET_PERIOD_DAY: BudgetPeriod
 BUDGET_PERIOD_MONTH: BudgetPeriod
+BUDGET_PERIOD_WEEK: BudgetPeriod
+BUDGET_PERIOD_YEAR: BudgetPeriod
+BUDGET_PERIOD_ROLLING_DAY: BudgetPeriod
+BUDGET_PERIOD_ROLLING_WEEK: BudgetPeriod
+BUDGET_PERIOD_ROLLING_MONTH: BudgetPeriod
 
 class Budget(_message.Message):
-    __slots__ = ("name", "display_name", "team", "user", "api_key", "amount_nanos", "period", "spent_nanos", "held_nanos", "create_time", "period_start_time")
+    __slots__ = ("name", "display_name", "team", "user", "api_key", "amount_nanos", "period", "spent_nanos", "held_nanos", "create_time", "period_start_time", "enforcement")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     TEAM_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +49,7 @@ class Budget(_message.Message):
     HELD_NANOS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     PERIOD_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    ENFORCEMENT_FIELD_NUMBER: _ClassVar[int]
     name: str
     display_name: str
     team: str
@@ -43,4 +61,5 @@ class Budget(_message.Message):
     held_nanos: int
     create_time: _timestamp_pb2.Timestamp
     period_start_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., team: _Optional[str] = ..., user: _Optional[str] = ..., api_key: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., period: _Optional[_Union[BudgetPeriod, str]] = ..., spent_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    enforcement: BudgetEnforcement
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., team: _Optional[str] = ..., user: _Optional[str] = ..., api_key: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., period: _Optional[_Union[BudgetPeriod, str]] = ..., spent_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., enforcement: _Optional[_Union[BudgetEnforcement, str]] = ...) -> None: ...

@@ -21,7 +21,7 @@ class AuthorizeRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[AuthorizeItem, _Mapping]]] = ...) -> None: ...
 
 class AuthorizeItem(_message.Message):
-    __slots__ = ("context", "operation_id", "skus", "prompt_tokens", "max_tokens", "n", "lease")
+    __slots__ = ("context", "operation_id", "skus", "prompt_tokens", "max_tokens", "n", "lease", "model", "holder")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     SKUS_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,8 @@ class AuthorizeItem(_message.Message):
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     operation_id: str
     skus: _containers.RepeatedScalarFieldContainer[str]
@@ -36,7 +38,9 @@ class AuthorizeItem(_message.Message):
     max_tokens: int
     n: int
     lease: _duration_pb2.Duration
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., operation_id: _Optional[str] = ..., skus: _Optional[_Iterable[str]] = ..., prompt_tokens: _Optional[int] = ..., max_tokens: _Optional[int] = ..., n: _Optional[int] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    model: str
+    holder: str
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., operation_id: _Optional[str] = ..., skus: _Optional[_Iterable[str]] = ..., prompt_tokens: _Optional[int] = ..., max_tokens: _Optional[int] = ..., n: _Optional[int] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., model: _Optional[str] = ..., holder: _Optional[str] = ...) -> None: ...
 
 class AuthorizeResponse(_message.Message):
     __slots__ = ("results",)
@@ -65,16 +69,18 @@ class ExtendRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ExtendItem, _Mapping]]] = ...) -> None: ...
 
 class ExtendItem(_message.Message):
-    __slots__ = ("context", "operation_id", "expire_time", "amount_nanos")
+    __slots__ = ("context", "operation_id", "expire_time", "amount_nanos", "max_tokens")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     operation_id: str
     expire_time: _timestamp_pb2.Timestamp
     amount_nanos: int
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., operation_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
+    max_tokens: int
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., operation_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., amount_nanos: _Optional[int] = ..., max_tokens: _Optional[int] = ...) -> None: ...
 
 class ExtendResponse(_message.Message):
     __slots__ = ("results",)
@@ -83,12 +89,16 @@ class ExtendResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[ExtendResult, _Mapping]]] = ...) -> None: ...
 
 class ExtendResult(_message.Message):
-    __slots__ = ("status", "hold")
+    __slots__ = ("status", "hold", "max_tokens", "clamped")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
+    MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CLAMPED_FIELD_NUMBER: _ClassVar[int]
     status: _status_pb2.Status
     hold: _hold_pb2.Hold
-    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hold: _Optional[_Union[_hold_pb2.Hold, _Mapping]] = ...) -> None: ...
+    max_tokens: int
+    clamped: bool
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hold: _Optional[_Union[_hold_pb2.Hold, _Mapping]] = ..., max_tokens: _Optional[int] = ..., clamped: _Optional[bool] = ...) -> None: ...
 
 class SettleRequest(_message.Message):
     __slots__ = ("items",)
@@ -162,3 +172,37 @@ class ReleaseResult(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: _status_pb2.Status
     def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class ClaimLapsedHoldsRequest(_message.Message):
+    __slots__ = ("items_max", "claim")
+    ITEMS_MAX_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_FIELD_NUMBER: _ClassVar[int]
+    items_max: int
+    claim: _duration_pb2.Duration
+    def __init__(self, items_max: _Optional[int] = ..., claim: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ClaimLapsedHoldsResponse(_message.Message):
+    __slots__ = ("holds",)
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    holds: _containers.RepeatedCompositeFieldContainer[LapsedHold]
+    def __init__(self, holds: _Optional[_Iterable[_Union[LapsedHold, _Mapping]]] = ...) -> None: ...
+
+class LapsedHold(_message.Message):
+    __slots__ = ("context", "operation_id", "skus", "model", "holder", "create_time", "lapse_time", "expire_time")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SKUS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAPSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    context: _request_context_pb2.RequestContext
+    operation_id: str
+    skus: _containers.RepeatedScalarFieldContainer[str]
+    model: str
+    holder: str
+    create_time: _timestamp_pb2.Timestamp
+    lapse_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., operation_id: _Optional[str] = ..., skus: _Optional[_Iterable[str]] = ..., model: _Optional[str] = ..., holder: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lapse_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

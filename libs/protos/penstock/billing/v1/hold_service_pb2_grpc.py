@@ -56,6 +56,11 @@ class HoldServiceStub:
                 request_serializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
+        self.ClaimLapsedHolds = channel.unary_unary(
+                '/penstock.billing.v1.HoldService/ClaimLapsedHolds',
+                request_serializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ClaimLapsedHoldsRequest.SerializeToString,
+                response_deserializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ClaimLapsedHoldsResponse.FromString,
+                _registered_method=True)
 
 
 class HoldServiceServicer:
@@ -76,7 +81,7 @@ class HoldServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Extend(self, request, context):
-        """Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
+        """Extend lengthens leases, and widens holds slice by slice as long streams need it. A result stands for each item, in order.
 
         Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN), RESOURCE_EXHAUSTED (BUDGET_EXCEEDED), NOT_FOUND (RESOURCE_NOT_FOUND).
         """
@@ -104,6 +109,18 @@ class HoldServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClaimLapsedHolds(self, request, context):
+        """ClaimLapsedHolds gives holds whose lease has ended and that nobody has closed, because who ran them died, to one claimer each.
+        For each of them the claimer reads in the usage journals what was produced and calls Settle, or Release when no journal knows
+        the operation and every engine answered. What stays open expires at its expire_time, and usage that comes later is posted and
+        flagged.
+
+        Errors: UNAVAILABLE (STORAGE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HoldServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +143,11 @@ def add_HoldServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ReleaseRequest.FromString,
                     response_serializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'ClaimLapsedHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimLapsedHolds,
+                    request_deserializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ClaimLapsedHoldsRequest.FromString,
+                    response_serializer=penstock_dot_billing_dot_v1_dot_hold__service__pb2.ClaimLapsedHoldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -238,6 +260,33 @@ class HoldService:
             '/penstock.billing.v1.HoldService/Release',
             penstock_dot_billing_dot_v1_dot_hold__service__pb2.ReleaseRequest.SerializeToString,
             penstock_dot_billing_dot_v1_dot_hold__service__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimLapsedHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.billing.v1.HoldService/ClaimLapsedHolds',
+            penstock_dot_billing_dot_v1_dot_hold__service__pb2.ClaimLapsedHoldsRequest.SerializeToString,
+            penstock_dot_billing_dot_v1_dot_hold__service__pb2.ClaimLapsedHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

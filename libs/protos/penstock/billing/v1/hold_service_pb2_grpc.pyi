@@ -44,7 +44,7 @@ class HoldServiceStub:
     UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
     """
     Extend: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendRequest, _hold_service_pb2.ExtendResponse]
-    """Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
+    """Extend lengthens leases, and widens holds slice by slice as long streams need it. A result stands for each item, in order.
 
     Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN), RESOURCE_EXHAUSTED (BUDGET_EXCEEDED), NOT_FOUND (RESOURCE_NOT_FOUND).
     """
@@ -59,6 +59,14 @@ class HoldServiceStub:
     was never made, changes nothing.
 
     Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN) when usage was posted, UNAVAILABLE (STORAGE_UNAVAILABLE).
+    """
+    ClaimLapsedHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ClaimLapsedHoldsRequest, _hold_service_pb2.ClaimLapsedHoldsResponse]
+    """ClaimLapsedHolds gives holds whose lease has ended and that nobody has closed, because who ran them died, to one claimer each.
+    For each of them the claimer reads in the usage journals what was produced and calls Settle, or Release when no journal knows
+    the operation and every engine answered. What stays open expires at its expire_time, and usage that comes later is posted and
+    flagged.
+
+    Errors: UNAVAILABLE (STORAGE_UNAVAILABLE).
     """
 
 @_typing.type_check_only
@@ -77,7 +85,7 @@ class HoldServiceAsyncStub(HoldServiceStub):
     UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
     """
     Extend: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendRequest, _hold_service_pb2.ExtendResponse]  # type: ignore[assignment]
-    """Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
+    """Extend lengthens leases, and widens holds slice by slice as long streams need it. A result stands for each item, in order.
 
     Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN), RESOURCE_EXHAUSTED (BUDGET_EXCEEDED), NOT_FOUND (RESOURCE_NOT_FOUND).
     """
@@ -92,6 +100,14 @@ class HoldServiceAsyncStub(HoldServiceStub):
     was never made, changes nothing.
 
     Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN) when usage was posted, UNAVAILABLE (STORAGE_UNAVAILABLE).
+    """
+    ClaimLapsedHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ClaimLapsedHoldsRequest, _hold_service_pb2.ClaimLapsedHoldsResponse]  # type: ignore[assignment]
+    """ClaimLapsedHolds gives holds whose lease has ended and that nobody has closed, because who ran them died, to one claimer each.
+    For each of them the claimer reads in the usage journals what was produced and calls Settle, or Release when no journal knows
+    the operation and every engine answered. What stays open expires at its expire_time, and usage that comes later is posted and
+    flagged.
+
+    Errors: UNAVAILABLE (STORAGE_UNAVAILABLE).
     """
 
 class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,7 +135,7 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hold_service_pb2.ExtendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.ExtendResponse, _abc.Awaitable[_hold_service_pb2.ExtendResponse]]:
-        """Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
+        """Extend lengthens leases, and widens holds slice by slice as long streams need it. A result stands for each item, in order.
 
         Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN), RESOURCE_EXHAUSTED (BUDGET_EXCEEDED), NOT_FOUND (RESOURCE_NOT_FOUND).
         """
@@ -146,6 +162,20 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         was never made, changes nothing.
 
         Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN) when usage was posted, UNAVAILABLE (STORAGE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def ClaimLapsedHolds(
+        self,
+        request: _hold_service_pb2.ClaimLapsedHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hold_service_pb2.ClaimLapsedHoldsResponse, _abc.Awaitable[_hold_service_pb2.ClaimLapsedHoldsResponse]]:
+        """ClaimLapsedHolds gives holds whose lease has ended and that nobody has closed, because who ran them died, to one claimer each.
+        For each of them the claimer reads in the usage journals what was produced and calls Settle, or Release when no journal knows
+        the operation and every engine answered. What stays open expires at its expire_time, and usage that comes later is posted and
+        flagged.
+
+        Errors: UNAVAILABLE (STORAGE_UNAVAILABLE).
         """
 
 def add_HoldServiceServicer_to_server(servicer: HoldServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

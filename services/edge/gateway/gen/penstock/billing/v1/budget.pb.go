@@ -23,7 +23,56 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BudgetPeriod is how often spend starts anew, at midnight UTC.
+// BudgetEnforcement is what happens to an operation that does not fit.
+type BudgetEnforcement int32
+
+const (
+	// Its answer is clamped to what is left, or it is refused: the budget is hard.
+	BudgetEnforcement_BUDGET_ENFORCEMENT_UNSPECIFIED BudgetEnforcement = 0
+	// Nothing: spend is counted, and people are told; the budget is soft.
+	BudgetEnforcement_BUDGET_ENFORCEMENT_SOFT BudgetEnforcement = 1
+)
+
+// Enum value maps for BudgetEnforcement.
+var (
+	BudgetEnforcement_name = map[int32]string{
+		0: "BUDGET_ENFORCEMENT_UNSPECIFIED",
+		1: "BUDGET_ENFORCEMENT_SOFT",
+	}
+	BudgetEnforcement_value = map[string]int32{
+		"BUDGET_ENFORCEMENT_UNSPECIFIED": 0,
+		"BUDGET_ENFORCEMENT_SOFT":        1,
+	}
+)
+
+func (x BudgetEnforcement) Enum() *BudgetEnforcement {
+	p := new(BudgetEnforcement)
+	*p = x
+	return p
+}
+
+func (x BudgetEnforcement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BudgetEnforcement) Descriptor() protoreflect.EnumDescriptor {
+	return file_penstock_billing_v1_budget_proto_enumTypes[0].Descriptor()
+}
+
+func (BudgetEnforcement) Type() protoreflect.EnumType {
+	return &file_penstock_billing_v1_budget_proto_enumTypes[0]
+}
+
+func (x BudgetEnforcement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BudgetEnforcement.Descriptor instead.
+func (BudgetEnforcement) EnumDescriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_budget_proto_rawDescGZIP(), []int{0}
+}
+
+// BudgetPeriod is how often spend starts anew, at midnight UTC, or how long it counts.
 type BudgetPeriod int32
 
 const (
@@ -33,6 +82,16 @@ const (
 	BudgetPeriod_BUDGET_PERIOD_DAY BudgetPeriod = 1
 	// Every month, on the first.
 	BudgetPeriod_BUDGET_PERIOD_MONTH BudgetPeriod = 2
+	// Every week, on Monday.
+	BudgetPeriod_BUDGET_PERIOD_WEEK BudgetPeriod = 3
+	// Every year, on the first of January.
+	BudgetPeriod_BUDGET_PERIOD_YEAR BudgetPeriod = 4
+	// Rolling: what was spent in the last 24 hours counts, whole hours of it.
+	BudgetPeriod_BUDGET_PERIOD_ROLLING_DAY BudgetPeriod = 5
+	// Rolling: what was spent in the last 7 days counts, whole quarters of a day of it.
+	BudgetPeriod_BUDGET_PERIOD_ROLLING_WEEK BudgetPeriod = 6
+	// Rolling: what was spent in the last 30 days counts, whole days of it.
+	BudgetPeriod_BUDGET_PERIOD_ROLLING_MONTH BudgetPeriod = 7
 )
 
 // Enum value maps for BudgetPeriod.
@@ -41,11 +100,21 @@ var (
 		0: "BUDGET_PERIOD_UNSPECIFIED",
 		1: "BUDGET_PERIOD_DAY",
 		2: "BUDGET_PERIOD_MONTH",
+		3: "BUDGET_PERIOD_WEEK",
+		4: "BUDGET_PERIOD_YEAR",
+		5: "BUDGET_PERIOD_ROLLING_DAY",
+		6: "BUDGET_PERIOD_ROLLING_WEEK",
+		7: "BUDGET_PERIOD_ROLLING_MONTH",
 	}
 	BudgetPeriod_value = map[string]int32{
-		"BUDGET_PERIOD_UNSPECIFIED": 0,
-		"BUDGET_PERIOD_DAY":         1,
-		"BUDGET_PERIOD_MONTH":       2,
+		"BUDGET_PERIOD_UNSPECIFIED":   0,
+		"BUDGET_PERIOD_DAY":           1,
+		"BUDGET_PERIOD_MONTH":         2,
+		"BUDGET_PERIOD_WEEK":          3,
+		"BUDGET_PERIOD_YEAR":          4,
+		"BUDGET_PERIOD_ROLLING_DAY":   5,
+		"BUDGET_PERIOD_ROLLING_WEEK":  6,
+		"BUDGET_PERIOD_ROLLING_MONTH": 7,
 	}
 )
 
@@ -60,11 +129,11 @@ func (x BudgetPeriod) String() string {
 }
 
 func (BudgetPeriod) Descriptor() protoreflect.EnumDescriptor {
-	return file_penstock_billing_v1_budget_proto_enumTypes[0].Descriptor()
+	return file_penstock_billing_v1_budget_proto_enumTypes[1].Descriptor()
 }
 
 func (BudgetPeriod) Type() protoreflect.EnumType {
-	return &file_penstock_billing_v1_budget_proto_enumTypes[0]
+	return &file_penstock_billing_v1_budget_proto_enumTypes[1]
 }
 
 func (x BudgetPeriod) Number() protoreflect.EnumNumber {
@@ -73,10 +142,10 @@ func (x BudgetPeriod) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BudgetPeriod.Descriptor instead.
 func (BudgetPeriod) EnumDescriptor() ([]byte, []int) {
-	return file_penstock_billing_v1_budget_proto_rawDescGZIP(), []int{0}
+	return file_penstock_billing_v1_budget_proto_rawDescGZIP(), []int{1}
 }
 
-// Budget is the most that may be spent in a period. Spend plus open holds never passes it.
+// Budget is the most that may be spent in a period. Spend plus open holds never passes a hard one.
 type Budget struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "organizations/{organization}/budgets/{budget}".
@@ -101,10 +170,12 @@ type Budget struct {
 	HeldNanos int64 `protobuf:"varint,9,opt,name=held_nanos,json=heldNanos,proto3" json:"held_nanos,omitempty"`
 	// When it was made. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When the current period began. Output only.
+	// When the current period began: for a rolling one, what was spent since then counts. Output only.
 	PeriodStartTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=period_start_time,json=periodStartTime,proto3" json:"period_start_time,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What happens to an operation that does not fit. Default: it is refused.
+	Enforcement   BudgetEnforcement `protobuf:"varint,12,opt,name=enforcement,proto3,enum=penstock.billing.v1.BudgetEnforcement" json:"enforcement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Budget) Reset() {
@@ -227,6 +298,13 @@ func (x *Budget) GetPeriodStartTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Budget) GetEnforcement() BudgetEnforcement {
+	if x != nil {
+		return x.Enforcement
+	}
+	return BudgetEnforcement_BUDGET_ENFORCEMENT_UNSPECIFIED
+}
+
 type isBudget_Subject interface {
 	isBudget_Subject()
 }
@@ -256,7 +334,7 @@ var File_penstock_billing_v1_budget_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_budget_proto_rawDesc = "" +
 	"\n" +
-	" penstock/billing/v1/budget.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x03\n" +
+	" penstock/billing/v1/budget.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x04\n" +
 	"\x06Budget\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vdisplayName\x12\x1f\n" +
@@ -273,12 +351,21 @@ const file_penstock_billing_v1_budget_proto_rawDesc = "" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12F\n" +
-	"\x11period_start_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0fperiodStartTimeB\t\n" +
-	"\asubject*]\n" +
+	"\x11period_start_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0fperiodStartTime\x12R\n" +
+	"\venforcement\x18\f \x01(\x0e2&.penstock.billing.v1.BudgetEnforcementB\b\xbaH\x05\x82\x01\x02\x10\x01R\venforcementB\t\n" +
+	"\asubject*T\n" +
+	"\x11BudgetEnforcement\x12\"\n" +
+	"\x1eBUDGET_ENFORCEMENT_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17BUDGET_ENFORCEMENT_SOFT\x10\x01*\xed\x01\n" +
 	"\fBudgetPeriod\x12\x1d\n" +
 	"\x19BUDGET_PERIOD_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11BUDGET_PERIOD_DAY\x10\x01\x12\x17\n" +
-	"\x13BUDGET_PERIOD_MONTH\x10\x02BYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
+	"\x13BUDGET_PERIOD_MONTH\x10\x02\x12\x16\n" +
+	"\x12BUDGET_PERIOD_WEEK\x10\x03\x12\x16\n" +
+	"\x12BUDGET_PERIOD_YEAR\x10\x04\x12\x1d\n" +
+	"\x19BUDGET_PERIOD_ROLLING_DAY\x10\x05\x12\x1e\n" +
+	"\x1aBUDGET_PERIOD_ROLLING_WEEK\x10\x06\x12\x1f\n" +
+	"\x1bBUDGET_PERIOD_ROLLING_MONTH\x10\aBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
 
 var (
 	file_penstock_billing_v1_budget_proto_rawDescOnce sync.Once
@@ -292,22 +379,24 @@ func file_penstock_billing_v1_budget_proto_rawDescGZIP() []byte {
 	return file_penstock_billing_v1_budget_proto_rawDescData
 }
 
-var file_penstock_billing_v1_budget_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_penstock_billing_v1_budget_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_penstock_billing_v1_budget_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_penstock_billing_v1_budget_proto_goTypes = []any{
-	(BudgetPeriod)(0),             // 0: penstock.billing.v1.BudgetPeriod
-	(*Budget)(nil),                // 1: penstock.billing.v1.Budget
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(BudgetEnforcement)(0),        // 0: penstock.billing.v1.BudgetEnforcement
+	(BudgetPeriod)(0),             // 1: penstock.billing.v1.BudgetPeriod
+	(*Budget)(nil),                // 2: penstock.billing.v1.Budget
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_penstock_billing_v1_budget_proto_depIdxs = []int32{
-	0, // 0: penstock.billing.v1.Budget.period:type_name -> penstock.billing.v1.BudgetPeriod
-	2, // 1: penstock.billing.v1.Budget.create_time:type_name -> google.protobuf.Timestamp
-	2, // 2: penstock.billing.v1.Budget.period_start_time:type_name -> google.protobuf.Timestamp
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	1, // 0: penstock.billing.v1.Budget.period:type_name -> penstock.billing.v1.BudgetPeriod
+	3, // 1: penstock.billing.v1.Budget.create_time:type_name -> google.protobuf.Timestamp
+	3, // 2: penstock.billing.v1.Budget.period_start_time:type_name -> google.protobuf.Timestamp
+	0, // 3: penstock.billing.v1.Budget.enforcement:type_name -> penstock.billing.v1.BudgetEnforcement
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_penstock_billing_v1_budget_proto_init() }
@@ -325,7 +414,7 @@ func file_penstock_billing_v1_budget_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_billing_v1_budget_proto_rawDesc), len(file_penstock_billing_v1_budget_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -162,7 +162,7 @@ type Hold struct {
 	State HoldState `protobuf:"varint,4,opt,name=state,proto3,enum=penstock.billing.v1.HoldState" json:"state,omitempty"`
 	// When it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it lapses unless it is extended or settled.
+	// When its lease ends unless it is extended or closed. It is given time to be reconciled before its money goes back.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

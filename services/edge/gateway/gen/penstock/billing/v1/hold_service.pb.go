@@ -88,7 +88,11 @@ type AuthorizeItem struct {
 	// Number of answers. Default 0 means 1.
 	N uint32 `protobuf:"varint,6,opt,name=n,proto3" json:"n,omitempty"`
 	// How long the hold lasts unless it is extended. 1 second to 24 hours.
-	Lease         *durationpb.Duration `protobuf:"bytes,7,opt,name=lease,proto3" json:"lease,omitempty"`
+	Lease *durationpb.Duration `protobuf:"bytes,7,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The model that was asked for; limits of one model look at it. Default "": none of them applies.
+	Model string `protobuf:"bytes,8,opt,name=model,proto3" json:"model,omitempty"`
+	// Who runs the operation, and will settle it: the replica of the router, by a name that outlives a restart. Default "": unknown.
+	Holder        string `protobuf:"bytes,9,opt,name=holder,proto3" json:"holder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -170,6 +174,20 @@ func (x *AuthorizeItem) GetLease() *durationpb.Duration {
 		return x.Lease
 	}
 	return nil
+}
+
+func (x *AuthorizeItem) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *AuthorizeItem) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
 }
 
 // AuthorizeResponse is the results, one for each item, in order.
@@ -356,7 +374,10 @@ type ExtendItem struct {
 	// When the hold lapses from now on. Never earlier than before.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// What it holds from now on, in nano-dollars. Default 0: what it held. Never less than before.
-	AmountNanos   int64 `protobuf:"varint,4,opt,name=amount_nanos,json=amountNanos,proto3" json:"amount_nanos,omitempty"`
+	AmountNanos int64 `protobuf:"varint,4,opt,name=amount_nanos,json=amountNanos,proto3" json:"amount_nanos,omitempty"`
+	// The next slice of a long answer: most tokens of one answer from now on, counted from its beginning. Default 0: as before. Never
+	// fewer than before. It is clamped to what budgets and token limits buy now; where they buy nothing more the hold stays as it is.
+	MaxTokens     uint32 `protobuf:"varint,5,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -419,6 +440,13 @@ func (x *ExtendItem) GetAmountNanos() int64 {
 	return 0
 }
 
+func (x *ExtendItem) GetMaxTokens() uint32 {
+	if x != nil {
+		return x.MaxTokens
+	}
+	return 0
+}
+
 // ExtendResponse is the results, one for each item, in order.
 type ExtendResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -471,7 +499,11 @@ type ExtendResult struct {
 	// OK or what went wrong with this item.
 	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
 	// The hold.
-	Hold          *Hold `protobuf:"bytes,2,opt,name=hold,proto3" json:"hold,omitempty"`
+	Hold *Hold `protobuf:"bytes,2,opt,name=hold,proto3" json:"hold,omitempty"`
+	// Most tokens of one answer that the hold buys from now on.
+	MaxTokens uint32 `protobuf:"varint,3,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
+	// Whether max_tokens is fewer than this call asked for: the answer has to end there.
+	Clamped       bool `protobuf:"varint,4,opt,name=clamped,proto3" json:"clamped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -518,6 +550,20 @@ func (x *ExtendResult) GetHold() *Hold {
 		return x.Hold
 	}
 	return nil
+}
+
+func (x *ExtendResult) GetMaxTokens() uint32 {
+	if x != nil {
+		return x.MaxTokens
+	}
+	return 0
+}
+
+func (x *ExtendResult) GetClamped() bool {
+	if x != nil {
+		return x.Clamped
+	}
+	return false
 }
 
 // SettleRequest is a list of operations that ended.
@@ -969,13 +1015,223 @@ func (x *ReleaseResult) GetStatus() *status.Status {
 	return nil
 }
 
+// ClaimLapsedHoldsRequest asks for holds to reconcile.
+type ClaimLapsedHoldsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Most holds to claim. 1 to 256.
+	ItemsMax uint32 `protobuf:"varint,1,opt,name=items_max,json=itemsMax,proto3" json:"items_max,omitempty"`
+	// How long nobody else gets them. 1 second to 1 hour.
+	Claim         *durationpb.Duration `protobuf:"bytes,2,opt,name=claim,proto3" json:"claim,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimLapsedHoldsRequest) Reset() {
+	*x = ClaimLapsedHoldsRequest{}
+	mi := &file_penstock_billing_v1_hold_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimLapsedHoldsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimLapsedHoldsRequest) ProtoMessage() {}
+
+func (x *ClaimLapsedHoldsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_hold_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimLapsedHoldsRequest.ProtoReflect.Descriptor instead.
+func (*ClaimLapsedHoldsRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_hold_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ClaimLapsedHoldsRequest) GetItemsMax() uint32 {
+	if x != nil {
+		return x.ItemsMax
+	}
+	return 0
+}
+
+func (x *ClaimLapsedHoldsRequest) GetClaim() *durationpb.Duration {
+	if x != nil {
+		return x.Claim
+	}
+	return nil
+}
+
+// ClaimLapsedHoldsResponse is what was claimed, the longest lapsed first.
+type ClaimLapsedHoldsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The holds. Fewer than items_max: there are no more for now.
+	Holds         []*LapsedHold `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimLapsedHoldsResponse) Reset() {
+	*x = ClaimLapsedHoldsResponse{}
+	mi := &file_penstock_billing_v1_hold_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimLapsedHoldsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimLapsedHoldsResponse) ProtoMessage() {}
+
+func (x *ClaimLapsedHoldsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_hold_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimLapsedHoldsResponse.ProtoReflect.Descriptor instead.
+func (*ClaimLapsedHoldsResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_hold_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ClaimLapsedHoldsResponse) GetHolds() []*LapsedHold {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+// LapsedHold is a hold whose lease has ended while it was open.
+type LapsedHold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who pays, for the calls that close it; its request id is the operation's.
+	Context *v1.RequestContext `protobuf:"bytes,1,opt,name=context,proto3" json:"context,omitempty"`
+	// The operation.
+	OperationId string `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// What may have served it.
+	Skus []string `protobuf:"bytes,3,rep,name=skus,proto3" json:"skus,omitempty"`
+	// The model that was asked for. Empty: unknown.
+	Model string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
+	// Who ran it. Empty: unknown.
+	Holder string `protobuf:"bytes,5,opt,name=holder,proto3" json:"holder,omitempty"`
+	// When it was made.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When its lease ended.
+	LapseTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=lapse_time,json=lapseTime,proto3" json:"lapse_time,omitempty"`
+	// When its money goes back unless it is closed before.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LapsedHold) Reset() {
+	*x = LapsedHold{}
+	mi := &file_penstock_billing_v1_hold_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LapsedHold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LapsedHold) ProtoMessage() {}
+
+func (x *LapsedHold) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_hold_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LapsedHold.ProtoReflect.Descriptor instead.
+func (*LapsedHold) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_hold_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LapsedHold) GetContext() *v1.RequestContext {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *LapsedHold) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *LapsedHold) GetSkus() []string {
+	if x != nil {
+		return x.Skus
+	}
+	return nil
+}
+
+func (x *LapsedHold) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *LapsedHold) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *LapsedHold) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *LapsedHold) GetLapseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LapseTime
+	}
+	return nil
+}
+
+func (x *LapsedHold) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 var File_penstock_billing_v1_hold_service_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_hold_service_proto_rawDesc = "" +
 	"\n" +
 	"&penstock/billing/v1/hold_service.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1epenstock/billing/v1/hold.proto\x1a)penstock/context/v1/request_context.proto\"Y\n" +
 	"\x10AuthorizeRequest\x12E\n" +
-	"\x05items\x18\x01 \x03(\v2\".penstock.billing.v1.AuthorizeItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xcc\x02\n" +
+	"\x05items\x18\x01 \x03(\v2\".penstock.billing.v1.AuthorizeItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x8e\x03\n" +
 	"\rAuthorizeItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12,\n" +
 	"\foperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\voperationId\x12'\n" +
@@ -985,7 +1241,9 @@ const file_penstock_billing_v1_hold_service_proto_rawDesc = "" +
 	"max_tokens\x18\x05 \x01(\rR\tmaxTokens\x12\x16\n" +
 	"\x01n\x18\x06 \x01(\rB\b\xbaH\x05*\x03\x18\x80\x01R\x01n\x12A\n" +
 	"\x05lease\x18\a \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
-	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x05lease\"S\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x05lease\x12\x1e\n" +
+	"\x05model\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05model\x12 \n" +
+	"\x06holder\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x06holder\"S\n" +
 	"\x11AuthorizeResponse\x12>\n" +
 	"\aresults\x18\x01 \x03(\v2$.penstock.billing.v1.AuthorizeResultR\aresults\"\xdf\x01\n" +
 	"\x0fAuthorizeResult\x12*\n" +
@@ -996,19 +1254,24 @@ const file_penstock_billing_v1_hold_service_proto_rawDesc = "" +
 	"\aclamped\x18\x04 \x01(\bR\aclamped\x128\n" +
 	"\x06prices\x18\x05 \x03(\v2 .penstock.billing.v1.TokenPricesR\x06prices\"S\n" +
 	"\rExtendRequest\x12B\n" +
-	"\x05items\x18\x01 \x03(\v2\x1f.penstock.billing.v1.ExtendItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xf2\x01\n" +
+	"\x05items\x18\x01 \x03(\v2\x1f.penstock.billing.v1.ExtendItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x91\x02\n" +
 	"\n" +
 	"ExtendItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12,\n" +
 	"\foperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\voperationId\x12C\n" +
 	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"expireTime\x12*\n" +
-	"\famount_nanos\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vamountNanos\"M\n" +
+	"\famount_nanos\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vamountNanos\x12\x1d\n" +
+	"\n" +
+	"max_tokens\x18\x05 \x01(\rR\tmaxTokens\"M\n" +
 	"\x0eExtendResponse\x12;\n" +
-	"\aresults\x18\x01 \x03(\v2!.penstock.billing.v1.ExtendResultR\aresults\"i\n" +
+	"\aresults\x18\x01 \x03(\v2!.penstock.billing.v1.ExtendResultR\aresults\"\xa2\x01\n" +
 	"\fExtendResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12-\n" +
-	"\x04hold\x18\x02 \x01(\v2\x19.penstock.billing.v1.HoldR\x04hold\"S\n" +
+	"\x04hold\x18\x02 \x01(\v2\x19.penstock.billing.v1.HoldR\x04hold\x12\x1d\n" +
+	"\n" +
+	"max_tokens\x18\x03 \x01(\rR\tmaxTokens\x12\x18\n" +
+	"\aclamped\x18\x04 \x01(\bR\aclamped\"S\n" +
 	"\rSettleRequest\x12B\n" +
 	"\x05items\x18\x01 \x03(\v2\x1f.penstock.billing.v1.SettleItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xe4\x03\n" +
 	"\n" +
@@ -1039,12 +1302,32 @@ const file_penstock_billing_v1_hold_service_proto_rawDesc = "" +
 	"\x0fReleaseResponse\x12<\n" +
 	"\aresults\x18\x01 \x03(\v2\".penstock.billing.v1.ReleaseResultR\aresults\";\n" +
 	"\rReleaseResult\x12*\n" +
-	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status2\xf9\x02\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\"\x87\x01\n" +
+	"\x17ClaimLapsedHoldsRequest\x12'\n" +
+	"\titems_max\x18\x01 \x01(\rB\n" +
+	"\xbaH\a*\x05\x18\x80\x02(\x01R\bitemsMax\x12C\n" +
+	"\x05claim\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x05claim\"Q\n" +
+	"\x18ClaimLapsedHoldsResponse\x125\n" +
+	"\x05holds\x18\x01 \x03(\v2\x1f.penstock.billing.v1.LapsedHoldR\x05holds\"\xe5\x02\n" +
+	"\n" +
+	"LapsedHold\x12=\n" +
+	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextR\acontext\x12!\n" +
+	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x12\n" +
+	"\x04skus\x18\x03 \x03(\tR\x04skus\x12\x14\n" +
+	"\x05model\x18\x04 \x01(\tR\x05model\x12\x16\n" +
+	"\x06holder\x18\x05 \x01(\tR\x06holder\x12;\n" +
+	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x129\n" +
+	"\n" +
+	"lapse_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tlapseTime\x12;\n" +
+	"\vexpire_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime2\xea\x03\n" +
 	"\vHoldService\x12_\n" +
 	"\tAuthorize\x12%.penstock.billing.v1.AuthorizeRequest\x1a&.penstock.billing.v1.AuthorizeResponse\"\x03\x90\x02\x02\x12V\n" +
 	"\x06Extend\x12\".penstock.billing.v1.ExtendRequest\x1a#.penstock.billing.v1.ExtendResponse\"\x03\x90\x02\x02\x12V\n" +
 	"\x06Settle\x12\".penstock.billing.v1.SettleRequest\x1a#.penstock.billing.v1.SettleResponse\"\x03\x90\x02\x02\x12Y\n" +
-	"\aRelease\x12#.penstock.billing.v1.ReleaseRequest\x1a$.penstock.billing.v1.ReleaseResponse\"\x03\x90\x02\x02BYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
+	"\aRelease\x12#.penstock.billing.v1.ReleaseRequest\x1a$.penstock.billing.v1.ReleaseResponse\"\x03\x90\x02\x02\x12o\n" +
+	"\x10ClaimLapsedHolds\x12,.penstock.billing.v1.ClaimLapsedHoldsRequest\x1a-.penstock.billing.v1.ClaimLapsedHoldsResponseBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
 
 var (
 	file_penstock_billing_v1_hold_service_proto_rawDescOnce sync.Once
@@ -1058,71 +1341,82 @@ func file_penstock_billing_v1_hold_service_proto_rawDescGZIP() []byte {
 	return file_penstock_billing_v1_hold_service_proto_rawDescData
 }
 
-var file_penstock_billing_v1_hold_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_penstock_billing_v1_hold_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_penstock_billing_v1_hold_service_proto_goTypes = []any{
-	(*AuthorizeRequest)(nil),      // 0: penstock.billing.v1.AuthorizeRequest
-	(*AuthorizeItem)(nil),         // 1: penstock.billing.v1.AuthorizeItem
-	(*AuthorizeResponse)(nil),     // 2: penstock.billing.v1.AuthorizeResponse
-	(*AuthorizeResult)(nil),       // 3: penstock.billing.v1.AuthorizeResult
-	(*ExtendRequest)(nil),         // 4: penstock.billing.v1.ExtendRequest
-	(*ExtendItem)(nil),            // 5: penstock.billing.v1.ExtendItem
-	(*ExtendResponse)(nil),        // 6: penstock.billing.v1.ExtendResponse
-	(*ExtendResult)(nil),          // 7: penstock.billing.v1.ExtendResult
-	(*SettleRequest)(nil),         // 8: penstock.billing.v1.SettleRequest
-	(*SettleItem)(nil),            // 9: penstock.billing.v1.SettleItem
-	(*SettleResponse)(nil),        // 10: penstock.billing.v1.SettleResponse
-	(*SettleResult)(nil),          // 11: penstock.billing.v1.SettleResult
-	(*ReleaseRequest)(nil),        // 12: penstock.billing.v1.ReleaseRequest
-	(*ReleaseItem)(nil),           // 13: penstock.billing.v1.ReleaseItem
-	(*ReleaseResponse)(nil),       // 14: penstock.billing.v1.ReleaseResponse
-	(*ReleaseResult)(nil),         // 15: penstock.billing.v1.ReleaseResult
-	nil,                           // 16: penstock.billing.v1.SettleItem.MetadataEntry
-	(*v1.RequestContext)(nil),     // 17: penstock.context.v1.RequestContext
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
-	(*status.Status)(nil),         // 19: google.rpc.Status
-	(*Hold)(nil),                  // 20: penstock.billing.v1.Hold
-	(*TokenPrices)(nil),           // 21: penstock.billing.v1.TokenPrices
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*AttemptUsage)(nil),          // 23: penstock.billing.v1.AttemptUsage
+	(*AuthorizeRequest)(nil),         // 0: penstock.billing.v1.AuthorizeRequest
+	(*AuthorizeItem)(nil),            // 1: penstock.billing.v1.AuthorizeItem
+	(*AuthorizeResponse)(nil),        // 2: penstock.billing.v1.AuthorizeResponse
+	(*AuthorizeResult)(nil),          // 3: penstock.billing.v1.AuthorizeResult
+	(*ExtendRequest)(nil),            // 4: penstock.billing.v1.ExtendRequest
+	(*ExtendItem)(nil),               // 5: penstock.billing.v1.ExtendItem
+	(*ExtendResponse)(nil),           // 6: penstock.billing.v1.ExtendResponse
+	(*ExtendResult)(nil),             // 7: penstock.billing.v1.ExtendResult
+	(*SettleRequest)(nil),            // 8: penstock.billing.v1.SettleRequest
+	(*SettleItem)(nil),               // 9: penstock.billing.v1.SettleItem
+	(*SettleResponse)(nil),           // 10: penstock.billing.v1.SettleResponse
+	(*SettleResult)(nil),             // 11: penstock.billing.v1.SettleResult
+	(*ReleaseRequest)(nil),           // 12: penstock.billing.v1.ReleaseRequest
+	(*ReleaseItem)(nil),              // 13: penstock.billing.v1.ReleaseItem
+	(*ReleaseResponse)(nil),          // 14: penstock.billing.v1.ReleaseResponse
+	(*ReleaseResult)(nil),            // 15: penstock.billing.v1.ReleaseResult
+	(*ClaimLapsedHoldsRequest)(nil),  // 16: penstock.billing.v1.ClaimLapsedHoldsRequest
+	(*ClaimLapsedHoldsResponse)(nil), // 17: penstock.billing.v1.ClaimLapsedHoldsResponse
+	(*LapsedHold)(nil),               // 18: penstock.billing.v1.LapsedHold
+	nil,                              // 19: penstock.billing.v1.SettleItem.MetadataEntry
+	(*v1.RequestContext)(nil),        // 20: penstock.context.v1.RequestContext
+	(*durationpb.Duration)(nil),      // 21: google.protobuf.Duration
+	(*status.Status)(nil),            // 22: google.rpc.Status
+	(*Hold)(nil),                     // 23: penstock.billing.v1.Hold
+	(*TokenPrices)(nil),              // 24: penstock.billing.v1.TokenPrices
+	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(*AttemptUsage)(nil),             // 26: penstock.billing.v1.AttemptUsage
 }
 var file_penstock_billing_v1_hold_service_proto_depIdxs = []int32{
 	1,  // 0: penstock.billing.v1.AuthorizeRequest.items:type_name -> penstock.billing.v1.AuthorizeItem
-	17, // 1: penstock.billing.v1.AuthorizeItem.context:type_name -> penstock.context.v1.RequestContext
-	18, // 2: penstock.billing.v1.AuthorizeItem.lease:type_name -> google.protobuf.Duration
+	20, // 1: penstock.billing.v1.AuthorizeItem.context:type_name -> penstock.context.v1.RequestContext
+	21, // 2: penstock.billing.v1.AuthorizeItem.lease:type_name -> google.protobuf.Duration
 	3,  // 3: penstock.billing.v1.AuthorizeResponse.results:type_name -> penstock.billing.v1.AuthorizeResult
-	19, // 4: penstock.billing.v1.AuthorizeResult.status:type_name -> google.rpc.Status
-	20, // 5: penstock.billing.v1.AuthorizeResult.hold:type_name -> penstock.billing.v1.Hold
-	21, // 6: penstock.billing.v1.AuthorizeResult.prices:type_name -> penstock.billing.v1.TokenPrices
+	22, // 4: penstock.billing.v1.AuthorizeResult.status:type_name -> google.rpc.Status
+	23, // 5: penstock.billing.v1.AuthorizeResult.hold:type_name -> penstock.billing.v1.Hold
+	24, // 6: penstock.billing.v1.AuthorizeResult.prices:type_name -> penstock.billing.v1.TokenPrices
 	5,  // 7: penstock.billing.v1.ExtendRequest.items:type_name -> penstock.billing.v1.ExtendItem
-	17, // 8: penstock.billing.v1.ExtendItem.context:type_name -> penstock.context.v1.RequestContext
-	22, // 9: penstock.billing.v1.ExtendItem.expire_time:type_name -> google.protobuf.Timestamp
+	20, // 8: penstock.billing.v1.ExtendItem.context:type_name -> penstock.context.v1.RequestContext
+	25, // 9: penstock.billing.v1.ExtendItem.expire_time:type_name -> google.protobuf.Timestamp
 	7,  // 10: penstock.billing.v1.ExtendResponse.results:type_name -> penstock.billing.v1.ExtendResult
-	19, // 11: penstock.billing.v1.ExtendResult.status:type_name -> google.rpc.Status
-	20, // 12: penstock.billing.v1.ExtendResult.hold:type_name -> penstock.billing.v1.Hold
+	22, // 11: penstock.billing.v1.ExtendResult.status:type_name -> google.rpc.Status
+	23, // 12: penstock.billing.v1.ExtendResult.hold:type_name -> penstock.billing.v1.Hold
 	9,  // 13: penstock.billing.v1.SettleRequest.items:type_name -> penstock.billing.v1.SettleItem
-	17, // 14: penstock.billing.v1.SettleItem.context:type_name -> penstock.context.v1.RequestContext
-	23, // 15: penstock.billing.v1.SettleItem.attempts:type_name -> penstock.billing.v1.AttemptUsage
-	22, // 16: penstock.billing.v1.SettleItem.end_time:type_name -> google.protobuf.Timestamp
-	16, // 17: penstock.billing.v1.SettleItem.metadata:type_name -> penstock.billing.v1.SettleItem.MetadataEntry
+	20, // 14: penstock.billing.v1.SettleItem.context:type_name -> penstock.context.v1.RequestContext
+	26, // 15: penstock.billing.v1.SettleItem.attempts:type_name -> penstock.billing.v1.AttemptUsage
+	25, // 16: penstock.billing.v1.SettleItem.end_time:type_name -> google.protobuf.Timestamp
+	19, // 17: penstock.billing.v1.SettleItem.metadata:type_name -> penstock.billing.v1.SettleItem.MetadataEntry
 	11, // 18: penstock.billing.v1.SettleResponse.results:type_name -> penstock.billing.v1.SettleResult
-	19, // 19: penstock.billing.v1.SettleResult.status:type_name -> google.rpc.Status
+	22, // 19: penstock.billing.v1.SettleResult.status:type_name -> google.rpc.Status
 	13, // 20: penstock.billing.v1.ReleaseRequest.items:type_name -> penstock.billing.v1.ReleaseItem
-	17, // 21: penstock.billing.v1.ReleaseItem.context:type_name -> penstock.context.v1.RequestContext
+	20, // 21: penstock.billing.v1.ReleaseItem.context:type_name -> penstock.context.v1.RequestContext
 	15, // 22: penstock.billing.v1.ReleaseResponse.results:type_name -> penstock.billing.v1.ReleaseResult
-	19, // 23: penstock.billing.v1.ReleaseResult.status:type_name -> google.rpc.Status
-	0,  // 24: penstock.billing.v1.HoldService.Authorize:input_type -> penstock.billing.v1.AuthorizeRequest
-	4,  // 25: penstock.billing.v1.HoldService.Extend:input_type -> penstock.billing.v1.ExtendRequest
-	8,  // 26: penstock.billing.v1.HoldService.Settle:input_type -> penstock.billing.v1.SettleRequest
-	12, // 27: penstock.billing.v1.HoldService.Release:input_type -> penstock.billing.v1.ReleaseRequest
-	2,  // 28: penstock.billing.v1.HoldService.Authorize:output_type -> penstock.billing.v1.AuthorizeResponse
-	6,  // 29: penstock.billing.v1.HoldService.Extend:output_type -> penstock.billing.v1.ExtendResponse
-	10, // 30: penstock.billing.v1.HoldService.Settle:output_type -> penstock.billing.v1.SettleResponse
-	14, // 31: penstock.billing.v1.HoldService.Release:output_type -> penstock.billing.v1.ReleaseResponse
-	28, // [28:32] is the sub-list for method output_type
-	24, // [24:28] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	22, // 23: penstock.billing.v1.ReleaseResult.status:type_name -> google.rpc.Status
+	21, // 24: penstock.billing.v1.ClaimLapsedHoldsRequest.claim:type_name -> google.protobuf.Duration
+	18, // 25: penstock.billing.v1.ClaimLapsedHoldsResponse.holds:type_name -> penstock.billing.v1.LapsedHold
+	20, // 26: penstock.billing.v1.LapsedHold.context:type_name -> penstock.context.v1.RequestContext
+	25, // 27: penstock.billing.v1.LapsedHold.create_time:type_name -> google.protobuf.Timestamp
+	25, // 28: penstock.billing.v1.LapsedHold.lapse_time:type_name -> google.protobuf.Timestamp
+	25, // 29: penstock.billing.v1.LapsedHold.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 30: penstock.billing.v1.HoldService.Authorize:input_type -> penstock.billing.v1.AuthorizeRequest
+	4,  // 31: penstock.billing.v1.HoldService.Extend:input_type -> penstock.billing.v1.ExtendRequest
+	8,  // 32: penstock.billing.v1.HoldService.Settle:input_type -> penstock.billing.v1.SettleRequest
+	12, // 33: penstock.billing.v1.HoldService.Release:input_type -> penstock.billing.v1.ReleaseRequest
+	16, // 34: penstock.billing.v1.HoldService.ClaimLapsedHolds:input_type -> penstock.billing.v1.ClaimLapsedHoldsRequest
+	2,  // 35: penstock.billing.v1.HoldService.Authorize:output_type -> penstock.billing.v1.AuthorizeResponse
+	6,  // 36: penstock.billing.v1.HoldService.Extend:output_type -> penstock.billing.v1.ExtendResponse
+	10, // 37: penstock.billing.v1.HoldService.Settle:output_type -> penstock.billing.v1.SettleResponse
+	14, // 38: penstock.billing.v1.HoldService.Release:output_type -> penstock.billing.v1.ReleaseResponse
+	17, // 39: penstock.billing.v1.HoldService.ClaimLapsedHolds:output_type -> penstock.billing.v1.ClaimLapsedHoldsResponse
+	35, // [35:40] is the sub-list for method output_type
+	30, // [30:35] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_penstock_billing_v1_hold_service_proto_init() }
@@ -1137,7 +1431,7 @@ func file_penstock_billing_v1_hold_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_billing_v1_hold_service_proto_rawDesc), len(file_penstock_billing_v1_hold_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

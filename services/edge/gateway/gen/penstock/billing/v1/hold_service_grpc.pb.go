@@ -19,10 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	HoldService_Authorize_FullMethodName = "/penstock.billing.v1.HoldService/Authorize"
-	HoldService_Extend_FullMethodName    = "/penstock.billing.v1.HoldService/Extend"
-	HoldService_Settle_FullMethodName    = "/penstock.billing.v1.HoldService/Settle"
-	HoldService_Release_FullMethodName   = "/penstock.billing.v1.HoldService/Release"
+	HoldService_Authorize_FullMethodName        = "/penstock.billing.v1.HoldService/Authorize"
+	HoldService_Extend_FullMethodName           = "/penstock.billing.v1.HoldService/Extend"
+	HoldService_Settle_FullMethodName           = "/penstock.billing.v1.HoldService/Settle"
+	HoldService_Release_FullMethodName          = "/penstock.billing.v1.HoldService/Release"
+	HoldService_ClaimLapsedHolds_FullMethodName = "/penstock.billing.v1.HoldService/ClaimLapsedHolds"
 )
 
 // HoldServiceClient is the client API for HoldService service.
@@ -39,7 +40,7 @@ type HoldServiceClient interface {
 	// (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
 	// UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
-	// Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
+	// Extend lengthens leases, and widens holds slice by slice as long streams need it. A result stands for each item, in order.
 	//
 	// Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN), RESOURCE_EXHAUSTED (BUDGET_EXCEEDED), NOT_FOUND (RESOURCE_NOT_FOUND).
 	Extend(ctx context.Context, in *ExtendRequest, opts ...grpc.CallOption) (*ExtendResponse, error)
@@ -53,6 +54,13 @@ type HoldServiceClient interface {
 	//
 	// Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN) when usage was posted, UNAVAILABLE (STORAGE_UNAVAILABLE).
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
+	// ClaimLapsedHolds gives holds whose lease has ended and that nobody has closed, because who ran them died, to one claimer each.
+	// For each of them the claimer reads in the usage journals what was produced and calls Settle, or Release when no journal knows
+	// the operation and every engine answered. What stays open expires at its expire_time, and usage that comes later is posted and
+	// flagged.
+	//
+	// Errors: UNAVAILABLE (STORAGE_UNAVAILABLE).
+	ClaimLapsedHolds(ctx context.Context, in *ClaimLapsedHoldsRequest, opts ...grpc.CallOption) (*ClaimLapsedHoldsResponse, error)
 }
 
 type holdServiceClient struct {
@@ -103,6 +111,16 @@ func (c *holdServiceClient) Release(ctx context.Context, in *ReleaseRequest, opt
 	return out, nil
 }
 
+func (c *holdServiceClient) ClaimLapsedHolds(ctx context.Context, in *ClaimLapsedHoldsRequest, opts ...grpc.CallOption) (*ClaimLapsedHoldsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClaimLapsedHoldsResponse)
+	err := c.cc.Invoke(ctx, HoldService_ClaimLapsedHolds_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HoldServiceServer is the server API for HoldService service.
 // All implementations must embed UnimplementedHoldServiceServer
 // for forward compatibility.
@@ -117,7 +135,7 @@ type HoldServiceServer interface {
 	// (PRICE_UNKNOWN, REQUEST_ID_REUSED; HOLD_NOT_OPEN when it was closed before, so that nothing runs on an empty hold),
 	// UNAVAILABLE (STORAGE_UNAVAILABLE), DEADLINE_EXCEEDED. A refused item takes nothing.
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
-	// Extend lengthens leases, and widens holds of long streams. A result stands for each item, in order.
+	// Extend lengthens leases, and widens holds slice by slice as long streams need it. A result stands for each item, in order.
 	//
 	// Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN), RESOURCE_EXHAUSTED (BUDGET_EXCEEDED), NOT_FOUND (RESOURCE_NOT_FOUND).
 	Extend(context.Context, *ExtendRequest) (*ExtendResponse, error)
@@ -131,6 +149,13 @@ type HoldServiceServer interface {
 	//
 	// Errors of an item: FAILED_PRECONDITION (HOLD_NOT_OPEN) when usage was posted, UNAVAILABLE (STORAGE_UNAVAILABLE).
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
+	// ClaimLapsedHolds gives holds whose lease has ended and that nobody has closed, because who ran them died, to one claimer each.
+	// For each of them the claimer reads in the usage journals what was produced and calls Settle, or Release when no journal knows
+	// the operation and every engine answered. What stays open expires at its expire_time, and usage that comes later is posted and
+	// flagged.
+	//
+	// Errors: UNAVAILABLE (STORAGE_UNAVAILABLE).
+	ClaimLapsedHolds(context.Context, *ClaimLapsedHoldsRequest) (*ClaimLapsedHoldsResponse, error)
 	mustEmbedUnimplementedHoldServiceServer()
 }
 
@@ -152,6 +177,9 @@ func (UnimplementedHoldServiceServer) Settle(context.Context, *SettleRequest) (*
 }
 func (UnimplementedHoldServiceServer) Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Release not implemented")
+}
+func (UnimplementedHoldServiceServer) ClaimLapsedHolds(context.Context, *ClaimLapsedHoldsRequest) (*ClaimLapsedHoldsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClaimLapsedHolds not implemented")
 }
 func (UnimplementedHoldServiceServer) mustEmbedUnimplementedHoldServiceServer() {}
 func (UnimplementedHoldServiceServer) testEmbeddedByValue()                     {}
@@ -246,6 +274,24 @@ func _HoldService_Release_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HoldService_ClaimLapsedHolds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClaimLapsedHoldsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HoldServiceServer).ClaimLapsedHolds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HoldService_ClaimLapsedHolds_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HoldServiceServer).ClaimLapsedHolds(ctx, req.(*ClaimLapsedHoldsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HoldService_ServiceDesc is the grpc.ServiceDesc for HoldService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -268,6 +314,10 @@ var HoldService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Release",
 			Handler:    _HoldService_Release_Handler,
+		},
+		{
+			MethodName: "ClaimLapsedHolds",
+			Handler:    _HoldService_ClaimLapsedHolds_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
