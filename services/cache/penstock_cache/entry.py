@@ -10,6 +10,8 @@ OVERHEAD_BYTES = 1400
 
 # Something that entries can be forgotten by, for example ("model", "smollm2-135m-instruct").
 Label = tuple[Literal["model", "prompt_version", "user", "tag"], str]
+# What to forget: all that carries a label, one entry by its id, or everything.
+Selector = tuple[Literal["model", "prompt_version", "user", "tag", "entry_id", "everything"], str]
 
 
 @dataclass(frozen=True, slots=True)

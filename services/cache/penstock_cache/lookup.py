@@ -1,20 +1,42 @@
 """The workflow, the file to read first: what happens to questions, to answers, and to wishes to forget.
 
-A question is admitted, its key is made, and the tiers are asked in order. An answer is admitted and kept by
-each tier that has room for it. Forgetting reaches every tier. Lists go in and come out; an item fails alone.
+A question is admitted and the tiers are asked in order, each for what those before it did not know. An answer is
+admitted and kept by each tier that has room for it. Forgetting reaches every tier. Lists go in and come out; an item
+fails alone.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from servicekit.errors import ResourceExhausted, ServiceError
 
-from penstock_cache.entry import Entry, Label, key_of
+from penstock_cache.entry import Entry, Selector
 from penstock_cache.instruments import Lookups
 from penstock_cache.memory import Memory
-from penstock_cache.partition import answer_key
 from penstock_cache.question import Answered, Hit, Question, Tier
 
 NOT_KEPT = ""
+
+Result = Hit | ServiceError | None
+
+
+class FurtherTier(Protocol):
+    """A tier behind the first. It never fails: what goes wrong inside is a miss."""
+
+    tier: Tier
+
+    async def find(self, questions: Sequence[Question], now: float) -> Sequence[Hit | None]:
+        """Look for each question; as many results, in order."""
+
+    async def keep(self, kept: Sequence[tuple[Question, Entry]], now: float) -> None:
+        """Keep answers."""
+
+    async def forget(self, organization: str, selector: Selector) -> int:
+        """Forget what a selector names, for good; give how many entries.
+
+        Raises:
+            Unavailable: it cannot be said that all is forgotten.
+        """
 
 
 class AnswerCache:
@@ -22,7 +44,7 @@ class AnswerCache:
 
     Args:
         memory: the L1 tier.
-        root_secret: what all keys are derived from, 32 bytes.
+        further: the tiers behind it, in the order they are asked.
         lookups: counts hits and misses.
         answer_bytes_max: the largest body that is kept.
         ttl_seconds_max: how long an answer is kept at most.
@@ -31,75 +53,82 @@ class AnswerCache:
     def __init__(
         self,
         memory: Memory,
-        root_secret: bytes,
+        further: Sequence[FurtherTier],
         lookups: Lookups,
         *,
         answer_bytes_max: int,
         ttl_seconds_max: float,
     ) -> None:
         self._memory = memory
-        self._root_secret = root_secret
+        self._further = further
         self._lookups = lookups
         self._answer_bytes_max = answer_bytes_max
         self._ttl_seconds_max = ttl_seconds_max
 
-    def look_up(self, questions: Sequence[Question], now: float) -> list[Hit | ServiceError | None]:
+    async def look_up(self, questions: Sequence[Question], now: float) -> list[Result]:
         """Answer each question from memory; None is a miss."""
-        results: list[Hit | ServiceError | None] = []
-        hits = misses = 0
-        for question in questions:
+        results = [self._recall(question, now) for question in questions]
+        asked = sum(not isinstance(result, ServiceError) for result in results)
+        missed = [index for index, result in enumerate(results) if result is None]
+        self._lookups.count(Tier.L1, asked - len(missed), len(missed))
+        for tier in self._further:
+            if not missed:
+                break
+            found = await tier.find([questions[index] for index in missed], now)
+            for index, hit in zip(missed, found, strict=True):
+                results[index] = hit
+            still = [index for index in missed if results[index] is None]
+            self._lookups.count(tier.tier, len(missed) - len(still), len(still))
+            missed = still
+        return results
+
+    async def keep(self, answers: Sequence[Answered], now: float) -> list[str | ServiceError]:
+        """Keep each answer and give its entry id, NOT_KEPT when there was no room or no time left for it."""
+        results: list[str | ServiceError] = []
+        kept: list[tuple[Question, Entry]] = []
+        for answered in answers:
             try:
-                hit = self._find(question, now)
+                entry = self._entry(answered, now)
             except ServiceError as error:
                 results.append(error)
                 continue
-            results.append(hit)
-            if hit is None:
-                misses += 1
-            else:
-                hits += 1
-        self._lookups.count(Tier.L1, hits, misses)
+            if entry is None or not self._memory.put(answered.question.organization, entry):
+                results.append(NOT_KEPT)
+                continue
+            results.append(entry.entry_id)
+            kept.append((answered.question, entry))
+        for tier in self._further if kept else ():
+            await tier.keep(kept, now)
         return results
 
-    def keep(self, answers: Sequence[Answered], now: float) -> list[str | ServiceError]:
-        """Keep each answer and give its entry id, NOT_KEPT when there was no room or no time left for it."""
-        results: list[str | ServiceError] = []
-        for answered in answers:
-            try:
-                results.append(self._keep(answered, now))
-            except ServiceError as error:
-                results.append(error)
-        return results
+    async def forget(self, organization: str, selector: Selector) -> int:
+        """Forget what a selector names in every tier; give how many entries, each tier's counted.
 
-    def forget_entry(self, organization: str, entry_id: str) -> int:
-        """Forget one entry in every tier; give how many there were."""
-        return self._memory.discard(organization, key_of(entry_id))
+        Raises:
+            Unavailable: a tier could not be reached; what could be forgotten is.
+        """
+        count = self._memory.forget(organization, selector)
+        for tier in self._further:
+            count += await tier.forget(organization, selector)
+        return count
 
-    def forget_labelled(self, organization: str, label: Label) -> int:
-        """Forget what carries a label in every tier; give how many entries."""
-        return self._memory.forget(organization, label)
-
-    def forget_everything(self, organization: str) -> int:
-        """Forget an organization in every tier; give how many entries."""
-        return self._memory.forget_all(organization)
-
-    def _find(self, question: Question, now: float) -> Hit | None:
-        question.admit(now)
-        entry = self._memory.get(question.organization, self._key(question), now, question.age_seconds_max)
+    def _recall(self, question: Question, now: float) -> Result:
+        try:
+            question.admit(now)
+        except ServiceError as error:
+            return error
+        entry = self._memory.get(question.organization, question.key, now, question.age_seconds_max)
         return None if entry is None else Hit(entry, Tier.L1, similarity=1.0)
 
-    def _keep(self, answered: Answered, now: float) -> str:
+    def _entry(self, answered: Answered, now: float) -> Entry | None:
+        """Make the entry of an answer; None when no time is left for it."""
         question = answered.question
         question.admit(now)
         self._check_size(len(answered.answer.body))
         ttl_seconds = min(answered.ttl_seconds, self._ttl_seconds_max)
         if ttl_seconds <= 0:
-            return NOT_KEPT
-        entry = Entry(self._key(question), answered.answer, answered.labels(), now, now + ttl_seconds)
-        return entry.entry_id if self._memory.put(question.organization, entry) else NOT_KEPT
-
-    def _key(self, question: Question) -> bytes:
-        return answer_key(self._root_secret, question.partition, question.conversation_digest)
+            return None
+        return Entry(question.key, answered.answer, answered.labels(), now, now + ttl_seconds)
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._answer_bytes_max:

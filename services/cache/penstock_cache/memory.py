@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-from penstock_cache.entry import Entry, Label
+from penstock_cache.entry import Entry, Selector
 from penstock_cache.shard import Shard
 
 # An eviction frees this part of the bound, so that the search for whom to take from is paid for rarely.
@@ -54,20 +54,10 @@ class Memory:
             self._evict()
         return entry.key in shard
 
-    def discard(self, organization: str, key: bytes) -> int:
-        """Forget one entry of an organization; give how many there were."""
+    def forget(self, organization: str, selector: Selector) -> int:
+        """Forget what a selector names of an organization; give how many entries."""
         with self._changing(organization) as shard:
-            return self._count(Eviction.INVALIDATED, shard.discard(key))
-
-    def forget(self, organization: str, label: Label) -> int:
-        """Forget every entry of an organization that carries a label; give how many."""
-        with self._changing(organization) as shard:
-            return self._count(Eviction.INVALIDATED, shard.forget(label))
-
-    def forget_all(self, organization: str) -> int:
-        """Forget an organization; give how many entries it had."""
-        with self._changing(organization) as shard:
-            return self._count(Eviction.INVALIDATED, shard.evict(shard.size_bytes, bytes_kept=0))
+            return self._count(Eviction.INVALIDATED, shard.forget(selector))
 
     def expire(self, now: float, entries_max: int) -> int:
         """Drop entries past their time, so many at most; give how many."""

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
 from hashlib import blake2b
+
+from penstock_cache.entry import Label
 
 KEY_BYTES = 32
 ROOT_SECRET_BYTES = 32
 
-# Both go into what is hashed, so that keys of another kind or another encoding never meet these.
+# All go into what is hashed, so that keys of another kind or another encoding never meet these.
 _TENANT = b"penstock tenant"
-_ENCODING = b"1"
+_ROOM = b"penstock room 1"
+_ANSWER = b"penstock answer"
 
 
 class SharingScope(IntEnum):
@@ -37,33 +39,55 @@ class Partition:
     prompt_version: str
 
 
-@lru_cache(maxsize=1024)  # pure, and asked for with every key
-def tenant_secret(root_secret: bytes, organization: str) -> bytes:
-    """Derive the secret that all keys of an organization are made under: keyed BLAKE2b (RFC 7693)."""
-    return blake2b(organization.encode(), key=root_secret, person=_TENANT, digest_size=KEY_BYTES).digest()
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A partition with the secret that the keys of its answers are made under, and what it may be forgotten by.
 
-
-def answer_key(root_secret: bytes, partition: Partition, conversation_digest: bytes) -> bytes:
-    """Make the key of an answer: keyed BLAKE2b under its organization's secret, 32 bytes.
-
-    Two keys are equal only if the organization, every field of the partition and the conversation are.
-    Without the root secret a key can neither be made nor be linked to what it stands for.
-
-    Args:
-        root_secret: 32 random bytes of this installation.
-        partition: digests of 32 bytes.
-        conversation_digest: SHA-256 of the whole conversation, 32 bytes.
+    The secret is itself made under that of the organization, so a key of one room is never one of another, and without
+    the root secret a key can neither be made nor be linked to what it stands for.
     """
-    digests = partition.conditions_digest + partition.instructions_digest + conversation_digest
-    assert len(digests) == 3 * 32
-    secret = tenant_secret(root_secret, partition.organization)
-    return blake2b(digests + _encode(partition), key=secret, person=_ENCODING, digest_size=KEY_BYTES).digest()
+
+    partition: Partition
+    secret: bytes
+    labels: frozenset[Label]
+
+    def key(self, conversation_digest: bytes) -> bytes:
+        """Make the key of an answer, 32 bytes: keyed BLAKE2b (RFC 7693) of the conversation's SHA-256."""
+        return _derive(conversation_digest, self.secret, _ANSWER)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomKeys:
+    """Makes the rooms of an installation from its root secret of 32 random bytes."""
+
+    root_secret: bytes
+
+    def tenant_secret(self, organization: str) -> bytes:
+        """Derive the secret that everything of an organization is made under, 32 bytes."""
+        return _derive(organization.encode(), self.root_secret, _TENANT)
+
+    def room(self, partition: Partition) -> Room:
+        """Give the room of a partition; two rooms have equal secrets only if every field is equal."""
+        tenant = self.tenant_secret(partition.organization)
+        return Room(partition, _derive(_encode(partition), tenant, _ROOM), _labels(partition))
+
+
+def _derive(text: bytes, secret: bytes, purpose: bytes) -> bytes:
+    return blake2b(text, key=secret, person=purpose, digest_size=KEY_BYTES).digest()
 
 
 def _encode(of: Partition) -> bytes:
-    """Write the fields of free length as netstrings, which no choice of values can make ambiguous."""
-    return (
-        f"{of.scope:d},{len(of.scope_id)}:{of.scope_id},{len(of.operation)}:{of.operation},"
-        f"{len(of.model)}:{of.model},{len(of.locale)}:{of.locale},"
-        f"{len(of.policy_version)}:{of.policy_version},{len(of.prompt_version)}:{of.prompt_version},"
-    ).encode()
+    """Write digests of 32 bytes, then the fields of free length as netstrings: no choice of values is ambiguous."""
+    digests = of.conditions_digest + of.instructions_digest
+    assert len(digests) == 2 * 32
+    texts = (of.scope_id, of.operation, of.model, of.locale, of.policy_version, of.prompt_version)
+    return digests + f"{of.scope:d},{''.join(f'{len(text)}:{text},' for text in texts)}".encode()
+
+
+def _labels(partition: Partition) -> frozenset[Label]:
+    labels: set[Label] = {("model", partition.model)}
+    if partition.prompt_version:
+        labels.add(("prompt_version", partition.prompt_version))
+    if partition.scope == SharingScope.USER:
+        labels.add(("user", partition.scope_id))
+    return frozenset(labels)

@@ -1,41 +1,46 @@
 """What is asked and what is answered, as the workflow knows it. Pure."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from servicekit.errors import DeadlineExceeded, InvalidArgument
 
 from penstock_cache.entry import Answer, Entry, Label
-from penstock_cache.partition import Partition, SharingScope
+from penstock_cache.partition import Room, SharingScope
 
 
 class Tier(IntEnum):
     """A level of the cache; the numbers of penstock.cache.v1.CacheTier."""
 
     L1 = 1
+    L2 = 2
+    L3 = 3
+    L4 = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A conversation, the room its answer is kept in, and who asks.
 
     Args:
         organization: of the caller.
         user: of the caller; empty when a key acts by itself.
         deadline: when the caller stops waiting, in seconds since the epoch.
-        partition: the room.
-        conversation_digest: SHA-256 of the whole conversation.
+        room: where to look.
+        key: of the answer, under the room's secret.
         age_seconds_max: oldest answer that is good enough.
+        query_text: the last user turn, to match by meaning; empty: exact tiers only.
+        history_digest: SHA-256 of the conversation before it; empty: none.
     """
 
     organization: str
     user: str
     deadline: float
-    partition: Partition
-    conversation_digest: bytes
+    room: Room
+    key: bytes
     age_seconds_max: float = math.inf
+    query_text: str = ""
+    history_digest: bytes = b""
 
     def admit(self, now: float) -> None:
         """Refuse what must not be looked for or kept.
@@ -46,37 +51,31 @@ class Question:
         """
         if now >= self.deadline:
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the work was started.")
-        if self.partition.organization != self.organization:
+        partition = self.room.partition
+        if partition.organization != self.organization:
             raise _invalid("partition.organization", "It is not the caller's organization.")
-        if self.partition.scope != SharingScope.ORGANIZATION and not self.partition.scope_id:
+        if partition.scope != SharingScope.ORGANIZATION and not partition.scope_id:
             raise _invalid("partition.scope_id", "A scope of a user or a team needs the id.")
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """An answer to keep: what it answers, for how long, and the caller's own labels."""
 
     question: Question
     answer: Answer
     ttl_seconds: float
-    tags: Sequence[str]
+    tags: tuple[str, ...]
 
     def labels(self) -> frozenset[Label]:
         """Give all it may be forgotten by: model, prompt version, tags, who asked and who shares it."""
-        question, partition = self.question, self.question.partition
-        labels: set[Label] = {("tag", tag) for tag in self.tags}
-        labels.add(("model", partition.model))
-        if partition.prompt_version:
-            labels.add(("prompt_version", partition.prompt_version))
-        if question.user:
-            labels.add(("user", question.user))
-        if partition.scope == SharingScope.USER:
-            labels.add(("user", partition.scope_id))
-        return frozenset(labels)
+        own: list[Label] = [("tag", tag) for tag in self.tags]
+        if self.question.user:
+            own.append(("user", self.question.user))
+        labels = self.question.room.labels
+        return labels.union(own) if own else labels
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A kept answer that fits. Similarity is the cosine of the two questions, 1 for exact tiers."""
 
     entry: Entry

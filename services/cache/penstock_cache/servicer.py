@@ -2,40 +2,46 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from penstock.cache.v1 import cache_service_pb2, cache_service_pb2_grpc
-from penstock.cache.v1.cache_entry_pb2 import CACHE_TIER_L1
+from penstock.cache.v1.cache_entry_pb2 import CACHE_TIER_L1, CACHE_TIER_L2, CACHE_TIER_L3, CACHE_TIER_L4
 from penstock.cache.v1.cache_entry_pb2 import Partition as WirePartition
 from penstock.context.v1.request_context_pb2 import RequestContext
 from servicekit.errors import ServiceError
 
 from penstock_cache.entry import Answer
 from penstock_cache.lookup import AnswerCache
-from penstock_cache.partition import Partition
+from penstock_cache.partition import Partition, Room, RoomKeys
 from penstock_cache.question import Answered, Hit, Question, Tier
 
 NANOS = 1_000_000_000
+ROOMS_MAX = 4096
 
-_TIERS = MappingProxyType({Tier.L1: CACHE_TIER_L1})
+_TIERS = MappingProxyType(
+    {Tier.L1: CACHE_TIER_L1, Tier.L2: CACHE_TIER_L2, Tier.L3: CACHE_TIER_L3, Tier.L4: CACHE_TIER_L4}
+)
 
 
 class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     """Serve an AnswerCache. The clock gives seconds since the epoch."""
 
-    def __init__(self, cache: AnswerCache, clock: Callable[[], float]) -> None:
+    def __init__(self, cache: AnswerCache, keys: RoomKeys, clock: Callable[[], float]) -> None:
         self._cache = cache
         self._clock = clock
+        # Rooms come again and again: one that was read before is found by its bytes.
+        self._room = lru_cache(ROOMS_MAX)(lambda wire: keys.room(_partition(WirePartition.FromString(wire))))
 
     async def Lookup(
         self, request: cache_service_pb2.LookupRequest, _context: Any
     ) -> cache_service_pb2.LookupResponse:
         """Look for answers."""
-        questions = [_question(item, _age_max(item)) for item in request.items]
+        questions = [self._question(item, _age_max(item)) for item in request.items]
         response = cache_service_pb2.LookupResponse()
-        for found in self._cache.look_up(questions, self._clock()):
+        for found in await self._cache.look_up(questions, self._clock()):
             _write_found(found, response.results.add())
         return response
 
@@ -43,9 +49,9 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, request: cache_service_pb2.StoreRequest, _context: Any
     ) -> cache_service_pb2.StoreResponse:
         """Keep answers."""
-        answers = [_answered(item) for item in request.items]
+        answers = [self._answered(item) for item in request.items]
         response = cache_service_pb2.StoreResponse()
-        for kept in self._cache.keep(answers, self._clock()):
+        for kept in await self._cache.keep(answers, self._clock()):
             _write_kept(kept, response.results.add())
         return response
 
@@ -53,30 +59,38 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, request: cache_service_pb2.InvalidateRequest, _context: Any
     ) -> cache_service_pb2.InvalidateResponse:
         """Forget answers."""
-        return cache_service_pb2.InvalidateResponse(entries=self._forget(request))
+        kind = request.WhichOneof("selector")
+        assert kind is not None, "validation lets no request through without one"
+        value = "" if kind == "everything" else getattr(request, kind)
+        self._room.cache_clear()  # it names users and organizations
+        return cache_service_pb2.InvalidateResponse(
+            entries=await self._cache.forget(request.organization, (kind, value))
+        )
 
-    def _forget(self, request: cache_service_pb2.InvalidateRequest) -> int:
-        selector = request.WhichOneof("selector")
-        assert selector is not None, "validation lets no request through without one"
-        if selector == "everything":
-            return self._cache.forget_everything(request.organization)
-        if selector == "entry_id":
-            return self._cache.forget_entry(request.organization, request.entry_id)
-        return self._cache.forget_labelled(request.organization, (selector, getattr(request, selector)))
+    def _question(
+        self, item: cache_service_pb2.LookupItem | cache_service_pb2.StoreItem, age_seconds_max: float
+    ) -> Question:
+        context = item.context
+        room: Room = self._room(item.partition.SerializeToString())
+        return Question(
+            context.organization,
+            context.user,
+            _deadline(context),
+            room,
+            room.key(item.conversation_digest),
+            age_seconds_max,
+            item.query_text,
+            item.history_digest,
+        )
 
-
-def _question(
-    item: cache_service_pb2.LookupItem | cache_service_pb2.StoreItem, age_seconds_max: float
-) -> Question:
-    context = item.context
-    return Question(
-        organization=context.organization,
-        user=context.user,
-        deadline=_deadline(context),
-        partition=_partition(item.partition),
-        conversation_digest=item.conversation_digest,
-        age_seconds_max=age_seconds_max,
-    )
+    def _answered(self, item: cache_service_pb2.StoreItem) -> Answered:
+        wire = item.answer
+        return Answered(
+            question=self._question(item, math.inf),
+            answer=Answer(wire.body, wire.cost_nanos, wire.generation_ms),
+            ttl_seconds=_seconds(item.ttl) if item.HasField("ttl") else math.inf,
+            tags=tuple(item.tags),
+        )
 
 
 def _partition(wire: WirePartition) -> Partition:
@@ -91,16 +105,6 @@ def _partition(wire: WirePartition) -> Partition:
         locale=wire.locale,
         policy_version=wire.policy_version,
         prompt_version=wire.prompt_version,
-    )
-
-
-def _answered(item: cache_service_pb2.StoreItem) -> Answered:
-    wire = item.answer
-    return Answered(
-        question=_question(item, math.inf),
-        answer=Answer(wire.body, wire.cost_nanos, wire.generation_ms),
-        ttl_seconds=_seconds(item.ttl) if item.HasField("ttl") else math.inf,
-        tags=tuple(item.tags),
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections import OrderedDict
 from dataclasses import replace
 
-from penstock_cache.entry import Entry, Label
+from penstock_cache.entry import Entry, Label, Selector, key_of
 from penstock_cache.index import Index
 
 # Entries that expire within the same so many seconds are swept together.
@@ -60,9 +60,16 @@ class Shard:
             self._labels.discard(label, key)
         return 1
 
-    def forget(self, label: Label) -> int:
-        """Forget every entry that carries a label; give how many."""
-        return sum(self.discard(key) for key in self._labels.keys(label))
+    def forget(self, selector: Selector) -> int:
+        """Forget what a selector names; give how many entries."""
+        match selector:
+            case ("entry_id", entry_id):
+                keys = [key_of(entry_id)]
+            case ("everything", _):
+                keys = list(self._entries)
+            case label:
+                keys = self._labels.keys(label)
+        return sum(map(self.discard, keys))
 
     def evict(self, bytes_wanted: int, bytes_kept: float) -> int:
         """Drop what was not used for longest, until so much is free or so little is left; give how many."""

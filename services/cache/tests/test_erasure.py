@@ -8,7 +8,7 @@ from penstock_cache.entry import Answer, Entry
 from penstock_cache.instruments import Lookups
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Eviction, Memory
-from penstock_cache.partition import Partition, SharingScope
+from penstock_cache.partition import Partition, RoomKeys, SharingScope
 from penstock_cache.question import Answered, Question
 from penstock_cache.shard import EXPIRY_SLOT_SECONDS
 from penstock_cache.sweeper import sweep, sweeping
@@ -46,8 +46,9 @@ def mentions(memory, text):
 
 
 def answered(user, number, organization="acme", scope=SharingScope.ORGANIZATION, scope_id=""):
-    room = Partition(organization, scope, scope_id, "chat", "m", b"1" * 32, b"2" * 32, "", "", "")
-    question = Question(organization, user, 1e12, room, bytes([number]) * 32)
+    partition = Partition(organization, scope, scope_id, "chat", "m", b"1" * 32, b"2" * 32, "", "", "")
+    room = RoomKeys(b"r" * 32).room(partition)
+    question = Question(organization, user, 1e12, room, room.key(bytes([number]) * 32))
     return Answered(question, Answer(f"dear {user or scope_id}".encode(), 1, 1), 100.0, (f"tag of {user}",))
 
 
@@ -58,30 +59,30 @@ def memory():
 
 @pytest.fixture
 def cache(memory):
-    return AnswerCache(memory, b"r" * 32, Lookups(Metrics()), answer_bytes_max=1000, ttl_seconds_max=3600)
+    return AnswerCache(memory, [], Lookups(Metrics()), answer_bytes_max=1000, ttl_seconds_max=3600)
 
 
-def test_after_a_user_is_forgotten_nothing_of_them_is_left(cache, memory):
-    cache.keep([answered("alice", 1), answered("bob", 2), answered("alice", 3)], now=0.0)
-    cache.keep([answered("", 4, scope=SharingScope.USER, scope_id="alice")], now=0.0)
+async def test_after_a_user_is_forgotten_nothing_of_them_is_left(cache, memory):
+    await cache.keep([answered("alice", 1), answered("bob", 2), answered("alice", 3)], now=0.0)
+    await cache.keep([answered("", 4, scope=SharingScope.USER, scope_id="alice")], now=0.0)
     assert mentions(memory, "alice")
-    assert cache.forget_labelled("acme", ("user", "alice")) == 3
+    assert await cache.forget("acme", ("user", "alice")) == 3
     assert not mentions(memory, "alice")
     assert mentions(memory, "dear bob")
 
 
-def test_an_answer_that_two_users_asked_for_goes_with_either(cache, memory):
+async def test_an_answer_that_two_users_asked_for_goes_with_either(cache, memory):
     for user in ("alice", "bob"):
         one = answered(user, 1)
-        cache.keep([Answered(one.question, Answer(b"the same", 1, 1), 100.0, ())], now=0.0)
-    assert cache.forget_labelled("acme", ("user", "alice")) == 1
+        await cache.keep([Answered(one.question, Answer(b"the same", 1, 1), 100.0, ())], now=0.0)
+    assert await cache.forget("acme", ("user", "alice")) == 1
     assert not mentions(memory, "bob")
     assert not mentions(memory, "the same")
 
 
-def test_after_an_organization_is_forgotten_not_even_its_name_is_left(cache, memory):
-    cache.keep([answered("alice", 1), answered("bob", 1, organization="beta")], now=0.0)
-    cache.forget_everything("acme")
+async def test_after_an_organization_is_forgotten_not_even_its_name_is_left(cache, memory):
+    await cache.keep([answered("alice", 1), answered("bob", 1, organization="beta")], now=0.0)
+    await cache.forget("acme", ("everything", ""))
     assert not mentions(memory, "acme")
     assert mentions(memory, "dear bob")
 

@@ -1,16 +1,19 @@
 """No tenant ever sees what another does: the same traffic gives the same answers, whoever else is there."""
 
+import asyncio
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from penstock_cache.entry import Answer
 from penstock_cache.instruments import Lookups
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
-from penstock_cache.partition import Partition, SharingScope
+from penstock_cache.partition import Partition, RoomKeys, SharingScope
 from penstock_cache.question import Answered, Hit, Question
 from servicekit.metrics import Metrics
 
 AMPLE = 100_000_000
+KEYS = RoomKeys(b"r" * 32)
 
 actions = st.lists(
     st.tuples(
@@ -25,32 +28,39 @@ actions = st.lists(
 
 def new_cache(bytes_max):
     return AnswerCache(
-        Memory(bytes_max), b"r" * 32, Lookups(Metrics()), answer_bytes_max=10_000, ttl_seconds_max=3600
+        Memory(bytes_max), [], Lookups(Metrics()), answer_bytes_max=10_000, ttl_seconds_max=3600
     )
 
 
-def act(cache, organization, action, now):
+async def act(cache, organization, action, now):
     """Do one thing for an organization and give everything it can see of the outcome."""
     what, conversation, user, model = action
-    room = Partition(
+    partition = Partition(
         organization, SharingScope.ORGANIZATION, "", "chat", model, b"1" * 32, b"2" * 32, "", "", ""
     )
-    question = Question(organization, user, now + 1, room, bytes([conversation]) * 32)
+    room = KEYS.room(partition)
+    question = Question(organization, user, now + 1, room, room.key(bytes([conversation]) * 32))
     if what == "look_up":
-        return cache.look_up([question], now)
+        return await cache.look_up([question], now)
     if what == "keep":
         # Answers name their owner, so that a leak shows.
         answer = Answer(f"{organization} {conversation} {user}".encode() * 20, 1, 1)
-        return cache.keep([Answered(question, answer, 100.0, ("t",))], now)
+        return await cache.keep([Answered(question, answer, 100.0, ("t",))], now)
     if what == "forget_user":
-        return cache.forget_labelled(organization, ("user", user))
-    return cache.forget_everything(organization)
+        return await cache.forget(organization, ("user", user))
+    return await cache.forget(organization, ("everything", ""))
 
 
 def run(cache, traffic):
     """Do what each organization wants, in order, a second apart; give what "acme" saw."""
-    seen = [(organization, act(cache, organization, action, now)) for now, organization, action in traffic]
-    return [result for organization, result in seen if organization == "acme"]
+
+    async def act_in_turn():
+        return [
+            (organization, await act(cache, organization, action, now))
+            for now, organization, action in traffic
+        ]
+
+    return [result for organization, result in asyncio.run(act_in_turn()) if organization == "acme"]
 
 
 @settings(max_examples=300, deadline=None)

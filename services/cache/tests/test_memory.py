@@ -79,12 +79,12 @@ class MemoryAgainstModel(RuleBasedStateMachine):
     def discard(self, organization, key):
         kept = self.model.get(organization, [])
         left = [entry for entry in kept if entry.key != key]
-        assert self.memory.discard(organization, key) == len(kept) - len(left)
+        assert self.memory.forget(organization, ("entry_id", key.hex())) == len(kept) - len(left)
         self.model[organization] = left
 
     @rule(organization=organizations)
     def forget_all(self, organization):
-        assert self.memory.forget_all(organization) == len(self.model.pop(organization, []))
+        assert self.memory.forget(organization, ("everything", "")) == len(self.model.pop(organization, []))
 
     @rule(seconds=st.sampled_from([0.5, 7.0, 60.0, 1000.0, -50.0]))
     def pass_time(self, seconds):

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from penstock_cache.partition import Partition, SharingScope, answer_key
+from penstock_cache.partition import Partition, RoomKeys, SharingScope
 
 ROOT = b"r" * 32
 CONVERSATION = b"c" * 32
@@ -36,6 +36,10 @@ partitions = st.builds(
     policy_version=texts,
     prompt_version=texts,
 )
+
+
+def answer_key(root_secret, partition, conversation):
+    return RoomKeys(root_secret).room(partition).key(conversation)
 
 
 @given(partitions, digests)
