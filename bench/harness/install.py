@@ -26,6 +26,11 @@ def llama() -> str:
     return _python_peer("llama", ["--no-binary", "llama-cpp-python"])
 
 
+def presidio() -> str:
+    """Install Presidio's analyzer; return why that failed, or nothing."""
+    return _python_peer("presidio", [])
+
+
 def portkey() -> str:
     """Install Portkey's gateway; return why that failed, or nothing."""
     if not shutil.which("npm"):
