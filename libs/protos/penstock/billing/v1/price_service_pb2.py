@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.billing.v1 import hold_pb2 as penstock_dot_billing_dot_v1_dot_hold__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penstock/billing/v1/price_service.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/billing/v1/hold.proto\"~\n\x11ListPricesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x12ListPricesResponse\x12\x30\n\x06prices\x18\x01 \x03(\x0b\x32 .penstock.billing.v1.TokenPrices\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x84\x01\n\x0cPriceService\x12t\n\nListPrices\x12&.penstock.billing.v1.ListPricesRequest\x1a\'.penstock.billing.v1.ListPricesResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/pricesBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penstock/billing/v1/price_service.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/billing/v1/hold.proto\"~\n\x11ListPricesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x12ListPricesResponse\x12\x30\n\x06prices\x18\x01 \x03(\x0b\x32 .penstock.billing.v1.TokenPrices\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x01\n\tPriceBook\x12\x0f\n\x07version\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08in_force\x18\x04 \x01(\x08\x12\x0c\n\x04rows\x18\x05 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\t\"\x86\x01\n\x16ImportPriceBookRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12\x1d\n\x07\x63ontent\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x10\x01(\x80\x80\x80\x01\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"M\n\x17ImportPriceBookResponse\x12\x32\n\nprice_book\x18\x01 \x01(\x0b\x32\x1e.penstock.billing.v1.PriceBook\"R\n\x15ListPriceBooksRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"f\n\x16ListPriceBooksResponse\x12\x33\n\x0bprice_books\x18\x01 \x03(\x0b\x32\x1e.penstock.billing.v1.PriceBook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x13GetPriceBookRequest\x12\x30\n\x07version\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^([0-9a-f]{16}|current)$\"J\n\x14GetPriceBookResponse\x12\x32\n\nprice_book\x18\x01 \x01(\x0b\x32\x1e.penstock.billing.v1.PriceBook2\xdb\x04\n\x0cPriceService\x12t\n\nListPrices\x12&.penstock.billing.v1.ListPricesRequest\x1a\'.penstock.billing.v1.ListPricesResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/prices\x12\xb6\x01\n\x0fImportPriceBook\x12+.penstock.billing.v1.ImportPriceBookRequest\x1a,.penstock.billing.v1.ImportPriceBookResponse\"H\x90\x02\x02\x82\xd3\xe4\x93\x02?\"./v1/{parent=organizations/*}/priceBooks:import:\x01*b\nprice_book\x12\x84\x01\n\x0eListPriceBooks\x12*.penstock.billing.v1.ListPriceBooksRequest\x1a+.penstock.billing.v1.ListPriceBooksResponse\"\x19\x90\x02\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/priceBooks\x12\x94\x01\n\x0cGetPriceBook\x12(.penstock.billing.v1.GetPriceBookRequest\x1a).penstock.billing.v1.GetPriceBookResponse\"/\x90\x02\x01\x82\xd3\xe4\x93\x02&\x12\x18/v1/priceBooks/{version}b\nprice_bookBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,12 +40,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPRICESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_LISTPRICESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPRICESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_IMPORTPRICEBOOKREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_IMPORTPRICEBOOKREQUEST'].fields_by_name['parent']._serialized_options = b'\272H#r!2\037^organizations/[a-z0-9-]{1,64}$'
+  _globals['_IMPORTPRICEBOOKREQUEST'].fields_by_name['content']._loaded_options = None
+  _globals['_IMPORTPRICEBOOKREQUEST'].fields_by_name['content']._serialized_options = b'\272H\tr\007\020\001(\200\200\200\001'
+  _globals['_LISTPRICEBOOKSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPRICEBOOKSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
+  _globals['_LISTPRICEBOOKSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTPRICEBOOKSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_GETPRICEBOOKREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_GETPRICEBOOKREQUEST'].fields_by_name['version']._serialized_options = b'\272H\034r\0322\030^([0-9a-f]{16}|current)$'
   _globals['_PRICESERVICE'].methods_by_name['ListPrices']._loaded_options = None
   _globals['_PRICESERVICE'].methods_by_name['ListPrices']._serialized_options = b'\220\002\001\202\323\344\223\002\014\022\n/v1/prices'
+  _globals['_PRICESERVICE'].methods_by_name['ImportPriceBook']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['ImportPriceBook']._serialized_options = b'\220\002\002\202\323\344\223\002?\"./v1/{parent=organizations/*}/priceBooks:import:\001*b\nprice_book'
+  _globals['_PRICESERVICE'].methods_by_name['ListPriceBooks']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['ListPriceBooks']._serialized_options = b'\220\002\001\202\323\344\223\002\020\022\016/v1/priceBooks'
+  _globals['_PRICESERVICE'].methods_by_name['GetPriceBook']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['GetPriceBook']._serialized_options = b'\220\002\001\202\323\344\223\002&\022\030/v1/priceBooks/{version}b\nprice_book'
   _globals['_LISTPRICESREQUEST']._serialized_start=188
   _globals['_LISTPRICESREQUEST']._serialized_end=314
   _globals['_LISTPRICESRESPONSE']._serialized_start=316
   _globals['_LISTPRICESRESPONSE']._serialized_end=411
-  _globals['_PRICESERVICE']._serialized_start=414
-  _globals['_PRICESERVICE']._serialized_end=546
+  _globals['_PRICEBOOK']._serialized_start=414
+  _globals['_PRICEBOOK']._serialized_end=591
+  _globals['_IMPORTPRICEBOOKREQUEST']._serialized_start=594
+  _globals['_IMPORTPRICEBOOKREQUEST']._serialized_end=728
+  _globals['_IMPORTPRICEBOOKRESPONSE']._serialized_start=730
+  _globals['_IMPORTPRICEBOOKRESPONSE']._serialized_end=807
+  _globals['_LISTPRICEBOOKSREQUEST']._serialized_start=809
+  _globals['_LISTPRICEBOOKSREQUEST']._serialized_end=891
+  _globals['_LISTPRICEBOOKSRESPONSE']._serialized_start=893
+  _globals['_LISTPRICEBOOKSRESPONSE']._serialized_end=995
+  _globals['_GETPRICEBOOKREQUEST']._serialized_start=997
+  _globals['_GETPRICEBOOKREQUEST']._serialized_end=1068
+  _globals['_GETPRICEBOOKRESPONSE']._serialized_start=1070
+  _globals['_GETPRICEBOOKRESPONSE']._serialized_end=1144
+  _globals['_PRICESERVICE']._serialized_start=1147
+  _globals['_PRICESERVICE']._serialized_end=1750
 # @@protoc_insertion_point(module_scope)

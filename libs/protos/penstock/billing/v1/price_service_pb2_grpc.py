@@ -40,6 +40,21 @@ class PriceServiceStub:
                 request_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPricesRequest.SerializeToString,
                 response_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPricesResponse.FromString,
                 _registered_method=True)
+        self.ImportPriceBook = channel.unary_unary(
+                '/penstock.billing.v1.PriceService/ImportPriceBook',
+                request_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ImportPriceBookRequest.SerializeToString,
+                response_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ImportPriceBookResponse.FromString,
+                _registered_method=True)
+        self.ListPriceBooks = channel.unary_unary(
+                '/penstock.billing.v1.PriceService/ListPriceBooks',
+                request_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPriceBooksRequest.SerializeToString,
+                response_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPriceBooksResponse.FromString,
+                _registered_method=True)
+        self.GetPriceBook = channel.unary_unary(
+                '/penstock.billing.v1.PriceService/GetPriceBook',
+                request_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.GetPriceBookRequest.SerializeToString,
+                response_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.GetPriceBookResponse.FromString,
+                _registered_method=True)
 
 
 class PriceServiceServicer:
@@ -55,6 +70,35 @@ class PriceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportPriceBook(self, request, context):
+        """ImportPriceBook keeps a price book for ever and puts it in force on every replica within two seconds. What was admitted before
+        keeps its prices. Importing the book in force changes nothing; importing an earlier one puts that in force again.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED) unless the organization is the operator's, INVALID_ARGUMENT
+        (INVALID_ARGUMENT) with the line at fault; the book in force stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPriceBooks(self, request, context):
+        """ListPriceBooks lists the books that were ever in force, the newest first.
+
+        Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPriceBook(self, request, context):
+        """GetPriceBook returns a book with all its rows, as it was imported.
+
+        Errors: UNAUTHENTICATED (API_KEY_*), NOT_FOUND (RESOURCE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PriceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +106,21 @@ def add_PriceServiceServicer_to_server(servicer, server):
                     servicer.ListPrices,
                     request_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPricesRequest.FromString,
                     response_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPricesResponse.SerializeToString,
+            ),
+            'ImportPriceBook': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportPriceBook,
+                    request_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ImportPriceBookRequest.FromString,
+                    response_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ImportPriceBookResponse.SerializeToString,
+            ),
+            'ListPriceBooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPriceBooks,
+                    request_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPriceBooksRequest.FromString,
+                    response_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPriceBooksResponse.SerializeToString,
+            ),
+            'GetPriceBook': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPriceBook,
+                    request_deserializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.GetPriceBookRequest.FromString,
+                    response_serializer=penstock_dot_billing_dot_v1_dot_price__service__pb2.GetPriceBookResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +151,87 @@ class PriceService:
             '/penstock.billing.v1.PriceService/ListPrices',
             penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPricesRequest.SerializeToString,
             penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportPriceBook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.billing.v1.PriceService/ImportPriceBook',
+            penstock_dot_billing_dot_v1_dot_price__service__pb2.ImportPriceBookRequest.SerializeToString,
+            penstock_dot_billing_dot_v1_dot_price__service__pb2.ImportPriceBookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPriceBooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.billing.v1.PriceService/ListPriceBooks',
+            penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPriceBooksRequest.SerializeToString,
+            penstock_dot_billing_dot_v1_dot_price__service__pb2.ListPriceBooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPriceBook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.billing.v1.PriceService/GetPriceBook',
+            penstock_dot_billing_dot_v1_dot_price__service__pb2.GetPriceBookRequest.SerializeToString,
+            penstock_dot_billing_dot_v1_dot_price__service__pb2.GetPriceBookResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,23 @@ class PriceServiceStub:
 
     Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
     """
+    ImportPriceBook: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.ImportPriceBookRequest, _price_service_pb2.ImportPriceBookResponse]
+    """ImportPriceBook keeps a price book for ever and puts it in force on every replica within two seconds. What was admitted before
+    keeps its prices. Importing the book in force changes nothing; importing an earlier one puts that in force again.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED) unless the organization is the operator's, INVALID_ARGUMENT
+    (INVALID_ARGUMENT) with the line at fault; the book in force stays.
+    """
+    ListPriceBooks: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.ListPriceBooksRequest, _price_service_pb2.ListPriceBooksResponse]
+    """ListPriceBooks lists the books that were ever in force, the newest first.
+
+    Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
+    GetPriceBook: _grpc.UnaryUnaryMultiCallable[_price_service_pb2.GetPriceBookRequest, _price_service_pb2.GetPriceBookResponse]
+    """GetPriceBook returns a book with all its rows, as it was imported.
+
+    Errors: UNAUTHENTICATED (API_KEY_*), NOT_FOUND (RESOURCE_NOT_FOUND).
+    """
 
 @_typing.type_check_only
 class PriceServiceAsyncStub(PriceServiceStub):
@@ -48,6 +65,23 @@ class PriceServiceAsyncStub(PriceServiceStub):
     """ListPrices lists the prices that hold now, by SKU.
 
     Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
+    ImportPriceBook: _aio.UnaryUnaryMultiCallable[_price_service_pb2.ImportPriceBookRequest, _price_service_pb2.ImportPriceBookResponse]  # type: ignore[assignment]
+    """ImportPriceBook keeps a price book for ever and puts it in force on every replica within two seconds. What was admitted before
+    keeps its prices. Importing the book in force changes nothing; importing an earlier one puts that in force again.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED) unless the organization is the operator's, INVALID_ARGUMENT
+    (INVALID_ARGUMENT) with the line at fault; the book in force stays.
+    """
+    ListPriceBooks: _aio.UnaryUnaryMultiCallable[_price_service_pb2.ListPriceBooksRequest, _price_service_pb2.ListPriceBooksResponse]  # type: ignore[assignment]
+    """ListPriceBooks lists the books that were ever in force, the newest first.
+
+    Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
+    GetPriceBook: _aio.UnaryUnaryMultiCallable[_price_service_pb2.GetPriceBookRequest, _price_service_pb2.GetPriceBookResponse]  # type: ignore[assignment]
+    """GetPriceBook returns a book with all its rows, as it was imported.
+
+    Errors: UNAUTHENTICATED (API_KEY_*), NOT_FOUND (RESOURCE_NOT_FOUND).
     """
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -62,6 +96,41 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         """ListPrices lists the prices that hold now, by SKU.
 
         Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+
+    @_abc_1.abstractmethod
+    def ImportPriceBook(
+        self,
+        request: _price_service_pb2.ImportPriceBookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.ImportPriceBookResponse, _abc.Awaitable[_price_service_pb2.ImportPriceBookResponse]]:
+        """ImportPriceBook keeps a price book for ever and puts it in force on every replica within two seconds. What was admitted before
+        keeps its prices. Importing the book in force changes nothing; importing an earlier one puts that in force again.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED) unless the organization is the operator's, INVALID_ARGUMENT
+        (INVALID_ARGUMENT) with the line at fault; the book in force stays.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPriceBooks(
+        self,
+        request: _price_service_pb2.ListPriceBooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.ListPriceBooksResponse, _abc.Awaitable[_price_service_pb2.ListPriceBooksResponse]]:
+        """ListPriceBooks lists the books that were ever in force, the newest first.
+
+        Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+
+    @_abc_1.abstractmethod
+    def GetPriceBook(
+        self,
+        request: _price_service_pb2.GetPriceBookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_service_pb2.GetPriceBookResponse, _abc.Awaitable[_price_service_pb2.GetPriceBookResponse]]:
+        """GetPriceBook returns a book with all its rows, as it was imported.
+
+        Errors: UNAUTHENTICATED (API_KEY_*), NOT_FOUND (RESOURCE_NOT_FOUND).
         """
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,6 +22,7 @@ class UsageDimension(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     USAGE_DIMENSION_OUTCOME: _ClassVar[UsageDimension]
     USAGE_DIMENSION_HOUR: _ClassVar[UsageDimension]
     USAGE_DIMENSION_DAY: _ClassVar[UsageDimension]
+    USAGE_DIMENSION_TAG: _ClassVar[UsageDimension]
 USAGE_DIMENSION_UNSPECIFIED: UsageDimension
 USAGE_DIMENSION_MODEL: UsageDimension
 USAGE_DIMENSION_USER: UsageDimension
@@ -31,6 +32,7 @@ USAGE_DIMENSION_ENDPOINT: UsageDimension
 USAGE_DIMENSION_OUTCOME: UsageDimension
 USAGE_DIMENSION_HOUR: UsageDimension
 USAGE_DIMENSION_DAY: UsageDimension
+USAGE_DIMENSION_TAG: UsageDimension
 
 class UsageRecord(_message.Message):
     __slots__ = ("operation_id", "attempt", "organization", "user", "team", "api_key", "model", "sku", "endpoint", "operation", "tokens", "cost_nanos", "avoided_cost_nanos", "outcome", "estimated", "late", "end_time", "book_version", "metadata")

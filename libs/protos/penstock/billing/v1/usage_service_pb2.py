@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.billing.v1 import usage_pb2 as penstock_dot_billing_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penstock/billing/v1/usage_service.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/billing/v1/usage.proto\"\xb0\x02\n\x11QueryUsageRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12J\n\x08group_by\x18\x04 \x03(\x0e\x32#.penstock.billing.v1.UsageDimensionB\x13\xbaH\x10\x92\x01\r\x10\x03\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\tpage_size\x18\x05 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"Z\n\x12QueryUsageResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.penstock.billing.v1.UsageRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xab\x01\n\x17ListUsageRecordsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12\x1d\n\x0coperation_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\tpage_size\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"l\n\x18ListUsageRecordsResponse\x12\x37\n\rusage_records\x18\x01 \x03(\x0b\x32 .penstock.billing.v1.UsageRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc5\x02\n\x0cUsageService\x12\x8c\x01\n\nQueryUsage\x12&.penstock.billing.v1.QueryUsageRequest\x1a\'.penstock.billing.v1.QueryUsageResponse\"-\x90\x02\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=organizations/*}/usage\x12\xa5\x01\n\x10ListUsageRecords\x12,.penstock.billing.v1.ListUsageRecordsRequest\x1a-.penstock.billing.v1.ListUsageRecordsResponse\"4\x90\x02\x01\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=organizations/*}/usageRecordsBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penstock/billing/v1/usage_service.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/billing/v1/usage.proto\"\xca\x02\n\x11QueryUsageRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12J\n\x08group_by\x18\x04 \x03(\x0e\x32#.penstock.billing.v1.UsageDimensionB\x13\xbaH\x10\x92\x01\r\x10\x03\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\tpage_size\x18\x05 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x18\n\x07tag_key\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"Z\n\x12QueryUsageResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.penstock.billing.v1.UsageRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xab\x01\n\x17ListUsageRecordsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12\x1d\n\x0coperation_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\tpage_size\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"l\n\x18ListUsageRecordsResponse\x12\x37\n\rusage_records\x18\x01 \x03(\x0b\x32 .penstock.billing.v1.UsageRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x14\x46orecastSpendRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12+\n\tbudget_id\x18\x02 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\"\xde\x02\n\x15\x46orecastSpendResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bspent_nanos\x18\x03 \x01(\x03\x12\x15\n\rend_p10_nanos\x18\x04 \x01(\x03\x12\x15\n\rend_p50_nanos\x18\x05 \x01(\x03\x12\x15\n\rend_p90_nanos\x18\x06 \x01(\x03\x12!\n\x14\x65xhaustion_p50_hours\x18\x07 \x01(\rH\x00\x88\x01\x01\x12!\n\x14\x65xhaustion_p10_hours\x18\x08 \x01(\rH\x01\x88\x01\x01\x12\x15\n\rhistory_hours\x18\t \x01(\rB\x17\n\x15_exhaustion_p50_hoursB\x17\n\x15_exhaustion_p10_hours\"\xa9\x01\n\x19ListSpendAnomaliesRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x11z_score_milli_min\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=\"R\n\x1aListSpendAnomaliesResponse\x12\x34\n\tanomalies\x18\x01 \x03(\x0b\x32!.penstock.billing.v1.SpendAnomaly\"\x82\x01\n\x0cSpendAnomaly\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bspent_nanos\x18\x02 \x01(\x03\x12\x16\n\x0e\x65xpected_nanos\x18\x03 \x01(\x03\x12\x15\n\rz_score_milli\x18\x04 \x01(\x03\"\xe5\x01\n\x12\x45xportFocusRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\tpage_size\x18\x04 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"R\n\x13\x45xportFocusResponse\x12\x15\n\rfocus_version\x18\x01 \x01(\t\x12\x0b\n\x03\x63sv\x18\x02 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t2\xa7\x06\n\x0cUsageService\x12\x8c\x01\n\nQueryUsage\x12&.penstock.billing.v1.QueryUsageRequest\x1a\'.penstock.billing.v1.QueryUsageResponse\"-\x90\x02\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=organizations/*}/usage\x12\xa5\x01\n\x10ListUsageRecords\x12,.penstock.billing.v1.ListUsageRecordsRequest\x1a-.penstock.billing.v1.ListUsageRecordsResponse\"4\x90\x02\x01\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=organizations/*}/usageRecords\x12\x9d\x01\n\rForecastSpend\x12).penstock.billing.v1.ForecastSpendRequest\x1a*.penstock.billing.v1.ForecastSpendResponse\"5\x90\x02\x01\x82\xd3\xe4\x93\x02,\x12*/v1/{parent=organizations/*}/spendForecast\x12\xad\x01\n\x12ListSpendAnomalies\x12..penstock.billing.v1.ListSpendAnomaliesRequest\x1a/.penstock.billing.v1.ListSpendAnomaliesResponse\"6\x90\x02\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=organizations/*}/spendAnomalies\x12\x8f\x01\n\x0b\x45xportFocus\x12\'.penstock.billing.v1.ExportFocusRequest\x1a(.penstock.billing.v1.ExportFocusResponse\"-\x90\x02\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=organizations/*}/focusBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYUSAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_QUERYUSAGEREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_QUERYUSAGEREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['tag_key']._loaded_options = None
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['tag_key']._serialized_options = b'\272H\004r\002\030@'
   _globals['_LISTUSAGERECORDSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTUSAGERECORDSREQUEST'].fields_by_name['parent']._serialized_options = b'\272H#r!2\037^organizations/[a-z0-9-]{1,64}$'
   _globals['_LISTUSAGERECORDSREQUEST'].fields_by_name['operation_id']._loaded_options = None
@@ -52,18 +54,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTUSAGERECORDSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_LISTUSAGERECORDSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTUSAGERECORDSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_FORECASTSPENDREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_FORECASTSPENDREQUEST'].fields_by_name['parent']._serialized_options = b'\272H#r!2\037^organizations/[a-z0-9-]{1,64}$'
+  _globals['_FORECASTSPENDREQUEST'].fields_by_name['budget_id']._loaded_options = None
+  _globals['_FORECASTSPENDREQUEST'].fields_by_name['budget_id']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,64}$'
+  _globals['_LISTSPENDANOMALIESREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTSPENDANOMALIESREQUEST'].fields_by_name['parent']._serialized_options = b'\272H#r!2\037^organizations/[a-z0-9-]{1,64}$'
+  _globals['_LISTSPENDANOMALIESREQUEST'].fields_by_name['z_score_milli_min']._loaded_options = None
+  _globals['_LISTSPENDANOMALIESREQUEST'].fields_by_name['z_score_milli_min']._serialized_options = b'\272H\006*\004\030\300\204='
+  _globals['_EXPORTFOCUSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_EXPORTFOCUSREQUEST'].fields_by_name['parent']._serialized_options = b'\272H#r!2\037^organizations/[a-z0-9-]{1,64}$'
+  _globals['_EXPORTFOCUSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_EXPORTFOCUSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\220N'
+  _globals['_EXPORTFOCUSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_EXPORTFOCUSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_USAGESERVICE'].methods_by_name['QueryUsage']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['QueryUsage']._serialized_options = b'\220\002\001\202\323\344\223\002$\022\"/v1/{parent=organizations/*}/usage'
   _globals['_USAGESERVICE'].methods_by_name['ListUsageRecords']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['ListUsageRecords']._serialized_options = b'\220\002\001\202\323\344\223\002+\022)/v1/{parent=organizations/*}/usageRecords'
+  _globals['_USAGESERVICE'].methods_by_name['ForecastSpend']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['ForecastSpend']._serialized_options = b'\220\002\001\202\323\344\223\002,\022*/v1/{parent=organizations/*}/spendForecast'
+  _globals['_USAGESERVICE'].methods_by_name['ListSpendAnomalies']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['ListSpendAnomalies']._serialized_options = b'\220\002\001\202\323\344\223\002-\022+/v1/{parent=organizations/*}/spendAnomalies'
+  _globals['_USAGESERVICE'].methods_by_name['ExportFocus']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['ExportFocus']._serialized_options = b'\220\002\001\202\323\344\223\002$\022\"/v1/{parent=organizations/*}/focus'
   _globals['_QUERYUSAGEREQUEST']._serialized_start=190
-  _globals['_QUERYUSAGEREQUEST']._serialized_end=494
-  _globals['_QUERYUSAGERESPONSE']._serialized_start=496
-  _globals['_QUERYUSAGERESPONSE']._serialized_end=586
-  _globals['_LISTUSAGERECORDSREQUEST']._serialized_start=589
-  _globals['_LISTUSAGERECORDSREQUEST']._serialized_end=760
-  _globals['_LISTUSAGERECORDSRESPONSE']._serialized_start=762
-  _globals['_LISTUSAGERECORDSRESPONSE']._serialized_end=870
-  _globals['_USAGESERVICE']._serialized_start=873
-  _globals['_USAGESERVICE']._serialized_end=1198
+  _globals['_QUERYUSAGEREQUEST']._serialized_end=520
+  _globals['_QUERYUSAGERESPONSE']._serialized_start=522
+  _globals['_QUERYUSAGERESPONSE']._serialized_end=612
+  _globals['_LISTUSAGERECORDSREQUEST']._serialized_start=615
+  _globals['_LISTUSAGERECORDSREQUEST']._serialized_end=786
+  _globals['_LISTUSAGERECORDSRESPONSE']._serialized_start=788
+  _globals['_LISTUSAGERECORDSRESPONSE']._serialized_end=896
+  _globals['_FORECASTSPENDREQUEST']._serialized_start=898
+  _globals['_FORECASTSPENDREQUEST']._serialized_end=1021
+  _globals['_FORECASTSPENDRESPONSE']._serialized_start=1024
+  _globals['_FORECASTSPENDRESPONSE']._serialized_end=1374
+  _globals['_LISTSPENDANOMALIESREQUEST']._serialized_start=1377
+  _globals['_LISTSPENDANOMALIESREQUEST']._serialized_end=1546
+  _globals['_LISTSPENDANOMALIESRESPONSE']._serialized_start=1548
+  _globals['_LISTSPENDANOMALIESRESPONSE']._serialized_end=1630
+  _globals['_SPENDANOMALY']._serialized_start=1633
+  _globals['_SPENDANOMALY']._serialized_end=1763
+  _globals['_EXPORTFOCUSREQUEST']._serialized_start=1766
+  _globals['_EXPORTFOCUSREQUEST']._serialized_end=1995
+  _globals['_EXPORTFOCUSRESPONSE']._serialized_start=1997
+  _globals['_EXPORTFOCUSRESPONSE']._serialized_end=2079
+  _globals['_USAGESERVICE']._serialized_start=2082
+  _globals['_USAGESERVICE']._serialized_end=2889
 # @@protoc_insertion_point(module_scope)

@@ -46,6 +46,21 @@ class UsageServiceStub:
                 request_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListUsageRecordsRequest.SerializeToString,
                 response_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListUsageRecordsResponse.FromString,
                 _registered_method=True)
+        self.ForecastSpend = channel.unary_unary(
+                '/penstock.billing.v1.UsageService/ForecastSpend',
+                request_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ForecastSpendRequest.SerializeToString,
+                response_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ForecastSpendResponse.FromString,
+                _registered_method=True)
+        self.ListSpendAnomalies = channel.unary_unary(
+                '/penstock.billing.v1.UsageService/ListSpendAnomalies',
+                request_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListSpendAnomaliesRequest.SerializeToString,
+                response_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListSpendAnomaliesResponse.FromString,
+                _registered_method=True)
+        self.ExportFocus = channel.unary_unary(
+                '/penstock.billing.v1.UsageService/ExportFocus',
+                request_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ExportFocusRequest.SerializeToString,
+                response_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ExportFocusResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -71,6 +86,36 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForecastSpend(self, request, context):
+        """ForecastSpend says what will have been spent by the end of the month, or of a budget's period, and when a budget will be used up.
+        It follows the hours of the week of up to eight weeks past, their trend, and how far such forecasts were off.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND) when there is no such budget.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSpendAnomalies(self, request, context):
+        """ListSpendAnomalies lists hours in which an organization spent unlike in the same hour of other weeks, newest first.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportFocus(self, request, context):
+        """ExportFocus gives charges as rows of FOCUS, the FinOps Open Cost and Usage Specification 1.2, a page of CSV at a time: a row for
+        each UTC day of posting, SKU, price book, token class, endpoint, team, user and API key. BilledCost sums to what the ledger
+        charged, to the nano-dollar.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -83,6 +128,21 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.ListUsageRecords,
                     request_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListUsageRecordsRequest.FromString,
                     response_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListUsageRecordsResponse.SerializeToString,
+            ),
+            'ForecastSpend': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForecastSpend,
+                    request_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ForecastSpendRequest.FromString,
+                    response_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ForecastSpendResponse.SerializeToString,
+            ),
+            'ListSpendAnomalies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpendAnomalies,
+                    request_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListSpendAnomaliesRequest.FromString,
+                    response_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListSpendAnomaliesResponse.SerializeToString,
+            ),
+            'ExportFocus': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportFocus,
+                    request_deserializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ExportFocusRequest.FromString,
+                    response_serializer=penstock_dot_billing_dot_v1_dot_usage__service__pb2.ExportFocusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +201,87 @@ class UsageService:
             '/penstock.billing.v1.UsageService/ListUsageRecords',
             penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListUsageRecordsRequest.SerializeToString,
             penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListUsageRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForecastSpend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.billing.v1.UsageService/ForecastSpend',
+            penstock_dot_billing_dot_v1_dot_usage__service__pb2.ForecastSpendRequest.SerializeToString,
+            penstock_dot_billing_dot_v1_dot_usage__service__pb2.ForecastSpendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSpendAnomalies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.billing.v1.UsageService/ListSpendAnomalies',
+            penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListSpendAnomaliesRequest.SerializeToString,
+            penstock_dot_billing_dot_v1_dot_usage__service__pb2.ListSpendAnomaliesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportFocus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.billing.v1.UsageService/ExportFocus',
+            penstock_dot_billing_dot_v1_dot_usage__service__pb2.ExportFocusRequest.SerializeToString,
+            penstock_dot_billing_dot_v1_dot_usage__service__pb2.ExportFocusResponse.FromString,
             options,
             channel_credentials,
             insecure,

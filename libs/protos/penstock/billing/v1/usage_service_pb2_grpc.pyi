@@ -45,6 +45,24 @@ class UsageServiceStub:
 
     Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
     """
+    ForecastSpend: _grpc.UnaryUnaryMultiCallable[_usage_service_pb2.ForecastSpendRequest, _usage_service_pb2.ForecastSpendResponse]
+    """ForecastSpend says what will have been spent by the end of the month, or of a budget's period, and when a budget will be used up.
+    It follows the hours of the week of up to eight weeks past, their trend, and how far such forecasts were off.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND) when there is no such budget.
+    """
+    ListSpendAnomalies: _grpc.UnaryUnaryMultiCallable[_usage_service_pb2.ListSpendAnomaliesRequest, _usage_service_pb2.ListSpendAnomaliesResponse]
+    """ListSpendAnomalies lists hours in which an organization spent unlike in the same hour of other weeks, newest first.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
+    ExportFocus: _grpc.UnaryUnaryMultiCallable[_usage_service_pb2.ExportFocusRequest, _usage_service_pb2.ExportFocusResponse]
+    """ExportFocus gives charges as rows of FOCUS, the FinOps Open Cost and Usage Specification 1.2, a page of CSV at a time: a row for
+    each UTC day of posting, SKU, price book, token class, endpoint, team, user and API key. BilledCost sums to what the ledger
+    charged, to the nano-dollar.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
 
 @_typing.type_check_only
 class UsageServiceAsyncStub(UsageServiceStub):
@@ -60,6 +78,24 @@ class UsageServiceAsyncStub(UsageServiceStub):
     """
     ListUsageRecords: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.ListUsageRecordsRequest, _usage_service_pb2.ListUsageRecordsResponse]  # type: ignore[assignment]
     """ListUsageRecords lists single lines, newest first.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
+    ForecastSpend: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.ForecastSpendRequest, _usage_service_pb2.ForecastSpendResponse]  # type: ignore[assignment]
+    """ForecastSpend says what will have been spent by the end of the month, or of a budget's period, and when a budget will be used up.
+    It follows the hours of the week of up to eight weeks past, their trend, and how far such forecasts were off.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND) when there is no such budget.
+    """
+    ListSpendAnomalies: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.ListSpendAnomaliesRequest, _usage_service_pb2.ListSpendAnomaliesResponse]  # type: ignore[assignment]
+    """ListSpendAnomalies lists hours in which an organization spent unlike in the same hour of other weeks, newest first.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
+    ExportFocus: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.ExportFocusRequest, _usage_service_pb2.ExportFocusResponse]  # type: ignore[assignment]
+    """ExportFocus gives charges as rows of FOCUS, the FinOps Open Cost and Usage Specification 1.2, a page of CSV at a time: a row for
+    each UTC day of posting, SKU, price book, token class, endpoint, team, user and API key. BilledCost sums to what the ledger
+    charged, to the nano-dollar.
 
     Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
     """
@@ -87,6 +123,42 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_usage_service_pb2.ListUsageRecordsResponse, _abc.Awaitable[_usage_service_pb2.ListUsageRecordsResponse]]:
         """ListUsageRecords lists single lines, newest first.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+
+    @_abc_1.abstractmethod
+    def ForecastSpend(
+        self,
+        request: _usage_service_pb2.ForecastSpendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_service_pb2.ForecastSpendResponse, _abc.Awaitable[_usage_service_pb2.ForecastSpendResponse]]:
+        """ForecastSpend says what will have been spent by the end of the month, or of a budget's period, and when a budget will be used up.
+        It follows the hours of the week of up to eight weeks past, their trend, and how far such forecasts were off.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND) when there is no such budget.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSpendAnomalies(
+        self,
+        request: _usage_service_pb2.ListSpendAnomaliesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_service_pb2.ListSpendAnomaliesResponse, _abc.Awaitable[_usage_service_pb2.ListSpendAnomaliesResponse]]:
+        """ListSpendAnomalies lists hours in which an organization spent unlike in the same hour of other weeks, newest first.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+
+    @_abc_1.abstractmethod
+    def ExportFocus(
+        self,
+        request: _usage_service_pb2.ExportFocusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_service_pb2.ExportFocusResponse, _abc.Awaitable[_usage_service_pb2.ExportFocusResponse]]:
+        """ExportFocus gives charges as rows of FOCUS, the FinOps Open Cost and Usage Specification 1.2, a page of CSV at a time: a row for
+        each UTC day of posting, SKU, price book, token class, endpoint, team, user and API key. BilledCost sums to what the ledger
+        charged, to the nano-dollar.
 
         Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
         """

@@ -44,6 +44,8 @@ func NewMux(conn *grpc.ClientConn, timeoutMax time.Duration) (*runtime.ServeMux,
 		billingv1.RegisterUsageServiceHandler,
 		billingv1.RegisterBudgetServiceHandler,
 		billingv1.RegisterPriceServiceHandler,
+		billingv1.RegisterInvoiceServiceHandler,
+		billingv1.RegisterWebhookServiceHandler,
 	} {
 		if err := register(context.Background(), mux, conn); err != nil {
 			return nil, err

@@ -143,6 +143,409 @@ func (x *ListPricesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// PriceBook is an immutable set of prices, named by its content.
+type PriceBook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hash of its content: equal books have equal versions.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// When it was first imported.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it was last put in force. Absent: it never was.
+	ActivateTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=activate_time,json=activateTime,proto3" json:"activate_time,omitempty"`
+	// Whether it prices what is admitted now.
+	InForce bool `protobuf:"varint,4,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
+	// Number of its rows.
+	Rows uint32 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Its rows in canonical form: JSON objects, a line each, with the members that a row of the YAML file has. Empty in lists.
+	Content       string `protobuf:"bytes,6,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriceBook) Reset() {
+	*x = PriceBook{}
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriceBook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriceBook) ProtoMessage() {}
+
+func (x *PriceBook) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriceBook.ProtoReflect.Descriptor instead.
+func (*PriceBook) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_price_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PriceBook) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *PriceBook) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *PriceBook) GetActivateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ActivateTime
+	}
+	return nil
+}
+
+func (x *PriceBook) GetInForce() bool {
+	if x != nil {
+		return x.InForce
+	}
+	return false
+}
+
+func (x *PriceBook) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *PriceBook) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+// ImportPriceBookRequest brings a book.
+type ImportPriceBookRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The organization that operates this installation: "organizations/{organization}".
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The YAML file, to 2 MiB. Its format is described at the head of services/billing/penstock_billing/price_book.yaml.
+	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// Check the book and answer as if, but change nothing. Default: false.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportPriceBookRequest) Reset() {
+	*x = ImportPriceBookRequest{}
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportPriceBookRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportPriceBookRequest) ProtoMessage() {}
+
+func (x *ImportPriceBookRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportPriceBookRequest.ProtoReflect.Descriptor instead.
+func (*ImportPriceBookRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_price_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ImportPriceBookRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ImportPriceBookRequest) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *ImportPriceBookRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// ImportPriceBookResponse is the book that is in force now.
+type ImportPriceBookResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The book.
+	PriceBook     *PriceBook `protobuf:"bytes,1,opt,name=price_book,json=priceBook,proto3" json:"price_book,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportPriceBookResponse) Reset() {
+	*x = ImportPriceBookResponse{}
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportPriceBookResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportPriceBookResponse) ProtoMessage() {}
+
+func (x *ImportPriceBookResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportPriceBookResponse.ProtoReflect.Descriptor instead.
+func (*ImportPriceBookResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_price_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ImportPriceBookResponse) GetPriceBook() *PriceBook {
+	if x != nil {
+		return x.PriceBook
+	}
+	return nil
+}
+
+// ListPriceBooksRequest asks for books.
+type ListPriceBooksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Most books to return, to 1,000. Default 0 means 100.
+	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before. Empty: the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPriceBooksRequest) Reset() {
+	*x = ListPriceBooksRequest{}
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPriceBooksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPriceBooksRequest) ProtoMessage() {}
+
+func (x *ListPriceBooksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPriceBooksRequest.ProtoReflect.Descriptor instead.
+func (*ListPriceBooksRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_price_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListPriceBooksRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPriceBooksRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListPriceBooksResponse is a page of books.
+type ListPriceBooksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The books, without their content.
+	PriceBooks []*PriceBook `protobuf:"bytes,1,rep,name=price_books,json=priceBooks,proto3" json:"price_books,omitempty"`
+	// Asks for the next page. Empty: this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPriceBooksResponse) Reset() {
+	*x = ListPriceBooksResponse{}
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPriceBooksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPriceBooksResponse) ProtoMessage() {}
+
+func (x *ListPriceBooksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPriceBooksResponse.ProtoReflect.Descriptor instead.
+func (*ListPriceBooksResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_price_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListPriceBooksResponse) GetPriceBooks() []*PriceBook {
+	if x != nil {
+		return x.PriceBooks
+	}
+	return nil
+}
+
+func (x *ListPriceBooksResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetPriceBookRequest asks for a book.
+type GetPriceBookRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its version, or "current".
+	Version       string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPriceBookRequest) Reset() {
+	*x = GetPriceBookRequest{}
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPriceBookRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPriceBookRequest) ProtoMessage() {}
+
+func (x *GetPriceBookRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPriceBookRequest.ProtoReflect.Descriptor instead.
+func (*GetPriceBookRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_price_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetPriceBookRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+// GetPriceBookResponse is a book.
+type GetPriceBookResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The book.
+	PriceBook     *PriceBook `protobuf:"bytes,1,opt,name=price_book,json=priceBook,proto3" json:"price_book,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPriceBookResponse) Reset() {
+	*x = GetPriceBookResponse{}
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPriceBookResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPriceBookResponse) ProtoMessage() {}
+
+func (x *GetPriceBookResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_price_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPriceBookResponse.ProtoReflect.Descriptor instead.
+func (*GetPriceBookResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_price_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetPriceBookResponse) GetPriceBook() *PriceBook {
+	if x != nil {
+		return x.PriceBook
+	}
+	return nil
+}
+
 var File_penstock_billing_v1_price_service_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_price_service_proto_rawDesc = "" +
@@ -156,11 +559,44 @@ const file_penstock_billing_v1_price_service_proto_rawDesc = "" +
 	"as_of_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\basOfTime\"v\n" +
 	"\x12ListPricesResponse\x128\n" +
 	"\x06prices\x18\x01 \x03(\v2 .penstock.billing.v1.TokenPricesR\x06prices\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x84\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xec\x01\n" +
+	"\tPriceBook\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12;\n" +
+	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12?\n" +
+	"\ractivate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\factivateTime\x12\x19\n" +
+	"\bin_force\x18\x04 \x01(\bR\ainForce\x12\x12\n" +
+	"\x04rows\x18\x05 \x01(\rR\x04rows\x12\x18\n" +
+	"\acontent\x18\x06 \x01(\tR\acontent\"\xa5\x01\n" +
+	"\x16ImportPriceBookRequest\x12>\n" +
+	"\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$R\x06parent\x12&\n" +
+	"\acontent\x18\x02 \x01(\tB\f\xbaH\tr\a\x10\x01(\x80\x80\x80\x01R\acontent\x12#\n" +
+	"\rvalidate_only\x18\x03 \x01(\bR\fvalidateOnly\"X\n" +
+	"\x17ImportPriceBookResponse\x12=\n" +
+	"\n" +
+	"price_book\x18\x01 \x01(\v2\x1e.penstock.billing.v1.PriceBookR\tpriceBook\"g\n" +
+	"\x15ListPriceBooksRequest\x12%\n" +
+	"\tpage_size\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x81\x01\n" +
+	"\x16ListPriceBooksResponse\x12?\n" +
+	"\vprice_books\x18\x01 \x03(\v2\x1e.penstock.billing.v1.PriceBookR\n" +
+	"priceBooks\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"P\n" +
+	"\x13GetPriceBookRequest\x129\n" +
+	"\aversion\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^([0-9a-f]{16}|current)$R\aversion\"U\n" +
+	"\x14GetPriceBookResponse\x12=\n" +
+	"\n" +
+	"price_book\x18\x01 \x01(\v2\x1e.penstock.billing.v1.PriceBookR\tpriceBook2\xdb\x04\n" +
 	"\fPriceService\x12t\n" +
 	"\n" +
 	"ListPrices\x12&.penstock.billing.v1.ListPricesRequest\x1a'.penstock.billing.v1.ListPricesResponse\"\x15\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/prices\x90\x02\x01BYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
+	"/v1/prices\x90\x02\x01\x12\xb6\x01\n" +
+	"\x0fImportPriceBook\x12+.penstock.billing.v1.ImportPriceBookRequest\x1a,.penstock.billing.v1.ImportPriceBookResponse\"H\x82\xd3\xe4\x93\x02?:\x01*b\n" +
+	"price_book\"./v1/{parent=organizations/*}/priceBooks:import\x90\x02\x02\x12\x84\x01\n" +
+	"\x0eListPriceBooks\x12*.penstock.billing.v1.ListPriceBooksRequest\x1a+.penstock.billing.v1.ListPriceBooksResponse\"\x19\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/priceBooks\x90\x02\x01\x12\x94\x01\n" +
+	"\fGetPriceBook\x12(.penstock.billing.v1.GetPriceBookRequest\x1a).penstock.billing.v1.GetPriceBookResponse\"/\x82\xd3\xe4\x93\x02&b\n" +
+	"price_book\x12\x18/v1/priceBooks/{version}\x90\x02\x01BYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
 
 var (
 	file_penstock_billing_v1_price_service_proto_rawDescOnce sync.Once
@@ -174,23 +610,41 @@ func file_penstock_billing_v1_price_service_proto_rawDescGZIP() []byte {
 	return file_penstock_billing_v1_price_service_proto_rawDescData
 }
 
-var file_penstock_billing_v1_price_service_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_penstock_billing_v1_price_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_penstock_billing_v1_price_service_proto_goTypes = []any{
-	(*ListPricesRequest)(nil),     // 0: penstock.billing.v1.ListPricesRequest
-	(*ListPricesResponse)(nil),    // 1: penstock.billing.v1.ListPricesResponse
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
-	(*TokenPrices)(nil),           // 3: penstock.billing.v1.TokenPrices
+	(*ListPricesRequest)(nil),       // 0: penstock.billing.v1.ListPricesRequest
+	(*ListPricesResponse)(nil),      // 1: penstock.billing.v1.ListPricesResponse
+	(*PriceBook)(nil),               // 2: penstock.billing.v1.PriceBook
+	(*ImportPriceBookRequest)(nil),  // 3: penstock.billing.v1.ImportPriceBookRequest
+	(*ImportPriceBookResponse)(nil), // 4: penstock.billing.v1.ImportPriceBookResponse
+	(*ListPriceBooksRequest)(nil),   // 5: penstock.billing.v1.ListPriceBooksRequest
+	(*ListPriceBooksResponse)(nil),  // 6: penstock.billing.v1.ListPriceBooksResponse
+	(*GetPriceBookRequest)(nil),     // 7: penstock.billing.v1.GetPriceBookRequest
+	(*GetPriceBookResponse)(nil),    // 8: penstock.billing.v1.GetPriceBookResponse
+	(*timestamppb.Timestamp)(nil),   // 9: google.protobuf.Timestamp
+	(*TokenPrices)(nil),             // 10: penstock.billing.v1.TokenPrices
 }
 var file_penstock_billing_v1_price_service_proto_depIdxs = []int32{
-	2, // 0: penstock.billing.v1.ListPricesRequest.as_of_time:type_name -> google.protobuf.Timestamp
-	3, // 1: penstock.billing.v1.ListPricesResponse.prices:type_name -> penstock.billing.v1.TokenPrices
-	0, // 2: penstock.billing.v1.PriceService.ListPrices:input_type -> penstock.billing.v1.ListPricesRequest
-	1, // 3: penstock.billing.v1.PriceService.ListPrices:output_type -> penstock.billing.v1.ListPricesResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	9,  // 0: penstock.billing.v1.ListPricesRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	10, // 1: penstock.billing.v1.ListPricesResponse.prices:type_name -> penstock.billing.v1.TokenPrices
+	9,  // 2: penstock.billing.v1.PriceBook.create_time:type_name -> google.protobuf.Timestamp
+	9,  // 3: penstock.billing.v1.PriceBook.activate_time:type_name -> google.protobuf.Timestamp
+	2,  // 4: penstock.billing.v1.ImportPriceBookResponse.price_book:type_name -> penstock.billing.v1.PriceBook
+	2,  // 5: penstock.billing.v1.ListPriceBooksResponse.price_books:type_name -> penstock.billing.v1.PriceBook
+	2,  // 6: penstock.billing.v1.GetPriceBookResponse.price_book:type_name -> penstock.billing.v1.PriceBook
+	0,  // 7: penstock.billing.v1.PriceService.ListPrices:input_type -> penstock.billing.v1.ListPricesRequest
+	3,  // 8: penstock.billing.v1.PriceService.ImportPriceBook:input_type -> penstock.billing.v1.ImportPriceBookRequest
+	5,  // 9: penstock.billing.v1.PriceService.ListPriceBooks:input_type -> penstock.billing.v1.ListPriceBooksRequest
+	7,  // 10: penstock.billing.v1.PriceService.GetPriceBook:input_type -> penstock.billing.v1.GetPriceBookRequest
+	1,  // 11: penstock.billing.v1.PriceService.ListPrices:output_type -> penstock.billing.v1.ListPricesResponse
+	4,  // 12: penstock.billing.v1.PriceService.ImportPriceBook:output_type -> penstock.billing.v1.ImportPriceBookResponse
+	6,  // 13: penstock.billing.v1.PriceService.ListPriceBooks:output_type -> penstock.billing.v1.ListPriceBooksResponse
+	8,  // 14: penstock.billing.v1.PriceService.GetPriceBook:output_type -> penstock.billing.v1.GetPriceBookResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_penstock_billing_v1_price_service_proto_init() }
@@ -205,7 +659,7 @@ func file_penstock_billing_v1_price_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_billing_v1_price_service_proto_rawDesc), len(file_penstock_billing_v1_price_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

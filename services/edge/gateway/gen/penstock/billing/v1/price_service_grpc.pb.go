@@ -19,7 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PriceService_ListPrices_FullMethodName = "/penstock.billing.v1.PriceService/ListPrices"
+	PriceService_ListPrices_FullMethodName      = "/penstock.billing.v1.PriceService/ListPrices"
+	PriceService_ImportPriceBook_FullMethodName = "/penstock.billing.v1.PriceService/ImportPriceBook"
+	PriceService_ListPriceBooks_FullMethodName  = "/penstock.billing.v1.PriceService/ListPriceBooks"
+	PriceService_GetPriceBook_FullMethodName    = "/penstock.billing.v1.PriceService/GetPriceBook"
 )
 
 // PriceServiceClient is the client API for PriceService service.
@@ -32,6 +35,20 @@ type PriceServiceClient interface {
 	//
 	// Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
 	ListPrices(ctx context.Context, in *ListPricesRequest, opts ...grpc.CallOption) (*ListPricesResponse, error)
+	// ImportPriceBook keeps a price book for ever and puts it in force on every replica within two seconds. What was admitted before
+	// keeps its prices. Importing the book in force changes nothing; importing an earlier one puts that in force again.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED) unless the organization is the operator's, INVALID_ARGUMENT
+	// (INVALID_ARGUMENT) with the line at fault; the book in force stays.
+	ImportPriceBook(ctx context.Context, in *ImportPriceBookRequest, opts ...grpc.CallOption) (*ImportPriceBookResponse, error)
+	// ListPriceBooks lists the books that were ever in force, the newest first.
+	//
+	// Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+	ListPriceBooks(ctx context.Context, in *ListPriceBooksRequest, opts ...grpc.CallOption) (*ListPriceBooksResponse, error)
+	// GetPriceBook returns a book with all its rows, as it was imported.
+	//
+	// Errors: UNAUTHENTICATED (API_KEY_*), NOT_FOUND (RESOURCE_NOT_FOUND).
+	GetPriceBook(ctx context.Context, in *GetPriceBookRequest, opts ...grpc.CallOption) (*GetPriceBookResponse, error)
 }
 
 type priceServiceClient struct {
@@ -52,6 +69,36 @@ func (c *priceServiceClient) ListPrices(ctx context.Context, in *ListPricesReque
 	return out, nil
 }
 
+func (c *priceServiceClient) ImportPriceBook(ctx context.Context, in *ImportPriceBookRequest, opts ...grpc.CallOption) (*ImportPriceBookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportPriceBookResponse)
+	err := c.cc.Invoke(ctx, PriceService_ImportPriceBook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *priceServiceClient) ListPriceBooks(ctx context.Context, in *ListPriceBooksRequest, opts ...grpc.CallOption) (*ListPriceBooksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPriceBooksResponse)
+	err := c.cc.Invoke(ctx, PriceService_ListPriceBooks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *priceServiceClient) GetPriceBook(ctx context.Context, in *GetPriceBookRequest, opts ...grpc.CallOption) (*GetPriceBookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPriceBookResponse)
+	err := c.cc.Invoke(ctx, PriceService_GetPriceBook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PriceServiceServer is the server API for PriceService service.
 // All implementations must embed UnimplementedPriceServiceServer
 // for forward compatibility.
@@ -62,6 +109,20 @@ type PriceServiceServer interface {
 	//
 	// Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
 	ListPrices(context.Context, *ListPricesRequest) (*ListPricesResponse, error)
+	// ImportPriceBook keeps a price book for ever and puts it in force on every replica within two seconds. What was admitted before
+	// keeps its prices. Importing the book in force changes nothing; importing an earlier one puts that in force again.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED) unless the organization is the operator's, INVALID_ARGUMENT
+	// (INVALID_ARGUMENT) with the line at fault; the book in force stays.
+	ImportPriceBook(context.Context, *ImportPriceBookRequest) (*ImportPriceBookResponse, error)
+	// ListPriceBooks lists the books that were ever in force, the newest first.
+	//
+	// Errors: UNAUTHENTICATED (API_KEY_*), INVALID_ARGUMENT (INVALID_ARGUMENT).
+	ListPriceBooks(context.Context, *ListPriceBooksRequest) (*ListPriceBooksResponse, error)
+	// GetPriceBook returns a book with all its rows, as it was imported.
+	//
+	// Errors: UNAUTHENTICATED (API_KEY_*), NOT_FOUND (RESOURCE_NOT_FOUND).
+	GetPriceBook(context.Context, *GetPriceBookRequest) (*GetPriceBookResponse, error)
 	mustEmbedUnimplementedPriceServiceServer()
 }
 
@@ -74,6 +135,15 @@ type UnimplementedPriceServiceServer struct{}
 
 func (UnimplementedPriceServiceServer) ListPrices(context.Context, *ListPricesRequest) (*ListPricesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPrices not implemented")
+}
+func (UnimplementedPriceServiceServer) ImportPriceBook(context.Context, *ImportPriceBookRequest) (*ImportPriceBookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportPriceBook not implemented")
+}
+func (UnimplementedPriceServiceServer) ListPriceBooks(context.Context, *ListPriceBooksRequest) (*ListPriceBooksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPriceBooks not implemented")
+}
+func (UnimplementedPriceServiceServer) GetPriceBook(context.Context, *GetPriceBookRequest) (*GetPriceBookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPriceBook not implemented")
 }
 func (UnimplementedPriceServiceServer) mustEmbedUnimplementedPriceServiceServer() {}
 func (UnimplementedPriceServiceServer) testEmbeddedByValue()                      {}
@@ -114,6 +184,60 @@ func _PriceService_ListPrices_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PriceService_ImportPriceBook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportPriceBookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PriceServiceServer).ImportPriceBook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PriceService_ImportPriceBook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PriceServiceServer).ImportPriceBook(ctx, req.(*ImportPriceBookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PriceService_ListPriceBooks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPriceBooksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PriceServiceServer).ListPriceBooks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PriceService_ListPriceBooks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PriceServiceServer).ListPriceBooks(ctx, req.(*ListPriceBooksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PriceService_GetPriceBook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPriceBookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PriceServiceServer).GetPriceBook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PriceService_GetPriceBook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PriceServiceServer).GetPriceBook(ctx, req.(*GetPriceBookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PriceService_ServiceDesc is the grpc.ServiceDesc for PriceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +248,18 @@ var PriceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListPrices",
 			Handler:    _PriceService_ListPrices_Handler,
+		},
+		{
+			MethodName: "ImportPriceBook",
+			Handler:    _PriceService_ImportPriceBook_Handler,
+		},
+		{
+			MethodName: "ListPriceBooks",
+			Handler:    _PriceService_ListPriceBooks_Handler,
+		},
+		{
+			MethodName: "GetPriceBook",
+			Handler:    _PriceService_GetPriceBook_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

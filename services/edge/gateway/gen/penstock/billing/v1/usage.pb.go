@@ -44,6 +44,8 @@ const (
 	UsageDimension_USAGE_DIMENSION_HOUR UsageDimension = 7
 	// The day, in UTC.
 	UsageDimension_USAGE_DIMENSION_DAY UsageDimension = 8
+	// The value of the label that the request names in `tag_key`; empty where there is no such label.
+	UsageDimension_USAGE_DIMENSION_TAG UsageDimension = 9
 )
 
 // Enum value maps for UsageDimension.
@@ -58,6 +60,7 @@ var (
 		6: "USAGE_DIMENSION_OUTCOME",
 		7: "USAGE_DIMENSION_HOUR",
 		8: "USAGE_DIMENSION_DAY",
+		9: "USAGE_DIMENSION_TAG",
 	}
 	UsageDimension_value = map[string]int32{
 		"USAGE_DIMENSION_UNSPECIFIED": 0,
@@ -69,6 +72,7 @@ var (
 		"USAGE_DIMENSION_OUTCOME":     6,
 		"USAGE_DIMENSION_HOUR":        7,
 		"USAGE_DIMENSION_DAY":         8,
+		"USAGE_DIMENSION_TAG":         9,
 	}
 )
 
@@ -312,7 +316,7 @@ type UsageRow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The value of each dimension, in the order asked for. Times are RFC 3339.
 	Group []string `protobuf:"bytes,1,rep,name=group,proto3" json:"group,omitempty"`
-	// Operations.
+	// Operations, each counted where its last try is: rows of any grouping sum to their number.
 	Operations uint32 `protobuf:"varint,2,opt,name=operations,proto3" json:"operations,omitempty"`
 	// Tries.
 	Attempts uint32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
@@ -527,7 +531,7 @@ const file_penstock_billing_v1_usage_proto_rawDesc = "" +
 	"\vcache_write\x18\x03 \x01(\x03R\n" +
 	"cacheWrite\x12\x16\n" +
 	"\x06output\x18\x04 \x01(\x03R\x06output\x12\x1c\n" +
-	"\treasoning\x18\x05 \x01(\x03R\treasoning*\x8b\x02\n" +
+	"\treasoning\x18\x05 \x01(\x03R\treasoning*\xa4\x02\n" +
 	"\x0eUsageDimension\x12\x1f\n" +
 	"\x1bUSAGE_DIMENSION_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15USAGE_DIMENSION_MODEL\x10\x01\x12\x18\n" +
@@ -537,7 +541,8 @@ const file_penstock_billing_v1_usage_proto_rawDesc = "" +
 	"\x18USAGE_DIMENSION_ENDPOINT\x10\x05\x12\x1b\n" +
 	"\x17USAGE_DIMENSION_OUTCOME\x10\x06\x12\x18\n" +
 	"\x14USAGE_DIMENSION_HOUR\x10\a\x12\x17\n" +
-	"\x13USAGE_DIMENSION_DAY\x10\bBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
+	"\x13USAGE_DIMENSION_DAY\x10\b\x12\x17\n" +
+	"\x13USAGE_DIMENSION_TAG\x10\tBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
 
 var (
 	file_penstock_billing_v1_usage_proto_rawDescOnce sync.Once

@@ -31,14 +31,16 @@ type QueryUsageRequest struct {
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// From when, inclusive. Absent: the start of the current month, in UTC.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// Until when, exclusive. Absent: now.
+	// Until when, exclusive. Absent: the end of the current hour.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// What to group by, at most 3. Empty: one row.
 	GroupBy []UsageDimension `protobuf:"varint,4,rep,packed,name=group_by,json=groupBy,proto3,enum=penstock.billing.v1.UsageDimension" json:"group_by,omitempty"`
 	// Most rows to return, to 1,000. Default 0 means 100.
 	PageSize uint32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before. Empty: the first page.
-	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// For TAG: which label to group by, one of those that billing is set to keep sums of. Empty: none.
+	TagKey        string `protobuf:"bytes,7,opt,name=tag_key,json=tagKey,proto3" json:"tag_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -111,6 +113,13 @@ func (x *QueryUsageRequest) GetPageSize() uint32 {
 func (x *QueryUsageRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *QueryUsageRequest) GetTagKey() string {
+	if x != nil {
+		return x.TagKey
 	}
 	return ""
 }
@@ -298,11 +307,514 @@ func (x *ListUsageRecordsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ForecastSpendRequest asks for a forecast.
+type ForecastSpendRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "organizations/{organization}".
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The budget whose subject and period are meant: its id. Empty: the whole organization, to the end of the month.
+	BudgetId      string `protobuf:"bytes,2,opt,name=budget_id,json=budgetId,proto3" json:"budget_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastSpendRequest) Reset() {
+	*x = ForecastSpendRequest{}
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastSpendRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastSpendRequest) ProtoMessage() {}
+
+func (x *ForecastSpendRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastSpendRequest.ProtoReflect.Descriptor instead.
+func (*ForecastSpendRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_usage_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ForecastSpendRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ForecastSpendRequest) GetBudgetId() string {
+	if x != nil {
+		return x.BudgetId
+	}
+	return ""
+}
+
+// ForecastSpendResponse is a forecast.
+type ForecastSpendResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the period began.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// When it ends. For budgets that never start anew, and rolling ones: the end of the month.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// What was spent since it began, in nano-dollars.
+	SpentNanos int64 `protobuf:"varint,3,opt,name=spent_nanos,json=spentNanos,proto3" json:"spent_nanos,omitempty"`
+	// What will have been spent by its end, in nano-dollars: with a chance of 10 in 100 less.
+	EndP10Nanos int64 `protobuf:"varint,4,opt,name=end_p10_nanos,json=endP10Nanos,proto3" json:"end_p10_nanos,omitempty"`
+	// The same, with a chance of 50 in 100.
+	EndP50Nanos int64 `protobuf:"varint,5,opt,name=end_p50_nanos,json=endP50Nanos,proto3" json:"end_p50_nanos,omitempty"`
+	// The same, with a chance of 90 in 100.
+	EndP90Nanos int64 `protobuf:"varint,6,opt,name=end_p90_nanos,json=endP90Nanos,proto3" json:"end_p90_nanos,omitempty"`
+	// In how many hours the budget is used up, with a chance of 50 in 100. Absent: not within 31 days, or no budget was named.
+	ExhaustionP50Hours *uint32 `protobuf:"varint,7,opt,name=exhaustion_p50_hours,json=exhaustionP50Hours,proto3,oneof" json:"exhaustion_p50_hours,omitempty"`
+	// The same, with a chance of 10 in 100: the earliest that is to be expected.
+	ExhaustionP10Hours *uint32 `protobuf:"varint,8,opt,name=exhaustion_p10_hours,json=exhaustionP10Hours,proto3,oneof" json:"exhaustion_p10_hours,omitempty"`
+	// How many hours of the past the forecast knows. Below 336, two weeks, it is only the mean of them.
+	HistoryHours  uint32 `protobuf:"varint,9,opt,name=history_hours,json=historyHours,proto3" json:"history_hours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastSpendResponse) Reset() {
+	*x = ForecastSpendResponse{}
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastSpendResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastSpendResponse) ProtoMessage() {}
+
+func (x *ForecastSpendResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastSpendResponse.ProtoReflect.Descriptor instead.
+func (*ForecastSpendResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_usage_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ForecastSpendResponse) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ForecastSpendResponse) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ForecastSpendResponse) GetSpentNanos() int64 {
+	if x != nil {
+		return x.SpentNanos
+	}
+	return 0
+}
+
+func (x *ForecastSpendResponse) GetEndP10Nanos() int64 {
+	if x != nil {
+		return x.EndP10Nanos
+	}
+	return 0
+}
+
+func (x *ForecastSpendResponse) GetEndP50Nanos() int64 {
+	if x != nil {
+		return x.EndP50Nanos
+	}
+	return 0
+}
+
+func (x *ForecastSpendResponse) GetEndP90Nanos() int64 {
+	if x != nil {
+		return x.EndP90Nanos
+	}
+	return 0
+}
+
+func (x *ForecastSpendResponse) GetExhaustionP50Hours() uint32 {
+	if x != nil && x.ExhaustionP50Hours != nil {
+		return *x.ExhaustionP50Hours
+	}
+	return 0
+}
+
+func (x *ForecastSpendResponse) GetExhaustionP10Hours() uint32 {
+	if x != nil && x.ExhaustionP10Hours != nil {
+		return *x.ExhaustionP10Hours
+	}
+	return 0
+}
+
+func (x *ForecastSpendResponse) GetHistoryHours() uint32 {
+	if x != nil {
+		return x.HistoryHours
+	}
+	return 0
+}
+
+// ListSpendAnomaliesRequest asks for anomalies.
+type ListSpendAnomaliesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "organizations/{organization}".
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// From when, inclusive. Absent: seven days ago. At most 31 days ago.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Least robust z-score, in thousandths, of either sign. Default 0 means 3500.
+	ZScoreMilliMin uint32 `protobuf:"varint,3,opt,name=z_score_milli_min,json=zScoreMilliMin,proto3" json:"z_score_milli_min,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ListSpendAnomaliesRequest) Reset() {
+	*x = ListSpendAnomaliesRequest{}
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSpendAnomaliesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSpendAnomaliesRequest) ProtoMessage() {}
+
+func (x *ListSpendAnomaliesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSpendAnomaliesRequest.ProtoReflect.Descriptor instead.
+func (*ListSpendAnomaliesRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_usage_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListSpendAnomaliesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListSpendAnomaliesRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListSpendAnomaliesRequest) GetZScoreMilliMin() uint32 {
+	if x != nil {
+		return x.ZScoreMilliMin
+	}
+	return 0
+}
+
+// ListSpendAnomaliesResponse is the anomalies, newest first; at most 744.
+type ListSpendAnomaliesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The anomalies.
+	Anomalies     []*SpendAnomaly `protobuf:"bytes,1,rep,name=anomalies,proto3" json:"anomalies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSpendAnomaliesResponse) Reset() {
+	*x = ListSpendAnomaliesResponse{}
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSpendAnomaliesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSpendAnomaliesResponse) ProtoMessage() {}
+
+func (x *ListSpendAnomaliesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSpendAnomaliesResponse.ProtoReflect.Descriptor instead.
+func (*ListSpendAnomaliesResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_usage_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListSpendAnomaliesResponse) GetAnomalies() []*SpendAnomaly {
+	if x != nil {
+		return x.Anomalies
+	}
+	return nil
+}
+
+// SpendAnomaly is an hour in which spend was unlike that of the same hour of other weeks.
+type SpendAnomaly struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hour that it began at, in UTC.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// What was spent, in nano-dollars.
+	SpentNanos int64 `protobuf:"varint,2,opt,name=spent_nanos,json=spentNanos,proto3" json:"spent_nanos,omitempty"`
+	// The median of the same hour of the eight weeks before, in nano-dollars.
+	ExpectedNanos int64 `protobuf:"varint,3,opt,name=expected_nanos,json=expectedNanos,proto3" json:"expected_nanos,omitempty"`
+	// The robust z-score in thousandths: how many deviations it lies off the median, where the deviation is 1.4826 times the median
+	// of distances from it (MAD).
+	ZScoreMilli   int64 `protobuf:"varint,4,opt,name=z_score_milli,json=zScoreMilli,proto3" json:"z_score_milli,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpendAnomaly) Reset() {
+	*x = SpendAnomaly{}
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpendAnomaly) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpendAnomaly) ProtoMessage() {}
+
+func (x *SpendAnomaly) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpendAnomaly.ProtoReflect.Descriptor instead.
+func (*SpendAnomaly) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_usage_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SpendAnomaly) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *SpendAnomaly) GetSpentNanos() int64 {
+	if x != nil {
+		return x.SpentNanos
+	}
+	return 0
+}
+
+func (x *SpendAnomaly) GetExpectedNanos() int64 {
+	if x != nil {
+		return x.ExpectedNanos
+	}
+	return 0
+}
+
+func (x *SpendAnomaly) GetZScoreMilli() int64 {
+	if x != nil {
+		return x.ZScoreMilli
+	}
+	return 0
+}
+
+// ExportFocusRequest asks for charges.
+type ExportFocusRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "organizations/{organization}".
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// From which UTC day, by when charges were posted. Absent: the start of the current month. Must be a midnight.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Until which day, exclusive. Absent: the end of the current day. Must be a midnight.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Most charges to return, to 10,000; a charge is a row for each token class that it used. Default 0 means 1,000.
+	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before. Empty: the first page.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportFocusRequest) Reset() {
+	*x = ExportFocusRequest{}
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportFocusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportFocusRequest) ProtoMessage() {}
+
+func (x *ExportFocusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportFocusRequest.ProtoReflect.Descriptor instead.
+func (*ExportFocusRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_usage_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExportFocusRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ExportFocusRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ExportFocusRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ExportFocusRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ExportFocusRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ExportFocusResponse is a page of rows.
+type ExportFocusResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version of the specification whose columns these are.
+	FocusVersion string `protobuf:"bytes,1,opt,name=focus_version,json=focusVersion,proto3" json:"focus_version,omitempty"`
+	// Rows as CSV (RFC 4180). The first page begins with the names of the columns.
+	Csv string `protobuf:"bytes,2,opt,name=csv,proto3" json:"csv,omitempty"`
+	// Asks for the next page. Empty: this is the last.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportFocusResponse) Reset() {
+	*x = ExportFocusResponse{}
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportFocusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportFocusResponse) ProtoMessage() {}
+
+func (x *ExportFocusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_usage_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportFocusResponse.ProtoReflect.Descriptor instead.
+func (*ExportFocusResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_usage_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExportFocusResponse) GetFocusVersion() string {
+	if x != nil {
+		return x.FocusVersion
+	}
+	return ""
+}
+
+func (x *ExportFocusResponse) GetCsv() string {
+	if x != nil {
+		return x.Csv
+	}
+	return ""
+}
+
+func (x *ExportFocusResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_penstock_billing_v1_usage_service_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_usage_service_proto_rawDesc = "" +
 	"\n" +
-	"'penstock/billing/v1/usage_service.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/billing/v1/usage.proto\"\xea\x02\n" +
+	"'penstock/billing/v1/usage_service.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/billing/v1/usage.proto\"\x8c\x03\n" +
 	"\x11QueryUsageRequest\x12>\n" +
 	"\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$R\x06parent\x129\n" +
 	"\n" +
@@ -311,7 +823,8 @@ const file_penstock_billing_v1_usage_service_proto_rawDesc = "" +
 	"\bgroup_by\x18\x04 \x03(\x0e2#.penstock.billing.v1.UsageDimensionB\x13\xbaH\x10\x92\x01\r\x10\x03\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\agroupBy\x12%\n" +
 	"\tpage_size\x18\x05 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"o\n" +
+	"page_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12 \n" +
+	"\atag_key\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x06tagKey\"o\n" +
 	"\x12QueryUsageResponse\x121\n" +
 	"\x04rows\x18\x01 \x03(\v2\x1d.penstock.billing.v1.UsageRowR\x04rows\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x01\n" +
@@ -323,11 +836,57 @@ const file_penstock_billing_v1_usage_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x89\x01\n" +
 	"\x18ListUsageRecordsResponse\x12E\n" +
 	"\rusage_records\x18\x01 \x03(\v2 .penstock.billing.v1.UsageRecordR\fusageRecords\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xc5\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8d\x01\n" +
+	"\x14ForecastSpendRequest\x12>\n" +
+	"\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$R\x06parent\x125\n" +
+	"\tbudget_id\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9-]{0,64}$R\bbudgetId\"\xdb\x03\n" +
+	"\x15ForecastSpendResponse\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x1f\n" +
+	"\vspent_nanos\x18\x03 \x01(\x03R\n" +
+	"spentNanos\x12\"\n" +
+	"\rend_p10_nanos\x18\x04 \x01(\x03R\vendP10Nanos\x12\"\n" +
+	"\rend_p50_nanos\x18\x05 \x01(\x03R\vendP50Nanos\x12\"\n" +
+	"\rend_p90_nanos\x18\x06 \x01(\x03R\vendP90Nanos\x125\n" +
+	"\x14exhaustion_p50_hours\x18\a \x01(\rH\x00R\x12exhaustionP50Hours\x88\x01\x01\x125\n" +
+	"\x14exhaustion_p10_hours\x18\b \x01(\rH\x01R\x12exhaustionP10Hours\x88\x01\x01\x12#\n" +
+	"\rhistory_hours\x18\t \x01(\rR\fhistoryHoursB\x17\n" +
+	"\x15_exhaustion_p50_hoursB\x17\n" +
+	"\x15_exhaustion_p10_hours\"\xcc\x01\n" +
+	"\x19ListSpendAnomaliesRequest\x12>\n" +
+	"\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$R\x06parent\x129\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x124\n" +
+	"\x11z_score_milli_min\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x0ezScoreMilliMin\"]\n" +
+	"\x1aListSpendAnomaliesResponse\x12?\n" +
+	"\tanomalies\x18\x01 \x03(\v2!.penstock.billing.v1.SpendAnomalyR\tanomalies\"\xb5\x01\n" +
+	"\fSpendAnomaly\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n" +
+	"\vspent_nanos\x18\x02 \x01(\x03R\n" +
+	"spentNanos\x12%\n" +
+	"\x0eexpected_nanos\x18\x03 \x01(\x03R\rexpectedNanos\x12\"\n" +
+	"\rz_score_milli\x18\x04 \x01(\x03R\vzScoreMilli\"\x96\x02\n" +
+	"\x12ExportFocusRequest\x12>\n" +
+	"\x06parent\x18\x01 \x01(\tB&\xbaH#r!2\x1f^organizations/[a-z0-9-]{1,64}$R\x06parent\x129\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12%\n" +
+	"\tpage_size\x18\x04 \x01(\rB\b\xbaH\x05*\x03\x18\x90NR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\"t\n" +
+	"\x13ExportFocusResponse\x12#\n" +
+	"\rfocus_version\x18\x01 \x01(\tR\ffocusVersion\x12\x10\n" +
+	"\x03csv\x18\x02 \x01(\tR\x03csv\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken2\xa7\x06\n" +
 	"\fUsageService\x12\x8c\x01\n" +
 	"\n" +
 	"QueryUsage\x12&.penstock.billing.v1.QueryUsageRequest\x1a'.penstock.billing.v1.QueryUsageResponse\"-\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=organizations/*}/usage\x90\x02\x01\x12\xa5\x01\n" +
-	"\x10ListUsageRecords\x12,.penstock.billing.v1.ListUsageRecordsRequest\x1a-.penstock.billing.v1.ListUsageRecordsResponse\"4\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=organizations/*}/usageRecords\x90\x02\x01BYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
+	"\x10ListUsageRecords\x12,.penstock.billing.v1.ListUsageRecordsRequest\x1a-.penstock.billing.v1.ListUsageRecordsResponse\"4\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=organizations/*}/usageRecords\x90\x02\x01\x12\x9d\x01\n" +
+	"\rForecastSpend\x12).penstock.billing.v1.ForecastSpendRequest\x1a*.penstock.billing.v1.ForecastSpendResponse\"5\x82\xd3\xe4\x93\x02,\x12*/v1/{parent=organizations/*}/spendForecast\x90\x02\x01\x12\xad\x01\n" +
+	"\x12ListSpendAnomalies\x12..penstock.billing.v1.ListSpendAnomaliesRequest\x1a/.penstock.billing.v1.ListSpendAnomaliesResponse\"6\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=organizations/*}/spendAnomalies\x90\x02\x01\x12\x8f\x01\n" +
+	"\vExportFocus\x12'.penstock.billing.v1.ExportFocusRequest\x1a(.penstock.billing.v1.ExportFocusResponse\"-\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=organizations/*}/focus\x90\x02\x01BYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3"
 
 var (
 	file_penstock_billing_v1_usage_service_proto_rawDescOnce sync.Once
@@ -341,32 +900,52 @@ func file_penstock_billing_v1_usage_service_proto_rawDescGZIP() []byte {
 	return file_penstock_billing_v1_usage_service_proto_rawDescData
 }
 
-var file_penstock_billing_v1_usage_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_penstock_billing_v1_usage_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_penstock_billing_v1_usage_service_proto_goTypes = []any{
-	(*QueryUsageRequest)(nil),        // 0: penstock.billing.v1.QueryUsageRequest
-	(*QueryUsageResponse)(nil),       // 1: penstock.billing.v1.QueryUsageResponse
-	(*ListUsageRecordsRequest)(nil),  // 2: penstock.billing.v1.ListUsageRecordsRequest
-	(*ListUsageRecordsResponse)(nil), // 3: penstock.billing.v1.ListUsageRecordsResponse
-	(*timestamppb.Timestamp)(nil),    // 4: google.protobuf.Timestamp
-	(UsageDimension)(0),              // 5: penstock.billing.v1.UsageDimension
-	(*UsageRow)(nil),                 // 6: penstock.billing.v1.UsageRow
-	(*UsageRecord)(nil),              // 7: penstock.billing.v1.UsageRecord
+	(*QueryUsageRequest)(nil),          // 0: penstock.billing.v1.QueryUsageRequest
+	(*QueryUsageResponse)(nil),         // 1: penstock.billing.v1.QueryUsageResponse
+	(*ListUsageRecordsRequest)(nil),    // 2: penstock.billing.v1.ListUsageRecordsRequest
+	(*ListUsageRecordsResponse)(nil),   // 3: penstock.billing.v1.ListUsageRecordsResponse
+	(*ForecastSpendRequest)(nil),       // 4: penstock.billing.v1.ForecastSpendRequest
+	(*ForecastSpendResponse)(nil),      // 5: penstock.billing.v1.ForecastSpendResponse
+	(*ListSpendAnomaliesRequest)(nil),  // 6: penstock.billing.v1.ListSpendAnomaliesRequest
+	(*ListSpendAnomaliesResponse)(nil), // 7: penstock.billing.v1.ListSpendAnomaliesResponse
+	(*SpendAnomaly)(nil),               // 8: penstock.billing.v1.SpendAnomaly
+	(*ExportFocusRequest)(nil),         // 9: penstock.billing.v1.ExportFocusRequest
+	(*ExportFocusResponse)(nil),        // 10: penstock.billing.v1.ExportFocusResponse
+	(*timestamppb.Timestamp)(nil),      // 11: google.protobuf.Timestamp
+	(UsageDimension)(0),                // 12: penstock.billing.v1.UsageDimension
+	(*UsageRow)(nil),                   // 13: penstock.billing.v1.UsageRow
+	(*UsageRecord)(nil),                // 14: penstock.billing.v1.UsageRecord
 }
 var file_penstock_billing_v1_usage_service_proto_depIdxs = []int32{
-	4, // 0: penstock.billing.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
-	4, // 1: penstock.billing.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
-	5, // 2: penstock.billing.v1.QueryUsageRequest.group_by:type_name -> penstock.billing.v1.UsageDimension
-	6, // 3: penstock.billing.v1.QueryUsageResponse.rows:type_name -> penstock.billing.v1.UsageRow
-	7, // 4: penstock.billing.v1.ListUsageRecordsResponse.usage_records:type_name -> penstock.billing.v1.UsageRecord
-	0, // 5: penstock.billing.v1.UsageService.QueryUsage:input_type -> penstock.billing.v1.QueryUsageRequest
-	2, // 6: penstock.billing.v1.UsageService.ListUsageRecords:input_type -> penstock.billing.v1.ListUsageRecordsRequest
-	1, // 7: penstock.billing.v1.UsageService.QueryUsage:output_type -> penstock.billing.v1.QueryUsageResponse
-	3, // 8: penstock.billing.v1.UsageService.ListUsageRecords:output_type -> penstock.billing.v1.ListUsageRecordsResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	11, // 0: penstock.billing.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
+	11, // 1: penstock.billing.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
+	12, // 2: penstock.billing.v1.QueryUsageRequest.group_by:type_name -> penstock.billing.v1.UsageDimension
+	13, // 3: penstock.billing.v1.QueryUsageResponse.rows:type_name -> penstock.billing.v1.UsageRow
+	14, // 4: penstock.billing.v1.ListUsageRecordsResponse.usage_records:type_name -> penstock.billing.v1.UsageRecord
+	11, // 5: penstock.billing.v1.ForecastSpendResponse.start_time:type_name -> google.protobuf.Timestamp
+	11, // 6: penstock.billing.v1.ForecastSpendResponse.end_time:type_name -> google.protobuf.Timestamp
+	11, // 7: penstock.billing.v1.ListSpendAnomaliesRequest.start_time:type_name -> google.protobuf.Timestamp
+	8,  // 8: penstock.billing.v1.ListSpendAnomaliesResponse.anomalies:type_name -> penstock.billing.v1.SpendAnomaly
+	11, // 9: penstock.billing.v1.SpendAnomaly.start_time:type_name -> google.protobuf.Timestamp
+	11, // 10: penstock.billing.v1.ExportFocusRequest.start_time:type_name -> google.protobuf.Timestamp
+	11, // 11: penstock.billing.v1.ExportFocusRequest.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 12: penstock.billing.v1.UsageService.QueryUsage:input_type -> penstock.billing.v1.QueryUsageRequest
+	2,  // 13: penstock.billing.v1.UsageService.ListUsageRecords:input_type -> penstock.billing.v1.ListUsageRecordsRequest
+	4,  // 14: penstock.billing.v1.UsageService.ForecastSpend:input_type -> penstock.billing.v1.ForecastSpendRequest
+	6,  // 15: penstock.billing.v1.UsageService.ListSpendAnomalies:input_type -> penstock.billing.v1.ListSpendAnomaliesRequest
+	9,  // 16: penstock.billing.v1.UsageService.ExportFocus:input_type -> penstock.billing.v1.ExportFocusRequest
+	1,  // 17: penstock.billing.v1.UsageService.QueryUsage:output_type -> penstock.billing.v1.QueryUsageResponse
+	3,  // 18: penstock.billing.v1.UsageService.ListUsageRecords:output_type -> penstock.billing.v1.ListUsageRecordsResponse
+	5,  // 19: penstock.billing.v1.UsageService.ForecastSpend:output_type -> penstock.billing.v1.ForecastSpendResponse
+	7,  // 20: penstock.billing.v1.UsageService.ListSpendAnomalies:output_type -> penstock.billing.v1.ListSpendAnomaliesResponse
+	10, // 21: penstock.billing.v1.UsageService.ExportFocus:output_type -> penstock.billing.v1.ExportFocusResponse
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_penstock_billing_v1_usage_service_proto_init() }
@@ -375,13 +954,14 @@ func file_penstock_billing_v1_usage_service_proto_init() {
 		return
 	}
 	file_penstock_billing_v1_usage_proto_init()
+	file_penstock_billing_v1_usage_service_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_billing_v1_usage_service_proto_rawDesc), len(file_penstock_billing_v1_usage_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

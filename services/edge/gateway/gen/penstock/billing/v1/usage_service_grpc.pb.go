@@ -19,8 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	UsageService_QueryUsage_FullMethodName       = "/penstock.billing.v1.UsageService/QueryUsage"
-	UsageService_ListUsageRecords_FullMethodName = "/penstock.billing.v1.UsageService/ListUsageRecords"
+	UsageService_QueryUsage_FullMethodName         = "/penstock.billing.v1.UsageService/QueryUsage"
+	UsageService_ListUsageRecords_FullMethodName   = "/penstock.billing.v1.UsageService/ListUsageRecords"
+	UsageService_ForecastSpend_FullMethodName      = "/penstock.billing.v1.UsageService/ForecastSpend"
+	UsageService_ListSpendAnomalies_FullMethodName = "/penstock.billing.v1.UsageService/ListSpendAnomalies"
+	UsageService_ExportFocus_FullMethodName        = "/penstock.billing.v1.UsageService/ExportFocus"
 )
 
 // UsageServiceClient is the client API for UsageService service.
@@ -38,6 +41,21 @@ type UsageServiceClient interface {
 	//
 	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
 	ListUsageRecords(ctx context.Context, in *ListUsageRecordsRequest, opts ...grpc.CallOption) (*ListUsageRecordsResponse, error)
+	// ForecastSpend says what will have been spent by the end of the month, or of a budget's period, and when a budget will be used up.
+	// It follows the hours of the week of up to eight weeks past, their trend, and how far such forecasts were off.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND) when there is no such budget.
+	ForecastSpend(ctx context.Context, in *ForecastSpendRequest, opts ...grpc.CallOption) (*ForecastSpendResponse, error)
+	// ListSpendAnomalies lists hours in which an organization spent unlike in the same hour of other weeks, newest first.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+	ListSpendAnomalies(ctx context.Context, in *ListSpendAnomaliesRequest, opts ...grpc.CallOption) (*ListSpendAnomaliesResponse, error)
+	// ExportFocus gives charges as rows of FOCUS, the FinOps Open Cost and Usage Specification 1.2, a page of CSV at a time: a row for
+	// each UTC day of posting, SKU, price book, token class, endpoint, team, user and API key. BilledCost sums to what the ledger
+	// charged, to the nano-dollar.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+	ExportFocus(ctx context.Context, in *ExportFocusRequest, opts ...grpc.CallOption) (*ExportFocusResponse, error)
 }
 
 type usageServiceClient struct {
@@ -68,6 +86,36 @@ func (c *usageServiceClient) ListUsageRecords(ctx context.Context, in *ListUsage
 	return out, nil
 }
 
+func (c *usageServiceClient) ForecastSpend(ctx context.Context, in *ForecastSpendRequest, opts ...grpc.CallOption) (*ForecastSpendResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForecastSpendResponse)
+	err := c.cc.Invoke(ctx, UsageService_ForecastSpend_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *usageServiceClient) ListSpendAnomalies(ctx context.Context, in *ListSpendAnomaliesRequest, opts ...grpc.CallOption) (*ListSpendAnomaliesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSpendAnomaliesResponse)
+	err := c.cc.Invoke(ctx, UsageService_ListSpendAnomalies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *usageServiceClient) ExportFocus(ctx context.Context, in *ExportFocusRequest, opts ...grpc.CallOption) (*ExportFocusResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportFocusResponse)
+	err := c.cc.Invoke(ctx, UsageService_ExportFocus_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // UsageServiceServer is the server API for UsageService service.
 // All implementations must embed UnimplementedUsageServiceServer
 // for forward compatibility.
@@ -83,6 +131,21 @@ type UsageServiceServer interface {
 	//
 	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
 	ListUsageRecords(context.Context, *ListUsageRecordsRequest) (*ListUsageRecordsResponse, error)
+	// ForecastSpend says what will have been spent by the end of the month, or of a budget's period, and when a budget will be used up.
+	// It follows the hours of the week of up to eight weeks past, their trend, and how far such forecasts were off.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND) when there is no such budget.
+	ForecastSpend(context.Context, *ForecastSpendRequest) (*ForecastSpendResponse, error)
+	// ListSpendAnomalies lists hours in which an organization spent unlike in the same hour of other weeks, newest first.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+	ListSpendAnomalies(context.Context, *ListSpendAnomaliesRequest) (*ListSpendAnomaliesResponse, error)
+	// ExportFocus gives charges as rows of FOCUS, the FinOps Open Cost and Usage Specification 1.2, a page of CSV at a time: a row for
+	// each UTC day of posting, SKU, price book, token class, endpoint, team, user and API key. BilledCost sums to what the ledger
+	// charged, to the nano-dollar.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT).
+	ExportFocus(context.Context, *ExportFocusRequest) (*ExportFocusResponse, error)
 	mustEmbedUnimplementedUsageServiceServer()
 }
 
@@ -98,6 +161,15 @@ func (UnimplementedUsageServiceServer) QueryUsage(context.Context, *QueryUsageRe
 }
 func (UnimplementedUsageServiceServer) ListUsageRecords(context.Context, *ListUsageRecordsRequest) (*ListUsageRecordsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListUsageRecords not implemented")
+}
+func (UnimplementedUsageServiceServer) ForecastSpend(context.Context, *ForecastSpendRequest) (*ForecastSpendResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForecastSpend not implemented")
+}
+func (UnimplementedUsageServiceServer) ListSpendAnomalies(context.Context, *ListSpendAnomaliesRequest) (*ListSpendAnomaliesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSpendAnomalies not implemented")
+}
+func (UnimplementedUsageServiceServer) ExportFocus(context.Context, *ExportFocusRequest) (*ExportFocusResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportFocus not implemented")
 }
 func (UnimplementedUsageServiceServer) mustEmbedUnimplementedUsageServiceServer() {}
 func (UnimplementedUsageServiceServer) testEmbeddedByValue()                      {}
@@ -156,6 +228,60 @@ func _UsageService_ListUsageRecords_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _UsageService_ForecastSpend_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForecastSpendRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UsageServiceServer).ForecastSpend(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UsageService_ForecastSpend_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UsageServiceServer).ForecastSpend(ctx, req.(*ForecastSpendRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UsageService_ListSpendAnomalies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSpendAnomaliesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UsageServiceServer).ListSpendAnomalies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UsageService_ListSpendAnomalies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UsageServiceServer).ListSpendAnomalies(ctx, req.(*ListSpendAnomaliesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UsageService_ExportFocus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportFocusRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UsageServiceServer).ExportFocus(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UsageService_ExportFocus_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UsageServiceServer).ExportFocus(ctx, req.(*ExportFocusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // UsageService_ServiceDesc is the grpc.ServiceDesc for UsageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -170,6 +296,18 @@ var UsageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListUsageRecords",
 			Handler:    _UsageService_ListUsageRecords_Handler,
+		},
+		{
+			MethodName: "ForecastSpend",
+			Handler:    _UsageService_ForecastSpend_Handler,
+		},
+		{
+			MethodName: "ListSpendAnomalies",
+			Handler:    _UsageService_ListSpendAnomalies_Handler,
+		},
+		{
+			MethodName: "ExportFocus",
+			Handler:    _UsageService_ExportFocus_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
