@@ -195,9 +195,9 @@ def _is_passing(error: exc.DBAPIError) -> bool:
     """Tell what may be gone on a retry: a lost connection, a locked file, PostgreSQL's classes of such states."""
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
-        return state[:2] in _PASSING_CLASSES
+        return state[:2] in PASSING_SQLSTATES
     return error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)
 
 
 # Connection exceptions, serialization failures, insufficient resources, not in a state for it, operator intervention.
-_PASSING_CLASSES = {"08", "40", "53", "55", "57"}
+PASSING_SQLSTATES = {"08", "40", "53", "55", "57"}

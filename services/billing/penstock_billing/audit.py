@@ -14,7 +14,7 @@ from sqlalchemy.sql import Select
 
 from penstock_billing.budget_store import count_held, count_spent
 from penstock_billing.clock import to_us, utc_now
-from penstock_billing.rows import read_budget
+from penstock_billing.rows import BUDGET, read_budget
 from penstock_billing.settings import BillingSettings
 from penstock_billing.tables import budgets, entries, hold_is_open, holds, usage_lines
 from penstock_billing.transactions import open_transactions
@@ -66,7 +66,7 @@ def _accounts(connection: Connection) -> Iterator[Difference]:
 
 
 def _counters(connection: Connection, now_us: int) -> Iterator[Difference]:
-    for row in connection.execute(select(budgets)).all():
+    for row in connection.execute(select(*(budgets.c[name] for name in BUDGET))).all():
         budget = read_budget(row)
         budget.roll(now_us)
         spent, held = count_spent(connection, budget), count_held(connection, budget)

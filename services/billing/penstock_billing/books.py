@@ -3,38 +3,49 @@
 Pure: what is needed was loaded before, and what changed is saved after. A refused command changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from servicekit.errors import DeadlineExceeded, ServiceError
 
 from penstock_billing import ledger, refusals
-from penstock_billing.budget import Budget, subject_paths
+from penstock_billing.budget import Budget, Enforcement, subject_paths
 from penstock_billing.clock import DAY_US
 from penstock_billing.commands import Authorize, Command, Expire, Extend, Release, Settle
 from penstock_billing.ledger import Entry, Hold, HoldState, Payer, Posting
+from penstock_billing.limit import Caller, Count, Limit, Unit
+from penstock_billing.limit_counts import Bound, LimitCounts
 from penstock_billing.prices import PriceBook
 from penstock_billing.quote import Quote
 from penstock_billing.refusals import HOLD_NANOS_MAX
-from penstock_billing.usage import UsageLine, price_usage, total_nanos
+from penstock_billing.usage import UsageLine, price_usage, tokens_used, total_nanos
 
 LEASE_US_MAX = DAY_US
 
 Outcome = Hold | ServiceError
 
 
-class Books:
-    """Holds and budgets as they stand, and what commands make of them."""
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is known before the commands of a transaction are decided on."""
 
-    def __init__(
-        self, prices: PriceBook, now_us: int, holds: Iterable[Hold] = (), budgets: Iterable[Budget] = ()
-    ) -> None:
-        budgets = list(budgets)
+    holds: Sequence[Hold] = ()
+    budgets: Sequence[Budget] = ()
+    limits: Sequence[Limit] = ()
+    counts: Sequence[Count] = ()
+
+
+class Books:
+    """Holds, budgets and limits as they stand, and what commands make of them."""
+
+    def __init__(self, prices: PriceBook, now_us: int, loaded: Loaded) -> None:
+        budgets = loaded.budgets
         self._prices = prices
         # Replicas' clocks differ: what is posted never lies before a period that another has begun already.
         self._now_us = max(now_us, *(budget.period_start_us for budget in budgets), 0)
-        self._holds = {hold.key: hold for hold in holds}
-        self._loaded = frozenset(self._holds)
+        self._holds = {hold.key: hold for hold in loaded.holds}
         self._changed: dict[tuple[str, str], Hold] = {}
+        self._counts = LimitCounts(loaded.limits, loaded.counts, now_us // 1000)
         self._by_subject: dict[str, list[Budget]] = {}
         self._by_payer: dict[Payer, list[Budget]] = {}
         for budget in budgets:
@@ -64,19 +75,19 @@ class Books:
             return error
 
     @property
-    def new_holds(self) -> list[Hold]:
-        """Holds to insert."""
-        return [hold for key, hold in self._changed.items() if key not in self._loaded]
-
-    @property
     def changed_holds(self) -> list[Hold]:
-        """Holds to update."""
-        return [hold for key, hold in self._changed.items() if key in self._loaded]
+        """Holds that are new or moved."""
+        return list(self._changed.values())
 
     @property
     def changed_budgets(self) -> list[Budget]:
         """Budgets whose counters moved."""
         return list(self._touched.values())
+
+    @property
+    def changed_counts(self) -> list[Count]:
+        """Counts of limits that moved."""
+        return self._counts.changed
 
     def _authorize(self, command: Authorize) -> Hold:
         self._check_deadline(command.deadline_us)
@@ -85,7 +96,9 @@ class Books:
             return _same_again(known, command)
         prices = tuple(self._prices.find(sku, self._now_us) for sku in command.skus)
         quote = Quote(prices, command.prompt_tokens, command.answers)
-        max_tokens = self._admit(command, quote)
+        bound = self._counts.binding(Caller(command.payer, command.model, command.tier))
+        max_tokens = self._admit(command, quote, bound)
+        tokens = command.prompt_tokens + command.answers * max_tokens
         hold = Hold(
             operation_id=command.operation_id,
             payer=command.payer,
@@ -97,20 +110,35 @@ class Books:
             clamped=max_tokens < command.max_tokens,
             prices=prices,
             request_hash=command.request_hash,
+            prompt_tokens=command.prompt_tokens,
+            answers=command.answers,
+            takings=self._counts.take(bound, tokens) if bound else (),
+            model=command.model,
+            holder=command.holder,
         )
         return self._post(ledger.open_hold(hold))
 
-    def _admit(self, command: Authorize, quote: Quote) -> int:
-        """Give how long answers may get: what was asked for, clamped to what every budget that applies buys."""
-        needed_nanos = quote.worst_nanos(min(command.max_tokens, 1))
+    def _admit(self, command: Authorize, quote: Quote, bound: list[Bound]) -> int:
+        """Give how long answers may get: as asked for, clamped to what every budget buys and every limit ever admits.
+
+        Nothing is taken before everything fits.
+        """
+        least = min(command.max_tokens, 1)
+        needed_nanos = quote.worst_nanos(least)
         refusals.check_amount(needed_nanos)
+        self._counts.check(bound, Unit.REQUESTS, 1)
+        self._counts.check(bound, Unit.IN_FLIGHT, 1)
         tightest = self._tightest(command.payer)
-        if tightest is None:
-            return quote.tokens_within(HOLD_NANOS_MAX, command.max_tokens)
-        if needed_nanos > tightest.available_nanos:
-            raise refusals.budget_exceeded(tightest, needed_nanos)
-        available_nanos = min(tightest.available_nanos, HOLD_NANOS_MAX)
-        return quote.tokens_within(available_nanos, command.max_tokens)
+        if tightest is not None and needed_nanos > tightest.available_nanos:
+            raise refusals.budget_exceeded(tightest, needed_nanos, self._now_us)
+        available_nanos = HOLD_NANOS_MAX if tightest is None else tightest.available_nanos
+        longest = quote.tokens_within(min(available_nanos, HOLD_NANOS_MAX), command.max_tokens)
+        for limit, _ in bound:
+            if limit.unit is Unit.TOKENS:
+                whole = (limit.value - command.prompt_tokens) // command.answers
+                longest = min(longest, max(least, whole))
+        self._counts.check(bound, Unit.TOKENS, command.prompt_tokens + command.answers * longest)
+        return longest
 
     def _extend(self, command: Extend) -> Hold:
         self._check_deadline(command.deadline_us)
@@ -123,9 +151,32 @@ class Books:
         more_nanos = command.amount_nanos - hold.amount_nanos
         tightest = self._tightest(hold.payer)
         if more_nanos > 0 and tightest is not None and more_nanos > tightest.available_nanos:
-            raise refusals.budget_exceeded(tightest, more_nanos)
+            raise refusals.budget_exceeded(tightest, more_nanos, self._now_us)
         expire_us = min(command.expire_us, self._now_us + LEASE_US_MAX)
-        return self._post(ledger.extend(hold, command.amount_nanos, expire_us, self._now_us))
+        longer = replace(
+            hold,
+            amount_nanos=max(hold.amount_nanos, command.amount_nanos),
+            expire_us=max(hold.expire_us, expire_us),
+        )
+        if command.max_tokens > hold.max_tokens:
+            longer = self._widen(longer, command.max_tokens, max(0, more_nanos))
+        return self._post(ledger.extend(hold, longer, self._now_us))
+
+    def _widen(self, hold: Hold, max_tokens: int, reserved_nanos: int) -> Hold:
+        """Grant the next slice of a long answer, clamped to what budgets and token limits have now."""
+        room = self._counts.tokens_room(hold)
+        if room is not None:
+            max_tokens = min(max_tokens, hold.max_tokens + room // hold.answers)
+        tightest = self._tightest(hold.payer)
+        free_nanos = HOLD_NANOS_MAX if tightest is None else tightest.available_nanos - reserved_nanos
+        quote = Quote(hold.prices, hold.prompt_tokens, hold.answers)
+        granted = quote.tokens_within(min(hold.amount_nanos + max(0, free_nanos), HOLD_NANOS_MAX), max_tokens)
+        more_tokens = granted - hold.max_tokens
+        if more_tokens <= 0:
+            return hold
+        hold = self._counts.take_more(hold, more_tokens * hold.answers)
+        amount_nanos = max(hold.amount_nanos, quote.worst_nanos(granted))
+        return replace(hold, max_tokens=granted, amount_nanos=amount_nanos)
 
     def _settle(self, command: Settle) -> Hold:
         hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)
@@ -137,20 +188,32 @@ class Books:
         cost_nanos = total_nanos(lines)
         self.usage += lines
         self.overruns += cost_nanos > hold.amount_nanos
+        self._count_settled(hold, tokens_used(lines))
         return self._post(ledger.settle(hold, cost_nanos, command.usage_hash, self._now_us))
+
+    def _count_settled(self, hold: Hold, tokens: int) -> None:
+        match hold.state:
+            case HoldState.OPEN:
+                self._counts.settle(hold, tokens)
+            case HoldState.EXPIRED:
+                self._counts.correct(hold, tokens)
+            case HoldState.RELEASED:
+                self._counts.recount(hold, tokens)
 
     def _release(self, command: Release) -> Hold:
         hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)
         if hold.state is HoldState.SETTLED:
             raise refusals.not_open(hold)
         if hold.state is HoldState.OPEN:
+            self._counts.release(hold)
             return self._post(ledger.close(hold, HoldState.RELEASED, self._now_us))
         return hold
 
     def _expire(self, command: Expire) -> Hold:
         hold = self._find(command)
         assert hold is not None, "holds are never deleted"
-        if hold.state is HoldState.OPEN and hold.expire_us <= self._now_us:
+        if hold.state is HoldState.OPEN and hold.expire_us <= self._now_us - command.grace_us:
+            self._counts.expire(hold)
             return self._post(ledger.close(hold, HoldState.EXPIRED, self._now_us))
         return hold
 
@@ -169,7 +232,8 @@ class Books:
         return hold
 
     def _tightest(self, payer: Payer) -> Budget | None:
-        return min(self._budgets_of(payer), key=lambda budget: budget.available_nanos, default=None)
+        hard = [budget for budget in self._budgets_of(payer) if budget.enforcement is Enforcement.HARD]
+        return min(hard, key=lambda budget: budget.available_nanos, default=None)
 
     def _budgets_of(self, payer: Payer) -> list[Budget]:
         found = self._by_payer.get(payer)

@@ -1,26 +1,82 @@
 """Budgets: whose spend they bound, in which period, and what is left."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
-from penstock_billing.clock import DAY_US, month_start_us
+from penstock_billing.clock import DAY_US, HOUR_US, month_start_us, year_start_us
 from penstock_billing.ledger import Entry, Payer
+
+WEEK_US = 7 * DAY_US
+# The epoch was a Thursday.
+MONDAY_US = 4 * DAY_US
+LONGEST_MONTH_US = 31 * DAY_US
+LONGEST_YEAR_US = 366 * DAY_US
 
 
 class Period(IntEnum):
-    """How often spend starts anew, numbered as in the contract."""
+    """How often spend starts anew, or how long it counts, numbered as in the contract."""
 
     ALL_TIME = 0
     DAY = 1
     MONTH = 2
+    WEEK = 3
+    YEAR = 4
+    ROLLING_DAY = 5
+    ROLLING_WEEK = 6
+    ROLLING_MONTH = 7
+
+    @property
+    def slice_us(self) -> int:
+        """Give how finely spend is kept apart in a rolling period; 0: the period is a calendar's."""
+        return _ROLLING[self][1] if self in _ROLLING else 0
 
     def start_us(self, at_us: int) -> int:
-        """Give when the period of a time began, at midnight UTC."""
-        if self is Period.DAY:
-            return at_us - at_us % DAY_US
-        if self is Period.MONTH:
-            return month_start_us(at_us)
+        """Give when what counts at a time began: a midnight UTC, or the slice that a rolling period reaches into."""
+        if self in _ROLLING:
+            span_us, slice_us = _ROLLING[self]
+            return (at_us - span_us) // slice_us * slice_us
+        match self:
+            case Period.DAY:
+                return at_us - at_us % DAY_US
+            case Period.WEEK:
+                return at_us - (at_us - MONDAY_US) % WEEK_US
+            case Period.MONTH:
+                return month_start_us(at_us)
+            case Period.YEAR:
+                return year_start_us(at_us)
         return 0
+
+    def next_us(self, at_us: int) -> int | None:
+        """Give when less counts than at a time: the next period, or the end of the oldest slice; None: never."""
+        start_us = self.start_us(at_us)
+        match self:
+            case Period.ALL_TIME:
+                return None
+            case Period.DAY:
+                return start_us + DAY_US
+            case Period.WEEK:
+                return start_us + WEEK_US
+            case Period.MONTH:
+                return month_start_us(start_us + LONGEST_MONTH_US)
+            case Period.YEAR:
+                return year_start_us(start_us + LONGEST_YEAR_US)
+        span_us, slice_us = _ROLLING[self]
+        return start_us + slice_us + span_us
+
+
+# How long spend counts, and how finely it is kept apart. A slice counts until all of it is past.
+_ROLLING = {
+    Period.ROLLING_DAY: (DAY_US, HOUR_US),
+    Period.ROLLING_WEEK: (WEEK_US, 6 * HOUR_US),
+    Period.ROLLING_MONTH: (30 * DAY_US, DAY_US),
+}
+
+
+class Enforcement(IntEnum):
+    """What happens to what does not fit, numbered as in the contract."""
+
+    HARD = 0
+    SOFT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +125,9 @@ class Budget:
     period_start_us: int
     spent_nanos: int
     held_nanos: int
+    # Of a rolling period: what was spent in each slice, by its beginning.
+    slices: dict[int, int] = field(default_factory=dict)
+    enforcement: Enforcement = Enforcement.HARD
 
     @property
     def name(self) -> str:
@@ -85,9 +144,14 @@ class Budget:
         start_us = self.period.start_us(now_us)
         if start_us > self.period_start_us:
             self.period_start_us = start_us
-            self.spent_nanos = 0
+            self.slices = {begin_us: spent for begin_us, spent in self.slices.items() if begin_us >= start_us}
+            self.spent_nanos = sum(self.slices.values())
 
     def post(self, entry: Entry) -> None:
         """Follow the ledger."""
         self.held_nanos += entry.held_nanos
         self.spent_nanos += entry.revenue_nanos
+        slice_us = self.period.slice_us
+        if slice_us and entry.revenue_nanos:
+            begin_us = entry.post_us // slice_us * slice_us
+            self.slices[begin_us] = self.slices.get(begin_us, 0) + entry.revenue_nanos

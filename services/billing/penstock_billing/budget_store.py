@@ -1,15 +1,16 @@
 """Budgets in the database."""
 
-from dataclasses import asdict
 from typing import Any
 
 from servicekit.errors import AlreadyExists, InvalidArgument, NotFound, ServiceError
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Select, delete, func, insert, literal, select, update
 
 from penstock_billing.budget import Budget, Subject
-from penstock_billing.rows import read_budget
+from penstock_billing.rows import BUDGET, budget_row, read_budget
 from penstock_billing.store import lock
 from penstock_billing.tables import budgets, hold_is_open, holds, usage_lines
+
+_COLUMNS = [budgets.c[name] for name in BUDGET]
 
 # Admission reads every budget of a subject, so their number is bounded.
 SUBJECT_BUDGETS_MAX = 16
@@ -32,9 +33,10 @@ def create_budget(connection: Connection, budget: Budget) -> Budget:
             f"A subject has at most {SUBJECT_BUDGETS_MAX} budgets.",
             metadata={"field": "budget.subject"},
         )
+    budget.slices = count_slices(connection, budget)
     budget.spent_nanos = count_spent(connection, budget)
     budget.held_nanos = count_held(connection, budget)
-    connection.execute(insert(budgets), {**asdict(budget), "period": budget.period.value})
+    connection.execute(insert(budgets), budget_row(budget))
     return budget
 
 
@@ -53,7 +55,7 @@ def get_budget(connection: Connection, organization: str, budget_id: str) -> Bud
 def list_budgets(connection: Connection, organization: str, after_id: str, items_max: int) -> list[Budget]:
     """Read the budgets whose ids follow an id, in order."""
     page = (
-        select(budgets)
+        select(*_COLUMNS)
         .where(budgets.c.organization == organization, budgets.c.budget_id > after_id)
         .order_by(budgets.c.budget_id)
         .limit(items_max)
@@ -93,6 +95,21 @@ def count_spent(connection: Connection, budget: Budget) -> int:
     return int(connection.execute(spent.where(since, *_of_subject(usage_lines, budget))).scalar_one())
 
 
+def count_slices(connection: Connection, budget: Budget) -> dict[int, int]:
+    """Sum likewise by slice, for a rolling period."""
+    slice_us = budget.period.slice_us
+    if not slice_us:
+        return {}
+    # Written out, because two parameters of equal value are not one expression to GROUP BY.
+    begin = usage_lines.c.post_us - usage_lines.c.post_us % literal(
+        slice_us, BigInteger, literal_execute=True
+    )
+    sums = select(begin, func.sum(usage_lines.c.cost_nanos)).group_by(begin)
+    since = usage_lines.c.post_us >= budget.period_start_us
+    rows = connection.execute(sums.where(since, *_of_subject(usage_lines, budget)))
+    return {int(row[0]): int(row[1]) for row in rows}
+
+
 def count_held(connection: Connection, budget: Budget) -> int:
     """Sum the open holds of a budget's subject."""
     held = select(func.coalesce(func.sum(holds.c.amount_nanos), 0))
@@ -112,7 +129,7 @@ def _is(organization: str, budget_id: str) -> tuple[Any, Any]:
 
 
 def _one(organization: str, budget_id: str) -> Select[Any]:
-    return select(budgets).where(*_is(organization, budget_id))
+    return select(*_COLUMNS).where(*_is(organization, budget_id))
 
 
 def _not_found(organization: str, budget_id: str) -> ServiceError:

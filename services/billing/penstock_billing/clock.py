@@ -33,6 +33,11 @@ def from_us(at_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_us)
 
 
+def year_start_us(at_us: int) -> int:
+    """Give the midnight UTC that began the year."""
+    return month_start_us(to_us(from_us(at_us).replace(month=1, day=1)))
+
+
 def month_start_us(at_us: int) -> int:
     """Give the midnight UTC that began the month."""
     return to_us(from_us(at_us).replace(day=1, hour=0, minute=0, second=0, microsecond=0))

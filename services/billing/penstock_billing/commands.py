@@ -21,17 +21,21 @@ class Authorize:
     lease_us: int
     deadline_us: int
     request_hash: bytes
+    model: str = ""
+    tier: str = ""
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Lengthen a hold, and widen it. `amount_nanos` 0: as wide as before."""
+    """Lengthen a hold, and widen it. `amount_nanos` or `max_tokens` 0: as wide as before."""
 
     payer: Payer
     operation_id: str
     expire_us: int
     amount_nanos: int
     deadline_us: int
+    max_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,11 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Give back a hold whose lease ran out, unless it was extended or closed meanwhile."""
+    """Give back a hold whose lease ended so long ago, unless it was extended or closed meanwhile."""
 
     payer: Payer
     operation_id: str
+    grace_us: int = 0
 
 
 Command = Authorize | Extend | Settle | Release | Expire

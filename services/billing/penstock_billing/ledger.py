@@ -53,13 +53,24 @@ class Payer:
 
 
 @dataclass(frozen=True, slots=True)
+class Taking:
+    """Units that an operation took of the count of a limit."""
+
+    key: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Money set aside for an operation, and what became of it.
 
     Args:
         amount_nanos: what is or was set aside; 0 for an operation that never had a hold.
+        expire_us: when its lease ends.
         max_tokens: most tokens of one answer that it buys.
         prices: pinned at admission.
+        takings: what was taken of limits.
+        holder: who runs the operation.
         request_hash: of what was authorized; empty when nothing was.
         usage_hash: of what was settled; empty before.
     """
@@ -77,6 +88,11 @@ class Hold:
     usage_hash: bytes = b""
     cost_nanos: int = 0
     late: bool = False
+    prompt_tokens: int = 0
+    answers: int = 1
+    takings: tuple[Taking, ...] = ()
+    model: str = ""
+    holder: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -124,12 +140,12 @@ def open_hold(hold: Hold) -> Posting:
     return hold, _entries(_entry(hold, EntryKind.HOLD, hold.create_us, held_nanos=hold.amount_nanos))
 
 
-def extend(hold: Hold, amount_nanos: int, expire_us: int, now_us: int) -> Posting:
+def extend(hold: Hold, wider: Hold, now_us: int) -> Posting:
     """Lengthen an open hold, and widen it; neither ever shrinks."""
     assert hold.state is HoldState.OPEN
-    amount_nanos = max(hold.amount_nanos, amount_nanos)
-    wider = replace(hold, amount_nanos=amount_nanos, expire_us=max(hold.expire_us, expire_us))
-    more = _entry(hold, EntryKind.EXTEND, now_us, held_nanos=amount_nanos - hold.amount_nanos)
+    assert wider.amount_nanos >= hold.amount_nanos
+    assert wider.expire_us >= hold.expire_us
+    more = _entry(hold, EntryKind.EXTEND, now_us, held_nanos=wider.amount_nanos - hold.amount_nanos)
     return wider, _entries(more)
 
 

@@ -12,7 +12,6 @@ from functools import partial
 from servicekit.errors import INTERNAL_MESSAGE, Internal, ServiceError
 from servicekit.logging import get_logger
 from servicekit.metrics import Metrics
-from sqlalchemy import Connection
 
 from penstock_billing.books import Books, Outcome
 from penstock_billing.clock import Clock, to_us
@@ -20,7 +19,7 @@ from penstock_billing.commands import Command
 from penstock_billing.group_commit import GroupCommit, GroupLimits
 from penstock_billing.ledger import EntryKind
 from penstock_billing.prices import PriceBook
-from penstock_billing.store import load_books, save_books
+from penstock_billing.store import transact
 from penstock_billing.transactions import Transactions
 
 ITEMS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -64,7 +63,8 @@ class Recorder:
     async def _record(self, commands: Sequence[Command]) -> list[Outcome]:
         """Record commands in one transaction; after a defect each in its own, so that one cannot fail the others."""
         try:
-            books, outcomes = await self._transactions.write(partial(self._transact, commands))
+            now_us = to_us(self._clock())
+            books, outcomes = await self._transactions.run(partial(transact, self._prices, commands, now_us))
         except ServiceError as error:
             return [error] * len(commands)
         except Exception:
@@ -75,13 +75,6 @@ class Recorder:
             return [outcome for command in commands for outcome in await self._record([command])]
         self._instruments.observe(books, len(commands))
         return outcomes
-
-    def _transact(self, commands: Sequence[Command], connection: Connection) -> tuple[Books, list[Outcome]]:
-        """Be the transaction; on SQLite this runs in the store's thread."""
-        books = load_books(connection, self._prices, commands, to_us(self._clock()))
-        outcomes = [books.decide(command) for command in commands]
-        save_books(connection, books)
-        return books, outcomes
 
 
 class _Instruments:

@@ -6,14 +6,15 @@ from typing import Any, cast
 from penstock.billing.v1 import budget_pb2, budget_service_pb2, hold_pb2, usage_pb2
 from servicekit.errors import InvalidArgument
 
-from penstock_billing.budget import Budget, Period, Subject
+from penstock_billing.budget import Budget, Enforcement, Period, Subject
 from penstock_billing.clock import rfc3339, to_timestamp
 from penstock_billing.usage import UsageLine
 
 NAME_PARTS = 4
 
 # What UpdateBudget may change: the contract's fields to ours.
-_CHANGEABLE = ("display_name", "amount_nanos")
+_CHANGEABLE = ("display_name", "amount_nanos", "enforcement")
+_TEXTS = ("display_name", "user", "team", "api_key")
 
 
 def read_parent(parent: str) -> str:
@@ -21,20 +22,23 @@ def read_parent(parent: str) -> str:
     return parent.removeprefix("organizations/")
 
 
+def read_name(name: str, collection: str, field: str) -> tuple[str, str]:
+    """Read "organizations/{organization}/{collection}/{id}" to both ids."""
+    parts = name.split("/")
+    if len(parts) != NAME_PARTS or parts[::2] != ["organizations", collection]:
+        raise InvalidArgument("INVALID_ARGUMENT", f"Not a name of {collection}.", metadata={"field": field})
+    return parts[1], parts[3]
+
+
 def read_budget_name(name: str) -> tuple[str, str]:
     """Read "organizations/{organization}/budgets/{budget}" to both ids."""
-    parts = name.split("/")
-    if len(parts) != NAME_PARTS or parts[::2] != ["organizations", "budgets"]:
-        raise InvalidArgument(
-            "INVALID_ARGUMENT", "Not the name of a budget.", metadata={"field": "budget.name"}
-        )
-    return parts[1], parts[3]
+    return read_name(name, "budgets", "budget.name")
 
 
 def read_new_budget(request: budget_service_pb2.CreateBudgetRequest, now_us: int) -> Budget:
     """Read a budget to make."""
     organization, budget = read_parent(request.parent), request.budget
-    _refuse_nul(budget)
+    refuse_nul(budget, _TEXTS, "budget")
     kind = budget.WhichOneof("subject")
     subject = Subject(organization, kind, getattr(budget, kind)) if kind else Subject(organization)
     period = Period(budget.period)
@@ -49,28 +53,32 @@ def read_new_budget(request: budget_service_pb2.CreateBudgetRequest, now_us: int
         period_start_us=period.start_us(now_us),
         spent_nanos=0,
         held_nanos=0,
+        enforcement=Enforcement(budget.enforcement),
     )
 
 
 def read_changes(request: budget_service_pb2.UpdateBudgetRequest) -> dict[str, str | int]:
     """Read what to change: the fields of the mask, or without one those that are set (AIP-134)."""
-    paths = request.update_mask.paths
+    refuse_nul(request.budget, _TEXTS, "budget")
+    return changed(request.budget, request.update_mask.paths, _CHANGEABLE)
+
+
+def changed(message: Any, paths: Sequence[str], changeable: Sequence[str]) -> dict[str, str | int]:
+    """Read fields to change: those of the mask, or without one those that are set (AIP-134)."""
     for path in paths:
-        if path not in _CHANGEABLE:
+        if path not in changeable:
             raise InvalidArgument(
                 "INVALID_ARGUMENT", f"{path!r} cannot be changed.", metadata={"field": "update_mask"}
             )
-    _refuse_nul(request.budget)
-    values = {field: getattr(request.budget, field) for field in _CHANGEABLE}
+    values = {field: getattr(message, field) for field in changeable}
     return {field: value for field, value in values.items() if (field in paths if paths else value)}
 
 
-def _refuse_nul(budget: budget_pb2.Budget) -> None:
-    for field in ("display_name", "user", "team", "api_key"):
-        if "\0" in getattr(budget, field):
-            raise InvalidArgument(
-                "INVALID_ARGUMENT", "A NUL in a text.", metadata={"field": f"budget.{field}"}
-            )
+def refuse_nul(message: Any, fields: Sequence[str], of: str) -> None:
+    """Refuse texts that PostgreSQL cannot keep."""
+    for field in fields:
+        if "\0" in getattr(message, field):
+            raise InvalidArgument("INVALID_ARGUMENT", "A NUL in a text.", metadata={"field": f"{of}.{field}"})
 
 
 def write_budget(budget: Budget, now_us: int) -> budget_pb2.Budget:
@@ -85,6 +93,7 @@ def write_budget(budget: Budget, now_us: int) -> budget_pb2.Budget:
         spent_nanos=budget.spent_nanos,
         held_nanos=budget.held_nanos,
         create_time=to_timestamp(budget.create_us),
+        enforcement=cast("budget_pb2.BudgetEnforcement", budget.enforcement.value),
     )
     if budget.period_start_us:
         message.period_start_time.CopyFrom(to_timestamp(budget.period_start_us))

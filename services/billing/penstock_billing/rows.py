@@ -1,4 +1,4 @@
-"""Values as rows of the store and back. A usage line needs none of this: its fields are its columns."""
+"""Values as rows of the store and back: tuples in the order of the columns named here."""
 
 import json
 from collections.abc import Sequence
@@ -6,100 +6,174 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from penstock_billing.budget import Budget, Period
-from penstock_billing.ledger import Entry, Hold, HoldState, Payer
+from penstock_billing.budget import Budget, Enforcement, Period
+from penstock_billing.ledger import Entry, Hold, HoldState, Payer, Taking
+from penstock_billing.limit import Limit, Scope, Unit
 from penstock_billing.prices import Prices
+from penstock_billing.usage import UsageLine
 
-HOLD_CHANGES = ("state", "amount_nanos", "expire_us", "usage_hash", "cost_nanos", "late")
-BUDGET_CHANGES = ("period_start_us", "spent_nanos", "held_nanos")
+_PAYER = ("organization", "user_id", "team_id", "api_key_id")
+HOLD_CHANGES = (
+    "state",
+    "amount_nanos",
+    "expire_us",
+    "max_tokens",
+    "takings",
+    "usage_hash",
+    "cost_nanos",
+    "late",
+)
+_HOLD_FIXED = (
+    "create_us",
+    "clamped",
+    "prices",
+    "request_hash",
+    "prompt_tokens",
+    "answers",
+    "model",
+    "holder",
+)
+
+HOLD = ("operation_id", *_PAYER, *HOLD_CHANGES, *_HOLD_FIXED)
+ENTRY = tuple(Entry.__dataclass_fields__)
+USAGE_LINE = tuple(UsageLine.__dataclass_fields__)
+BUDGET = tuple(Budget.__dataclass_fields__)
+BUDGET_CHANGES = ("organization", "budget_id", "period_start_us", "spent_nanos", "held_nanos", "slices")
+LIMIT = tuple(Limit.__dataclass_fields__)
+COUNT = ("key", "level", "at_ms")
 
 
 def read_budget(row: Sequence[Any]) -> Budget:
     """Read a row of the budgets."""
-    organization, budget_id, subject, display_name, amount_nanos, period, *counters = row
-    return Budget(organization, budget_id, subject, display_name, amount_nanos, Period(period), *counters)
+    values = dict(zip(BUDGET, row, strict=True))
+    return Budget(
+        **values
+        | {
+            "period": Period(values["period"]),
+            "slices": _read_slices(values["slices"]),
+            "enforcement": Enforcement(values["enforcement"]),
+        }
+    )
+
+
+def budget_row(budget: Budget) -> dict[str, Any]:
+    """Write a new budget, by the names of its columns."""
+    values = {name: getattr(budget, name) for name in BUDGET}
+    return values | {
+        "period": budget.period.value,
+        "enforcement": budget.enforcement.value,
+        "slices": _write_slices(budget.slices),
+    }
+
+
+def budget_change(budget: Budget) -> tuple[Any, ...]:
+    """Write the counters of a budget, and its key last."""
+    slices = _write_slices(budget.slices)
+    counters = (budget.period_start_us, budget.spent_nanos, budget.held_nanos, slices)
+    return (*counters, budget.organization, budget.budget_id)
+
+
+def read_limit(row: Sequence[Any]) -> Limit:
+    """Read a row of the limits."""
+    organization, limit_id, display_name, unit, window_ms, value, scope, *matching = row
+    return Limit(organization, limit_id, display_name, Unit(unit), window_ms, value, Scope(scope), *matching)
+
+
+def limit_row(limit: Limit) -> dict[str, Any]:
+    """Write a new limit, by the names of its columns."""
+    values = {name: getattr(limit, name) for name in LIMIT}
+    return values | {"unit": limit.unit.value, "scope": limit.scope.value}
 
 
 def read_hold(row: Sequence[Any]) -> Hold:
     """Read a row of the holds."""
-    (
+    operation_id, organization, user, team, api_key, *changing_and_fixed = row
+    changing, fixed = changing_and_fixed[: len(HOLD_CHANGES)], changing_and_fixed[len(HOLD_CHANGES) :]
+    state, amount_nanos, expire_us, max_tokens, takings, usage_hash, cost_nanos, late = changing
+    create_us, clamped, prices, request_hash, prompt_tokens, answers, model, holder = fixed
+    return Hold(
         operation_id,
-        organization,
-        user,
-        team,
-        api_key,
-        state,
+        Payer(organization, user, team, api_key),
+        HoldState(state),
         amount_nanos,
         create_us,
         expire_us,
         max_tokens,
-        clamped,
-        prices,
-        *recorded,
-    ) = row
-    payer = Payer(organization, user, team, api_key)
-    standing = (HoldState(state), amount_nanos, create_us, expire_us)
-    return Hold(operation_id, payer, *standing, max_tokens, clamped, _read_prices(prices), *recorded)
+        bool(clamped),
+        _read_prices(prices),
+        request_hash,
+        usage_hash,
+        cost_nanos,
+        bool(late),
+        prompt_tokens,
+        answers,
+        _read_takings(takings),
+        model,
+        holder,
+    )
 
 
-def hold_row(hold: Hold) -> dict[str, Any]:
-    """Write a new hold."""
-    return {
-        "operation_id": hold.operation_id,
-        "organization": hold.payer.organization,
-        "user_id": hold.payer.user,
-        "team_id": hold.payer.team,
-        "api_key_id": hold.payer.api_key,
-        "state": hold.state.value,
-        "amount_nanos": hold.amount_nanos,
-        "create_us": hold.create_us,
-        "expire_us": hold.expire_us,
-        "max_tokens": hold.max_tokens,
-        "clamped": hold.clamped,
-        "prices": _write_prices(hold.prices),
-        "request_hash": hold.request_hash,
-        "usage_hash": hold.usage_hash,
-        "cost_nanos": hold.cost_nanos,
-        "late": hold.late,
-    }
+def hold_row(hold: Hold) -> tuple[Any, ...]:
+    """Write a hold."""
+    payer = hold.payer
+    return (
+        hold.operation_id,
+        payer.organization,
+        payer.user,
+        payer.team,
+        payer.api_key,
+        hold.state.value,
+        hold.amount_nanos,
+        hold.expire_us,
+        hold.max_tokens,
+        _write_takings(hold.takings) if hold.takings else "",
+        hold.usage_hash,
+        hold.cost_nanos,
+        hold.late,
+        hold.create_us,
+        hold.clamped,
+        _write_prices(hold.prices),
+        hold.request_hash,
+        hold.prompt_tokens,
+        hold.answers,
+        hold.model,
+        hold.holder,
+    )
 
 
-def hold_change(hold: Hold) -> dict[str, Any]:
-    """Write what can change of a hold, under its key."""
-    return {
-        "b_operation_id": hold.operation_id,
-        "b_organization": hold.payer.organization,
-        "state": hold.state.value,
-        "amount_nanos": hold.amount_nanos,
-        "expire_us": hold.expire_us,
-        "usage_hash": hold.usage_hash,
-        "cost_nanos": hold.cost_nanos,
-        "late": hold.late,
-    }
-
-
-def entry_row(entry: Entry) -> dict[str, Any]:
+def entry_row(entry: Entry) -> tuple[Any, ...]:
     """Write an entry."""
-    return {
-        "organization": entry.organization,
-        "operation_id": entry.operation_id,
-        "kind": entry.kind.value,
-        "available_nanos": entry.available_nanos,
-        "held_nanos": entry.held_nanos,
-        "revenue_nanos": entry.revenue_nanos,
-        "post_us": entry.post_us,
-    }
+    return (
+        entry.organization,
+        entry.operation_id,
+        entry.kind.value,
+        entry.available_nanos,
+        entry.held_nanos,
+        entry.revenue_nanos,
+        entry.post_us,
+    )
 
 
-def budget_change(budget: Budget) -> dict[str, Any]:
-    """Write the counters of a budget, under its key."""
-    return {
-        "b_organization": budget.organization,
-        "b_budget_id": budget.budget_id,
-        "period_start_us": budget.period_start_us,
-        "spent_nanos": budget.spent_nanos,
-        "held_nanos": budget.held_nanos,
-    }
+def usage_row(line: UsageLine) -> tuple[Any, ...]:
+    """Write a usage line; its fields are its columns, and labels, the last of them, are JSON."""
+    *values, metadata = vars(line).values()
+    return (*values, json.dumps(metadata) if metadata else "{}")
+
+
+def _read_takings(text: str) -> tuple[Taking, ...]:
+    return tuple(Taking(key, units) for key, units in json.loads(text)) if text else ()
+
+
+def _write_takings(takings: tuple[Taking, ...]) -> str:
+    return json.dumps([(taking.key, taking.units) for taking in takings], separators=(",", ":"))
+
+
+def _read_slices(text: str) -> dict[int, int]:
+    return dict(json.loads(text)) if text else {}
+
+
+def _write_slices(slices: dict[int, int]) -> str:
+    return json.dumps(sorted(slices.items()), separators=(",", ":")) if slices else ""
 
 
 @lru_cache(maxsize=4096)

@@ -7,22 +7,25 @@ from typing import Any
 
 from penstock.billing.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
 from penstock.billing.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
+from penstock.billing.v1.limit_service_pb2_grpc import add_LimitServiceServicer_to_server
 from penstock.billing.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
 from penstock.billing.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from servicekit.background import background
 from servicekit.metrics import Metrics
 from servicekit.server import AddServicer, Service
 
-from penstock_billing.clock import Clock, to_us, utc_now
+from penstock_billing.claims import Claims
+from penstock_billing.clock import SECOND_US, Clock, to_us, utc_now
 from penstock_billing.group_commit import GroupLimits
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
 from penstock_billing.servicer import HoldServicer
 from penstock_billing.servicer_budgets import BudgetServicer
+from penstock_billing.servicer_limits import LimitServicer
 from penstock_billing.servicer_usage import PriceServicer, UsageServicer
 from penstock_billing.settings import BillingSettings
 from penstock_billing.store import keep_price_book
-from penstock_billing.sweep import Sweeper
+from penstock_billing.sweep import Sweeper, SweepLimits
 from penstock_billing.transactions import open_transactions
 
 
@@ -35,12 +38,15 @@ async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncItera
         await transactions.write(partial(keep_price_book, book=prices, now_us=to_us(clock())))
         limits = GroupLimits(settings.transaction_items_max, settings.pending_items_max)
         async with aclosing(Recorder(transactions, prices, clock, metrics, limits)) as recorder:
+            grace_us = settings.reconcile_seconds * SECOND_US
+            holds = HoldServicer(recorder, Claims(transactions, clock, grace_us))
             servicers: list[tuple[AddServicer, Any]] = [
-                (add_HoldServiceServicer_to_server, HoldServicer(recorder)),
+                (add_HoldServiceServicer_to_server, holds),
                 (add_BudgetServiceServicer_to_server, BudgetServicer(transactions, clock)),
+                (add_LimitServiceServicer_to_server, LimitServicer(transactions, clock)),
                 (add_UsageServiceServicer_to_server, UsageServicer(transactions, clock)),
                 (add_PriceServiceServicer_to_server, PriceServicer(prices, clock)),
             ]
-            sweeper = Sweeper(transactions, recorder, clock, items_max=settings.sweep_items_max)
+            sweeper = Sweeper(transactions, recorder, clock, SweepLimits(settings.sweep_items_max, grace_us))
             async with background(sweeper.run(settings.sweep_interval_seconds), "billing sweeper"):
                 yield Service(settings, servicers, metrics, dependencies={"database": transactions.probe})

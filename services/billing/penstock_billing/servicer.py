@@ -5,14 +5,16 @@ from typing import Any
 from penstock.billing.v1 import hold_service_pb2, hold_service_pb2_grpc
 
 from penstock_billing import wire
+from penstock_billing.claims import Claims
 from penstock_billing.record import Recorder
 
 
 class HoldServicer(hold_service_pb2_grpc.HoldServiceServicer):
     """Lists of operations, through the recorder."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, claims: Claims) -> None:
         self._recorder = recorder
+        self._claims = claims
 
     async def Authorize(
         self, request: hold_service_pb2.AuthorizeRequest, _context: Any
@@ -25,8 +27,9 @@ class HoldServicer(hold_service_pb2_grpc.HoldServiceServicer):
         self, request: hold_service_pb2.ExtendRequest, _context: Any
     ) -> hold_service_pb2.ExtendResponse:
         """Lengthen and widen holds."""
-        outcomes = await self._recorder.submit([wire.read_extend(item) for item in request.items])
-        return hold_service_pb2.ExtendResponse(results=map(wire.write_extend, outcomes))
+        commands = [wire.read_extend(item) for item in request.items]
+        outcomes = await self._recorder.submit(commands)
+        return hold_service_pb2.ExtendResponse(results=map(wire.write_extend, commands, outcomes))
 
     async def Settle(
         self, request: hold_service_pb2.SettleRequest, _context: Any
@@ -41,3 +44,11 @@ class HoldServicer(hold_service_pb2_grpc.HoldServiceServicer):
         """Give holds back."""
         outcomes = await self._recorder.submit([wire.read_release(item) for item in request.items])
         return hold_service_pb2.ReleaseResponse(results=map(wire.write_release, outcomes))
+
+    async def ClaimLapsedHolds(
+        self, request: hold_service_pb2.ClaimLapsedHoldsRequest, _context: Any
+    ) -> hold_service_pb2.ClaimLapsedHoldsResponse:
+        """Give out holds whose lease has ended, to be reconciled."""
+        found = await self._claims.claim(request.items_max, wire.read_span(request.claim))
+        holds = [wire.write_lapsed(hold, self._claims.grace_us) for hold in found]
+        return hold_service_pb2.ClaimLapsedHoldsResponse(holds=holds)

@@ -19,4 +19,5 @@ class BillingSettings(ServiceSettings):
     transaction_items_max: int = Field(default=1024, ge=1, le=4096)
     pending_items_max: int = Field(default=16_384, ge=256)
     sweep_interval_seconds: int = Field(default=1, ge=1, le=3600)
+    reconcile_seconds: int = Field(default=30, ge=0, le=86_400)
     sweep_items_max: int = Field(default=512, ge=1, le=4096)

@@ -1,71 +1,115 @@
-"""Holds and the ledger in the database: what a list needs, and what it changed, in one statement a table."""
+"""Holds and the ledger in the store: what a list needs, and what it changed, as the steps of one transaction."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, insert, select, update
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, insert, select
 
-from penstock_billing.books import Books
-from penstock_billing.budget import Budget, subject_paths
-from penstock_billing.commands import Command, Expire
+from penstock_billing import rows
+from penstock_billing.books import Books, Loaded, Outcome
+from penstock_billing.budget import subject_paths
+from penstock_billing.commands import Authorize, Command, Expire
 from penstock_billing.ledger import Hold, Payer
+from penstock_billing.limit import Caller, Count, Limit
 from penstock_billing.prices import PriceBook
-from penstock_billing.rows import (
-    BUDGET_CHANGES,
-    HOLD_CHANGES,
-    budget_change,
-    entry_row,
-    hold_change,
-    hold_row,
-    read_budget,
-    read_hold,
+from penstock_billing.statements import Find, Save
+from penstock_billing.steps import Fetch, Lock, Steps, Write
+from penstock_billing.tables import (
+    budgets,
+    entries,
+    hold_is_open,
+    holds,
+    limit_counts,
+    limits,
+    price_books,
+    usage_lines,
 )
-from penstock_billing.tables import budgets, entries, hold_is_open, holds, price_books, usage_lines
+from penstock_billing.writers import lock_key
+
+FIND_HOLDS = Find.by(holds, rows.HOLD, "operation_id")
+FIND_BUDGETS = Find.by(budgets, rows.BUDGET, "subject")
+FIND_LIMITS = Find.by(limits, rows.LIMIT, "organization")
+FIND_COUNTS = Find.by(limit_counts, rows.COUNT, "key")
+SAVE_HOLDS = Save.insert(holds, rows.HOLD, changing=rows.HOLD_CHANGES)
+SAVE_ENTRIES = Save.insert(entries, rows.ENTRY)
+SAVE_USAGE = Save.insert(usage_lines, rows.USAGE_LINE)
+SAVE_BUDGETS = Save.update(budgets, rows.BUDGET_CHANGES)
+SAVE_COUNTS = Save.insert(limit_counts, rows.COUNT, changing=("level", "at_ms"))
 
 
-def lock(connection: Connection, names: Iterable[str]) -> None:
-    """Keep other replicas off these names until the transaction ends. SQLite has one writer, and needs no lock.
+def transact(
+    prices: PriceBook, commands: Sequence[Command], now_us: int
+) -> Steps[tuple[Books, list[Outcome]]]:
+    """Be a transaction: read what the commands touch, decide on them one after the other, write what changed.
 
     One lock an organization covers all that an organization's rows have to agree on: no other replica can admit between
     the reading of a budget and the writing of its counters, insert the same operation, or make a budget that does not
     see this transaction's holds. Taken in order, so that no two transactions wait for each other.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"keys": sorted({_lock_key(name) for name in names})}).all()
+    yield Lock(sorted({command.payer.organization for command in commands}))
+    loaded = yield from _load(commands)
+    books = Books(prices, now_us, loaded)
+    outcomes = [books.decide(command) for command in commands]
+    yield from _save(books)
+    return books, outcomes
 
 
-def load_books(connection: Connection, prices: PriceBook, commands: Sequence[Command], now_us: int) -> Books:
-    """Read every hold and every budget that these commands touch."""
-    lock(connection, {command.payer.organization for command in commands})
-    known = _read_holds(connection, [command.operation_id for command in commands])
+def _load(commands: Sequence[Command]) -> Steps[Loaded]:
+    found = yield Fetch(FIND_HOLDS, [command.operation_id for command in commands])
+    known = [rows.read_hold(row) for row in found]
     payers = {command.payer for command in commands} | {hold.payer for hold in known}
-    subjects = {path for payer in payers for path in subject_paths(payer)}
-    return Books(prices, now_us, known, _read_budgets(connection, sorted(subjects)))
+    subjects = sorted({path for payer in payers for path in subject_paths(payer)})
+    found = yield Fetch(FIND_BUDGETS, subjects)
+    bounds = [rows.read_budget(row) for row in found]
+    found = yield Fetch(FIND_LIMITS, sorted({payer.organization for payer in payers}))
+    limits = [rows.read_limit(row) for row in found]
+    counts = yield from _load_counts(limits, commands, known)
+    return Loaded(known, bounds, limits, counts)
 
 
-def save_books(connection: Connection, books: Books) -> None:
-    """Write what the commands changed: one statement a table, whatever their number."""
+def _load_counts(
+    limits: Sequence[Limit], commands: Sequence[Command], known: Sequence[Hold]
+) -> Steps[Sequence[Count]]:
+    callers = {
+        Caller(command.payer, command.model, command.tier)
+        for command in commands
+        if isinstance(command, Authorize)
+    }
+    keys = {key for limit in limits for caller in callers if (key := limit.key(caller)) is not None}
+    keys |= {taking.key for hold in known for taking in hold.takings}
+    if not keys:
+        return ()
+    found = yield Fetch(FIND_COUNTS, sorted(keys))
+    return [Count(*row) for row in found]
+
+
+def _save(books: Books) -> Steps[None]:
     changes = (
-        (_INSERT_HOLDS, [hold_row(hold) for hold in books.new_holds]),
-        (_UPDATE_HOLDS, [hold_change(hold) for hold in books.changed_holds]),
-        (_INSERT_ENTRIES, [entry_row(entry) for entry in books.entries]),
-        (_INSERT_USAGE, [vars(line) for line in books.usage]),
-        (_UPDATE_BUDGETS, [budget_change(budget) for budget in books.changed_budgets]),
+        (SAVE_HOLDS, [rows.hold_row(hold) for hold in books.changed_holds]),
+        (SAVE_ENTRIES, [rows.entry_row(entry) for entry in books.entries]),
+        (SAVE_USAGE, [rows.usage_row(line) for line in books.usage]),
+        (SAVE_BUDGETS, [rows.budget_change(budget) for budget in books.changed_budgets]),
+        (SAVE_COUNTS, [(count.key, count.level, count.at_ms) for count in books.changed_counts]),
     )
-    for statement, rows in changes:
-        if rows:
-            connection.execute(statement, rows)
+    yield Write([(save, written) for save, written in changes if written])
 
 
-def read_overdue(connection: Connection, now_us: int, items_max: int) -> list[Expire]:
-    """Find holds whose lease ran out, the longest overdue first."""
+def lock(connection: Connection, names: Iterable[str]) -> None:
+    """Take the locks that `transact` takes. SQLite has one writer, and needs none."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"keys": sorted({lock_key(name) for name in names})}).all()
+
+
+def read_overdue(connection: Connection, now_us: int, grace_us: int, items_max: int) -> list[Expire]:
+    """Find holds whose lease ended so long ago, the longest overdue first."""
     overdue = (
         select(holds.c.organization, holds.c.operation_id)
-        .where(hold_is_open, holds.c.expire_us <= now_us)
+        .where(hold_is_open, holds.c.expire_us <= now_us - grace_us)
         .order_by(holds.c.expire_us)
         .limit(items_max)
     )
-    return [Expire(Payer(row.organization), row.operation_id) for row in connection.execute(overdue)]
+    return [
+        Expire(Payer(row.organization), row.operation_id, grace_us) for row in connection.execute(overdue)
+    ]
 
 
 def keep_price_book(connection: Connection, book: PriceBook, now_us: int) -> None:
@@ -80,36 +124,3 @@ def keep_price_book(connection: Connection, book: PriceBook, now_us: int) -> Non
 _LOCK = select(
     func.pg_advisory_xact_lock(func.unnest(bindparam("keys", type_=ARRAY(BigInteger))).column_valued("key"))
 )
-_SELECT_HOLDS = select(holds).where(holds.c.operation_id.in_(bindparam("ids", expanding=True)))
-_SELECT_BUDGETS = select(budgets).where(budgets.c.subject.in_(bindparam("subjects", expanding=True)))
-_INSERT_HOLDS = insert(holds)
-_INSERT_ENTRIES = insert(entries)
-_INSERT_USAGE = insert(usage_lines)
-_UPDATE_HOLDS = (
-    update(holds)
-    .where(
-        holds.c.operation_id == bindparam("b_operation_id"),
-        holds.c.organization == bindparam("b_organization"),
-    )
-    .values({column: bindparam(column) for column in HOLD_CHANGES})
-)
-_UPDATE_BUDGETS = (
-    update(budgets)
-    .where(
-        budgets.c.organization == bindparam("b_organization"),
-        budgets.c.budget_id == bindparam("b_budget_id"),
-    )
-    .values({column: bindparam(column) for column in BUDGET_CHANGES})
-)
-
-
-def _lock_key(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-
-
-def _read_holds(connection: Connection, operation_ids: list[str]) -> list[Hold]:
-    return [read_hold(row) for row in connection.execute(_SELECT_HOLDS, {"ids": operation_ids})]
-
-
-def _read_budgets(connection: Connection, subjects: list[str]) -> list[Budget]:
-    return [read_budget(row) for row in connection.execute(_SELECT_BUDGETS, {"subjects": subjects})]

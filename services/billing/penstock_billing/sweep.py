@@ -1,6 +1,7 @@
 """Holds whose lease ran out give their money back."""
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 
 from servicekit.errors import ServiceError
@@ -17,16 +18,24 @@ PASSES_MAX = 16
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class SweepLimits:
+    """How many holds expire in one transaction, and how long a lapsed hold is left to be reconciled."""
+
+    items_max: int
+    grace_us: int = 0
+
+
 class Sweeper:
     """Expires overdue holds, so many at a time that admissions hardly wait for it."""
 
     def __init__(
-        self, transactions: Transactions, recorder: Recorder, clock: Clock, *, items_max: int
+        self, transactions: Transactions, recorder: Recorder, clock: Clock, limits: SweepLimits
     ) -> None:
         self._transactions = transactions
         self._recorder = recorder
         self._clock = clock
-        self._items_max = items_max
+        self._limits = limits
 
     async def run(self, interval_seconds: int) -> None:
         """Sweep for ever; what a pass could not do the next one does."""
@@ -44,12 +53,17 @@ class Sweeper:
         """
         expired = 0
         for _ in range(PASSES_MAX):
-            find = partial(read_overdue, now_us=to_us(self._clock()), items_max=self._items_max)
+            find = partial(
+                read_overdue,
+                now_us=to_us(self._clock()),
+                grace_us=self._limits.grace_us,
+                items_max=self._limits.items_max,
+            )
             overdue = await self._transactions.read(find)
             outcomes = await self._recorder.submit(overdue) if overdue else []
             done = [outcome for outcome in outcomes if isinstance(outcome, Hold)]
             expired += sum(hold.state is HoldState.EXPIRED for hold in done)
-            if len(done) < self._items_max:
+            if len(done) < self._limits.items_max:
                 break
         if expired:
             log.info("holds_expired", count=expired)

@@ -40,6 +40,13 @@ holds = Table(
     Column("usage_hash", LargeBinary(16), nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
     Column("late", Boolean, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("answers", Integer, nullable=False, server_default="1"),
+    Column("takings", String, nullable=False, server_default=""),
+    Column("model", String(256), nullable=False, server_default=""),
+    Column("holder", String(128), nullable=False, server_default=""),
+    # Until when a claimer reconciles it; not the hold's own, so that no step of its life touches it.
+    Column("claim_us", BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 # Written out and not as a parameter: only then does a planner see that the partial index holds the answer.
@@ -107,8 +114,37 @@ budgets = Table(
     Column("period_start_us", BigInteger, nullable=False),
     Column("spent_nanos", BigInteger, nullable=False),
     Column("held_nanos", BigInteger, nullable=False),
+    # Of rolling periods: what was spent in each slice, as JSON.
+    Column("slices", String, nullable=False, server_default=""),
+    Column("enforcement", SmallInteger, nullable=False, server_default="0"),
     CheckConstraint("amount_nanos >= 0 AND held_nanos >= 0", name="budgets_amounts"),
     Index("budgets_subject", "subject"),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("organization", String(64), primary_key=True),
+    Column("limit_id", String(64), primary_key=True),
+    Column("display_name", String(128), nullable=False),
+    Column("unit", SmallInteger, nullable=False),
+    Column("window_ms", BigInteger, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    Column("scope", SmallInteger, nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("tier", String(32), nullable=False),
+    Column("create_us", BigInteger, nullable=False),
+)
+
+limit_counts = Table(
+    "limit_counts",
+    metadata,
+    # Organization, limit, when the limit was made, and whom it counts: `limit.Limit.key`.
+    Column("key", String(512), primary_key=True),
+    Column("level", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 price_books = Table(

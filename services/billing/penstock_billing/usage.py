@@ -59,6 +59,19 @@ def price_usage(command: Settle, hold: Hold, book: PriceBook, now_us: int) -> li
     ]
 
 
+def tokens_used(lines: Iterable[UsageLine]) -> int:
+    """Count the tokens of all classes that engines and providers worked on; what our cache answered is none."""
+    return sum(
+        line.input_tokens
+        + line.cache_read_tokens
+        + line.cache_write_tokens
+        + line.output_tokens
+        + line.reasoning_tokens
+        for line in lines
+        if line.outcome != hold_pb2.ATTEMPT_OUTCOME_CACHE_HIT
+    )
+
+
 def total_nanos(lines: Iterable[UsageLine]) -> int:
     """Sum what lines cost."""
     return sum(line.cost_nanos for line in lines)

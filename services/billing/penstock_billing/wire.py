@@ -4,6 +4,7 @@ import hashlib
 from functools import lru_cache
 from typing import cast
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from penstock.billing.v1 import hold_pb2, hold_service_pb2
 from penstock.context.v1 import request_context_pb2
@@ -28,8 +29,11 @@ def read_authorize(item: hold_service_pb2.AuthorizeItem) -> Authorize:
         prompt_tokens=item.prompt_tokens,
         max_tokens=item.max_tokens,
         answers=item.n or 1,
-        lease_us=item.lease.seconds * SECOND_US + item.lease.nanos // 1000,
+        lease_us=read_span(item.lease),
         deadline_us=_deadline_us(item.context),
+        model=item.model,
+        tier=item.context.tier,
+        holder=_take_holder(item),
         request_hash=_hash(item, payer),
     )
 
@@ -42,6 +46,7 @@ def read_extend(item: hold_service_pb2.ExtendItem) -> Extend:
         expire_us=from_timestamp(item.expire_time),
         amount_nanos=item.amount_nanos,
         deadline_us=_deadline_us(item.context),
+        max_tokens=item.max_tokens,
     )
 
 
@@ -65,6 +70,32 @@ def read_release(item: hold_service_pb2.ReleaseItem) -> Release:
     return Release(_payer(item.context), item.operation_id)
 
 
+def read_span(span: Duration) -> int:
+    """Read a span, in microseconds."""
+    return span.seconds * SECOND_US + span.nanos // 1000
+
+
+def write_lapsed(hold: Hold, grace_us: int) -> hold_service_pb2.LapsedHold:
+    """Write a hold to be reconciled."""
+    payer = hold.payer
+    return hold_service_pb2.LapsedHold(
+        context=request_context_pb2.RequestContext(
+            request_id=hold.operation_id,
+            organization=payer.organization,
+            user=payer.user,
+            team=payer.team,
+            api_key=payer.api_key,
+        ),
+        operation_id=hold.operation_id,
+        skus=[prices.sku for prices in hold.prices],
+        model=hold.model,
+        holder=hold.holder,
+        create_time=to_timestamp(hold.create_us),
+        lapse_time=to_timestamp(hold.expire_us),
+        expire_time=to_timestamp(hold.expire_us + grace_us),
+    )
+
+
 def write_authorize(outcome: Outcome) -> hold_service_pb2.AuthorizeResult:
     """Write a decision."""
     if isinstance(outcome, ServiceError):
@@ -77,11 +108,15 @@ def write_authorize(outcome: Outcome) -> hold_service_pb2.AuthorizeResult:
     )
 
 
-def write_extend(outcome: Outcome) -> hold_service_pb2.ExtendResult:
+def write_extend(command: Extend, outcome: Outcome) -> hold_service_pb2.ExtendResult:
     """Write what became of a hold."""
     if isinstance(outcome, ServiceError):
         return hold_service_pb2.ExtendResult(status=outcome.to_status())
-    return hold_service_pb2.ExtendResult(hold=write_hold(outcome))
+    return hold_service_pb2.ExtendResult(
+        hold=write_hold(outcome),
+        max_tokens=outcome.max_tokens,
+        clamped=command.max_tokens > outcome.max_tokens,
+    )
 
 
 def write_settle(outcome: Outcome) -> hold_service_pb2.SettleResult:
@@ -133,6 +168,13 @@ def _payer(context: request_context_pb2.RequestContext) -> Payer:
 
 def _deadline_us(context: request_context_pb2.RequestContext) -> int:
     return from_timestamp(context.deadline_time) if context.HasField("deadline_time") else 0
+
+
+def _take_holder(item: hold_service_pb2.AuthorizeItem) -> str:
+    """Read who runs the operation, and take it out of the body: a retry may come from elsewhere."""
+    holder = item.holder
+    item.ClearField("holder")
+    return holder
 
 
 def _hash(item: Message, payer: Payer) -> bytes:

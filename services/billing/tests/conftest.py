@@ -221,7 +221,12 @@ def price_book(tmp_path: Path) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, price_book: Path) -> BillingSettings:
     return BillingSettings(
-        grpc_port=0, data_dir=tmp_path, price_book=price_book, drain_seconds=5, sweep_interval_seconds=3600
+        grpc_port=0,
+        data_dir=tmp_path,
+        price_book=price_book,
+        drain_seconds=5,
+        sweep_interval_seconds=3600,
+        reconcile_seconds=0,
     )
 
 

@@ -14,7 +14,7 @@ from penstock_billing.ledger import HoldState
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
 from penstock_billing.settings import BillingSettings
-from penstock_billing.sweep import PASSES_MAX, Sweeper
+from penstock_billing.sweep import PASSES_MAX, Sweeper, SweepLimits
 from penstock_billing.transactions import Transactions, open_transactions
 from servicekit.metrics import Metrics
 from testkit.clock import Clock
@@ -35,7 +35,7 @@ async def desk(settings: BillingSettings, clock: Clock) -> AsyncIterator[Desk]:
     async with open_transactions(settings) as transactions:
         limits = GroupLimits(transaction_items_max=64, pending_items_max=1024)
         recorder = Recorder(transactions, prices, clock, Metrics(), limits)
-        yield Desk(transactions, recorder, Sweeper(transactions, recorder, clock, items_max=3))
+        yield Desk(transactions, recorder, Sweeper(transactions, recorder, clock, SweepLimits(items_max=3)))
         await recorder.aclose()
 
 

@@ -52,6 +52,7 @@ async def test_a_balance_that_buys_no_answer_token_is_refused_and_nothing_is_tak
     assert info.reason == "BUDGET_EXCEEDED"
     assert dict(info.metadata) == {
         "budget": "organizations/acme/budgets/b",
+        "amount_nanos": "3999",
         "available_nanos": "3999",
         "needed_nanos": "4000",
     }

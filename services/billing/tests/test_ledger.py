@@ -1,5 +1,7 @@
 """Double entry: steps of a hold and what they post."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +71,9 @@ def _live(opened: Hold, wider: int, cost: int, life: str) -> list[Entry]:
         entries.extend(posting[1])
         return posting[0]
 
-    now = step(extend(step(open_hold(opened)), wider, 9, 3))
+    opened = step(open_hold(opened))
+    widened = replace(opened, amount_nanos=max(opened.amount_nanos, wider), expire_us=9)
+    now = step(extend(opened, widened, 3))
     if life.startswith("release"):
         now = step(close(now, HoldState.RELEASED, 4))
     if life.startswith("expire"):

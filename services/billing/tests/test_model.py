@@ -6,6 +6,7 @@ model says, and no budget may be overrun by anything but usage that came after i
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -19,8 +20,9 @@ from penstock_billing.clock import DAY_US, SECOND_US, to_us
 from penstock_billing.commands import Authorize, Command, Extend, Release, Settle
 from penstock_billing.ledger import Hold, HoldState, Payer
 from penstock_billing.prices import read_price_book
-from penstock_billing.store import load_books, read_overdue, save_books
+from penstock_billing.store import read_overdue, transact
 from penstock_billing.tables import metadata
+from penstock_billing.writers import drive, run_on_sqlite
 from servicekit.errors import ServiceError
 from sqlalchemy import create_engine
 
@@ -113,7 +115,7 @@ class BillingMachine(RuleBasedStateMachine):
     def let_time_pass(self, seconds: int) -> None:
         self.now_us += seconds * SECOND_US
         with self.engine.begin() as connection:
-            overdue = read_overdue(connection, self.now_us, 100)
+            overdue = read_overdue(connection, self.now_us, 0, 100)
         if overdue:
             self._record(list(overdue))
         for known in self.known.values():
@@ -137,9 +139,8 @@ class BillingMachine(RuleBasedStateMachine):
 
     def _record(self, commands: list[Command]) -> list[Outcome]:
         with self.engine.begin() as connection:
-            books = load_books(connection, BOOK, commands, self.now_us)
-            outcomes = [books.decide(command) for command in commands]
-            save_books(connection, books)
+            store = connection.connection.driver_connection
+            _, outcomes = drive(transact(BOOK, commands, self.now_us), partial(run_on_sqlite, store))
         return outcomes
 
     def _expect(self, outcome: Outcome, expected: str | Known) -> None:

@@ -1,0 +1,123 @@
+"""The counts of one transaction: what limits admit, what holds take of them, and what comes back."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from penstock_billing import refusals
+from penstock_billing.ledger import Hold, Taking
+from penstock_billing.limit import Caller, Count, Limit, Unit
+
+Bound = tuple[Limit, Count]
+
+
+class LimitCounts:
+    """Limits and their counts as they stand now, and what commands make of them."""
+
+    def __init__(self, limits: Iterable[Limit], counts: Iterable[Count], now_ms: int) -> None:
+        self._limits = {limit.prefix: limit for limit in limits}
+        self._counts = {count.key: count for count in counts}
+        self._now_ms = now_ms
+        self._touched: dict[str, Count] = {}
+
+    @property
+    def changed(self) -> list[Count]:
+        """Counts that moved."""
+        return list(self._touched.values())
+
+    def binding(self, caller: Caller) -> list[Bound]:
+        """Find the counts that a caller's operation adds to."""
+        if not self._limits:
+            return []
+        keys = [(limit, limit.key(caller)) for limit in self._limits.values()]
+        return [(limit, self._count(limit, key)) for limit, key in keys if key is not None]
+
+    def check(self, bound: Iterable[Bound], unit: Unit, units: int) -> None:
+        """Make sure that so many units fit.
+
+        Raises:
+            ResourceExhausted: they do not (RATE_LIMIT_EXCEEDED, CONCURRENCY_LIMIT_EXCEEDED).
+        """
+        for limit, count in bound:
+            if limit.unit is unit and units > count.room(limit):
+                raise refusals.limit_exceeded(limit, count, units)
+
+    def take(self, bound: Iterable[Bound], tokens: int) -> tuple[Taking, ...]:
+        """Count an operation that was admitted, and give what it took."""
+        takings = []
+        for limit, count in bound:
+            units = tokens if limit.unit is Unit.TOKENS else 1
+            self._take(limit, count, units)
+            takings.append(Taking(count.key, units))
+        return tuple(takings)
+
+    def tokens_room(self, hold: Hold) -> int | None:
+        """Give how many tokens more a hold may take; None: no limit says."""
+        rooms = [count.room(limit) for limit, count, _ in self._taken(hold) if limit.unit is Unit.TOKENS]
+        return min(rooms, default=None)
+
+    def take_more(self, hold: Hold, tokens: int) -> Hold:
+        """Count tokens that an open hold is widened by."""
+        if not tokens or not hold.takings:
+            return hold
+        wider = {taking.key: taking for taking in hold.takings}
+        for limit, count, taking in self._taken(hold):
+            if limit.unit is Unit.TOKENS:
+                self._take(limit, count, tokens)
+                wider[taking.key] = Taking(taking.key, taking.units + tokens)
+        return replace(hold, takings=tuple(wider.values()))
+
+    def release(self, hold: Hold) -> None:
+        """Give everything back: the operation used nothing."""
+        for limit, count, taking in self._taken(hold):
+            self._give_back(limit, count, taking.units, hold)
+
+    def expire(self, hold: Hold) -> None:
+        """Nobody said what was used: the operation does not run any more, and rates keep what it took."""
+        for limit, count, _ in self._taken(hold):
+            if limit.unit is Unit.IN_FLIGHT:
+                self._give_back(limit, count, 1, hold)
+
+    def settle(self, hold: Hold, tokens: int) -> None:
+        """Count what an open hold's operation used instead of what it took; it does not run any more."""
+        self.expire(hold)
+        self.correct(hold, tokens)
+
+    def correct(self, hold: Hold, tokens: int) -> None:
+        """Count the tokens that were used instead of those that were taken."""
+        for limit, count, taking in self._taken(hold):
+            if limit.unit is not Unit.TOKENS:
+                continue
+            if tokens > taking.units:
+                self._take(limit, count, tokens - taking.units)
+            elif tokens < taking.units:
+                self._give_back(limit, count, taking.units - tokens, hold)
+
+    def recount(self, hold: Hold, tokens: int) -> None:
+        """Count an operation whose hold was released and that was used after all."""
+        for limit, count, _ in self._taken(hold):
+            if limit.unit is not Unit.IN_FLIGHT:
+                self._take(limit, count, tokens if limit.unit is Unit.TOKENS else 1)
+
+    def _taken(self, hold: Hold) -> list[tuple[Limit, Count, Taking]]:
+        """Find what a hold took, of limits that are still there."""
+        found = []
+        for taking in hold.takings:
+            limit = self._limits.get("/".join(taking.key.split("/", 3)[:3]))
+            if limit is not None:
+                found.append((limit, self._count(limit, taking.key), taking))
+        return found
+
+    def _count(self, limit: Limit, key: str) -> Count:
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = Count(key, 0, self._now_ms)
+        count.drain(limit, self._now_ms)
+        return count
+
+    def _take(self, limit: Limit, count: Count, units: int) -> None:
+        count.take(limit, units)
+        self._touched[count.key] = count
+
+    def _give_back(self, limit: Limit, count: Count, units: int, hold: Hold) -> None:
+        count.give_back(limit, units, hold.create_us // 1000)
+        self._touched[count.key] = count
