@@ -20,6 +20,12 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_RESTRICT_TO_PRIVATE: _ClassVar[Action]
     ACTION_REFUSE: _ClassVar[Action]
 
+class Replacement(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPLACEMENT_UNSPECIFIED: _ClassVar[Replacement]
+    REPLACEMENT_MASK: _ClassVar[Replacement]
+    REPLACEMENT_HASH: _ClassVar[Replacement]
+
 class Classification(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CLASSIFICATION_UNSPECIFIED: _ClassVar[Classification]
@@ -35,6 +41,9 @@ ACTION_ALLOW: Action
 ACTION_REDACT: Action
 ACTION_RESTRICT_TO_PRIVATE: Action
 ACTION_REFUSE: Action
+REPLACEMENT_UNSPECIFIED: Replacement
+REPLACEMENT_MASK: Replacement
+REPLACEMENT_HASH: Replacement
 CLASSIFICATION_UNSPECIFIED: Classification
 CLASSIFICATION_PUBLIC: Classification
 CLASSIFICATION_INTERNAL: Classification
@@ -58,7 +67,7 @@ class Redaction(_message.Message):
     def __init__(self, segment_index: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Finding(_message.Message):
-    __slots__ = ("type", "segment_index", "start", "end", "confidence", "recognizer", "evidence", "action")
+    __slots__ = ("type", "segment_index", "start", "end", "confidence", "recognizer", "evidence", "action", "replacement")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_INDEX_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +76,7 @@ class Finding(_message.Message):
     RECOGNIZER_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
+    REPLACEMENT_FIELD_NUMBER: _ClassVar[int]
     type: str
     segment_index: int
     start: int
@@ -75,4 +85,5 @@ class Finding(_message.Message):
     recognizer: str
     evidence: str
     action: Action
-    def __init__(self, type: _Optional[str] = ..., segment_index: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., confidence: _Optional[float] = ..., recognizer: _Optional[str] = ..., evidence: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ...) -> None: ...
+    replacement: Replacement
+    def __init__(self, type: _Optional[str] = ..., segment_index: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., confidence: _Optional[float] = ..., recognizer: _Optional[str] = ..., evidence: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., replacement: _Optional[_Union[Replacement, str]] = ...) -> None: ...

@@ -28,7 +28,7 @@ from penstock.context.v1 import request_context_pb2 as penstock_dot_context_dot_
 from penstock.guardrail.v1 import finding_pb2 as penstock_dot_guardrail_dot_v1_dot_finding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-penstock/guardrail/v1/guardrail_service.proto\x12\x15penstock.guardrail.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"P\n\x0eInspectRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.guardrail.v1.InspectItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xee\x01\n\x0bInspectItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12?\n\tdirection\x18\x02 \x01(\x0e\x32 .penstock.guardrail.v1.DirectionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12;\n\x08segments\x18\x03 \x03(\x0b\x32\x1e.penstock.guardrail.v1.SegmentB\t\xbaH\x06\x92\x01\x03\x10\x80 \x12#\n\x11redaction_session\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"H\n\x0fInspectResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.penstock.guardrail.v1.InspectResult\"\xbc\x02\n\rInspectResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12-\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1d.penstock.guardrail.v1.Action\x12\x34\n\nredactions\x18\x03 \x03(\x0b\x32 .penstock.guardrail.v1.Redaction\x12\x30\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1e.penstock.guardrail.v1.Finding\x12=\n\x0e\x63lassification\x18\x05 \x01(\x0e\x32%.penstock.guardrail.v1.Classification\x12\x19\n\x11redaction_session\x18\x06 \x01(\t\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\"\xdc\x01\n\x14InspectStreamRequest\x12\x38\n\x04open\x18\x01 \x01(\x0b\x32(.penstock.guardrail.v1.InspectStreamOpenH\x00\x12:\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32).penstock.guardrail.v1.InspectStreamDeltaH\x00\x12<\n\x06\x66inish\x18\x03 \x01(\x0b\x32*.penstock.guardrail.v1.InspectStreamFinishH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"\xb7\x01\n\x11InspectStreamOpen\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12?\n\tdirection\x18\x02 \x01(\x0e\x32 .penstock.guardrail.v1.DirectionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12#\n\x11redaction_session\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"M\n\x12InspectStreamDelta\x12\x1e\n\x0c\x63hoice_index\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x10\x80\x01\x12\x17\n\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\"5\n\x13InspectStreamFinish\x12\x1e\n\x0c\x63hoice_index\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x10\x80\x01\"\xc7\x01\n\x15InspectStreamResponse\x12\x14\n\x0c\x63hoice_index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x30\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1e.penstock.guardrail.v1.Finding\x12-\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x1d.penstock.guardrail.v1.Action\x12\x17\n\x0fheld_characters\x18\x05 \x01(\r\x12\x10\n\x08\x66inished\x18\x06 \x01(\x08\x32\xdc\x01\n\x10GuardrailService\x12X\n\x07Inspect\x12%.penstock.guardrail.v1.InspectRequest\x1a&.penstock.guardrail.v1.InspectResponse\x12n\n\rInspectStream\x12+.penstock.guardrail.v1.InspectStreamRequest\x1a,.penstock.guardrail.v1.InspectStreamResponse(\x01\x30\x01\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-penstock/guardrail/v1/guardrail_service.proto\x12\x15penstock.guardrail.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"P\n\x0eInspectRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.guardrail.v1.InspectItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x8a\x02\n\x0bInspectItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12?\n\tdirection\x18\x02 \x01(\x0e\x32 .penstock.guardrail.v1.DirectionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12;\n\x08segments\x18\x03 \x03(\x0b\x32\x1e.penstock.guardrail.v1.SegmentB\t\xbaH\x06\x92\x01\x03\x10\x80 \x12#\n\x11redaction_session\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\toperation\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18 \"H\n\x0fInspectResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.penstock.guardrail.v1.InspectResult\"\xcd\x02\n\rInspectResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12-\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1d.penstock.guardrail.v1.Action\x12\x34\n\nredactions\x18\x03 \x03(\x0b\x32 .penstock.guardrail.v1.Redaction\x12\x30\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1e.penstock.guardrail.v1.Finding\x12=\n\x0e\x63lassification\x18\x05 \x01(\x0e\x32%.penstock.guardrail.v1.Classification\x12\x19\n\x11redaction_session\x18\x06 \x01(\t\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\x12\x0f\n\x07regions\x18\x08 \x03(\t\"\xdc\x01\n\x14InspectStreamRequest\x12\x38\n\x04open\x18\x01 \x01(\x0b\x32(.penstock.guardrail.v1.InspectStreamOpenH\x00\x12:\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32).penstock.guardrail.v1.InspectStreamDeltaH\x00\x12<\n\x06\x66inish\x18\x03 \x01(\x0b\x32*.penstock.guardrail.v1.InspectStreamFinishH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"\xb7\x01\n\x11InspectStreamOpen\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12?\n\tdirection\x18\x02 \x01(\x0e\x32 .penstock.guardrail.v1.DirectionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12#\n\x11redaction_session\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"M\n\x12InspectStreamDelta\x12\x1e\n\x0c\x63hoice_index\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x10\x80\x01\x12\x17\n\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\"5\n\x13InspectStreamFinish\x12\x1e\n\x0c\x63hoice_index\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x10\x80\x01\"\xc7\x01\n\x15InspectStreamResponse\x12\x14\n\x0c\x63hoice_index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x30\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1e.penstock.guardrail.v1.Finding\x12-\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x1d.penstock.guardrail.v1.Action\x12\x17\n\x0fheld_characters\x18\x05 \x01(\r\x12\x10\n\x08\x66inished\x18\x06 \x01(\x08\x32\xdc\x01\n\x10GuardrailService\x12X\n\x07Inspect\x12%.penstock.guardrail.v1.InspectRequest\x1a&.penstock.guardrail.v1.InspectResponse\x12n\n\rInspectStream\x12+.penstock.guardrail.v1.InspectStreamRequest\x1a,.penstock.guardrail.v1.InspectStreamResponse(\x01\x30\x01\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +46,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTITEM'].fields_by_name['segments']._serialized_options = b'\272H\006\222\001\003\020\200 '
   _globals['_INSPECTITEM'].fields_by_name['redaction_session']._loaded_options = None
   _globals['_INSPECTITEM'].fields_by_name['redaction_session']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_INSPECTITEM'].fields_by_name['operation']._loaded_options = None
+  _globals['_INSPECTITEM'].fields_by_name['operation']._serialized_options = b'\272H\004r\002\030 '
   _globals['_INSPECTSTREAMREQUEST'].oneofs_by_name['message']._loaded_options = None
   _globals['_INSPECTSTREAMREQUEST'].oneofs_by_name['message']._serialized_options = b'\272H\002\010\001'
   _globals['_INSPECTSTREAMOPEN'].fields_by_name['context']._loaded_options = None
@@ -63,21 +65,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTREQUEST']._serialized_start=206
   _globals['_INSPECTREQUEST']._serialized_end=286
   _globals['_INSPECTITEM']._serialized_start=289
-  _globals['_INSPECTITEM']._serialized_end=527
-  _globals['_INSPECTRESPONSE']._serialized_start=529
-  _globals['_INSPECTRESPONSE']._serialized_end=601
-  _globals['_INSPECTRESULT']._serialized_start=604
-  _globals['_INSPECTRESULT']._serialized_end=920
-  _globals['_INSPECTSTREAMREQUEST']._serialized_start=923
-  _globals['_INSPECTSTREAMREQUEST']._serialized_end=1143
-  _globals['_INSPECTSTREAMOPEN']._serialized_start=1146
-  _globals['_INSPECTSTREAMOPEN']._serialized_end=1329
-  _globals['_INSPECTSTREAMDELTA']._serialized_start=1331
-  _globals['_INSPECTSTREAMDELTA']._serialized_end=1408
-  _globals['_INSPECTSTREAMFINISH']._serialized_start=1410
-  _globals['_INSPECTSTREAMFINISH']._serialized_end=1463
-  _globals['_INSPECTSTREAMRESPONSE']._serialized_start=1466
-  _globals['_INSPECTSTREAMRESPONSE']._serialized_end=1665
-  _globals['_GUARDRAILSERVICE']._serialized_start=1668
-  _globals['_GUARDRAILSERVICE']._serialized_end=1888
+  _globals['_INSPECTITEM']._serialized_end=555
+  _globals['_INSPECTRESPONSE']._serialized_start=557
+  _globals['_INSPECTRESPONSE']._serialized_end=629
+  _globals['_INSPECTRESULT']._serialized_start=632
+  _globals['_INSPECTRESULT']._serialized_end=965
+  _globals['_INSPECTSTREAMREQUEST']._serialized_start=968
+  _globals['_INSPECTSTREAMREQUEST']._serialized_end=1188
+  _globals['_INSPECTSTREAMOPEN']._serialized_start=1191
+  _globals['_INSPECTSTREAMOPEN']._serialized_end=1374
+  _globals['_INSPECTSTREAMDELTA']._serialized_start=1376
+  _globals['_INSPECTSTREAMDELTA']._serialized_end=1453
+  _globals['_INSPECTSTREAMFINISH']._serialized_start=1455
+  _globals['_INSPECTSTREAMFINISH']._serialized_end=1508
+  _globals['_INSPECTSTREAMRESPONSE']._serialized_start=1511
+  _globals['_INSPECTSTREAMRESPONSE']._serialized_end=1710
+  _globals['_GUARDRAILSERVICE']._serialized_start=1713
+  _globals['_GUARDRAILSERVICE']._serialized_end=1933
 # @@protoc_insertion_point(module_scope)

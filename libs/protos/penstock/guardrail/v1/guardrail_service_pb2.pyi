@@ -17,16 +17,18 @@ class InspectRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[InspectItem, _Mapping]]] = ...) -> None: ...
 
 class InspectItem(_message.Message):
-    __slots__ = ("context", "direction", "segments", "redaction_session")
+    __slots__ = ("context", "direction", "segments", "redaction_session", "operation")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     REDACTION_SESSION_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     direction: _finding_pb2.Direction
     segments: _containers.RepeatedCompositeFieldContainer[_finding_pb2.Segment]
     redaction_session: str
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., direction: _Optional[_Union[_finding_pb2.Direction, str]] = ..., segments: _Optional[_Iterable[_Union[_finding_pb2.Segment, _Mapping]]] = ..., redaction_session: _Optional[str] = ...) -> None: ...
+    operation: str
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., direction: _Optional[_Union[_finding_pb2.Direction, str]] = ..., segments: _Optional[_Iterable[_Union[_finding_pb2.Segment, _Mapping]]] = ..., redaction_session: _Optional[str] = ..., operation: _Optional[str] = ...) -> None: ...
 
 class InspectResponse(_message.Message):
     __slots__ = ("results",)
@@ -35,7 +37,7 @@ class InspectResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[InspectResult, _Mapping]]] = ...) -> None: ...
 
 class InspectResult(_message.Message):
-    __slots__ = ("status", "action", "redactions", "findings", "classification", "redaction_session", "policy_version")
+    __slots__ = ("status", "action", "redactions", "findings", "classification", "redaction_session", "policy_version", "regions")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REDACTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +45,7 @@ class InspectResult(_message.Message):
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
     REDACTION_SESSION_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
     status: _status_pb2.Status
     action: _finding_pb2.Action
     redactions: _containers.RepeatedCompositeFieldContainer[_finding_pb2.Redaction]
@@ -50,7 +53,8 @@ class InspectResult(_message.Message):
     classification: _finding_pb2.Classification
     redaction_session: str
     policy_version: str
-    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., action: _Optional[_Union[_finding_pb2.Action, str]] = ..., redactions: _Optional[_Iterable[_Union[_finding_pb2.Redaction, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[_finding_pb2.Finding, _Mapping]]] = ..., classification: _Optional[_Union[_finding_pb2.Classification, str]] = ..., redaction_session: _Optional[str] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    regions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., action: _Optional[_Union[_finding_pb2.Action, str]] = ..., redactions: _Optional[_Iterable[_Union[_finding_pb2.Redaction, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[_finding_pb2.Finding, _Mapping]]] = ..., classification: _Optional[_Union[_finding_pb2.Classification, str]] = ..., redaction_session: _Optional[str] = ..., policy_version: _Optional[str] = ..., regions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class InspectStreamRequest(_message.Message):
     __slots__ = ("open", "delta", "finish")

@@ -136,6 +136,60 @@ func (Action) EnumDescriptor() ([]byte, []int) {
 	return file_penstock_guardrail_v1_finding_proto_rawDescGZIP(), []int{1}
 }
 
+// Replacement says what stands in for what is redacted.
+type Replacement int32
+
+const (
+	// A token that can be restored, "[EMAIL_ADDRESS_1:k7q2]". On the way out: the type.
+	Replacement_REPLACEMENT_UNSPECIFIED Replacement = 0
+	// The type, "[EMAIL_ADDRESS]". It cannot be restored.
+	Replacement_REPLACEMENT_MASK Replacement = 1
+	// A keyed hash, "[EMAIL_ADDRESS#5f3a09c1d2e4]", the same for equal values of an organization. It cannot be restored.
+	// On the way out: the type.
+	Replacement_REPLACEMENT_HASH Replacement = 2
+)
+
+// Enum value maps for Replacement.
+var (
+	Replacement_name = map[int32]string{
+		0: "REPLACEMENT_UNSPECIFIED",
+		1: "REPLACEMENT_MASK",
+		2: "REPLACEMENT_HASH",
+	}
+	Replacement_value = map[string]int32{
+		"REPLACEMENT_UNSPECIFIED": 0,
+		"REPLACEMENT_MASK":        1,
+		"REPLACEMENT_HASH":        2,
+	}
+)
+
+func (x Replacement) Enum() *Replacement {
+	p := new(Replacement)
+	*p = x
+	return p
+}
+
+func (x Replacement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Replacement) Descriptor() protoreflect.EnumDescriptor {
+	return file_penstock_guardrail_v1_finding_proto_enumTypes[2].Descriptor()
+}
+
+func (Replacement) Type() protoreflect.EnumType {
+	return &file_penstock_guardrail_v1_finding_proto_enumTypes[2]
+}
+
+func (x Replacement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Replacement.Descriptor instead.
+func (Replacement) EnumDescriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_finding_proto_rawDescGZIP(), []int{2}
+}
+
 // Classification says how sensitive text is. A higher value includes the lower ones.
 type Classification int32
 
@@ -181,11 +235,11 @@ func (x Classification) String() string {
 }
 
 func (Classification) Descriptor() protoreflect.EnumDescriptor {
-	return file_penstock_guardrail_v1_finding_proto_enumTypes[2].Descriptor()
+	return file_penstock_guardrail_v1_finding_proto_enumTypes[3].Descriptor()
 }
 
 func (Classification) Type() protoreflect.EnumType {
-	return &file_penstock_guardrail_v1_finding_proto_enumTypes[2]
+	return &file_penstock_guardrail_v1_finding_proto_enumTypes[3]
 }
 
 func (x Classification) Number() protoreflect.EnumNumber {
@@ -194,7 +248,7 @@ func (x Classification) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Classification.Descriptor instead.
 func (Classification) EnumDescriptor() ([]byte, []int) {
-	return file_penstock_guardrail_v1_finding_proto_rawDescGZIP(), []int{2}
+	return file_penstock_guardrail_v1_finding_proto_rawDescGZIP(), []int{3}
 }
 
 // Segment is a text that is inspected: one content of one message, or one answer.
@@ -325,7 +379,9 @@ type Finding struct {
 	// Why it was believed, for example "luhn checksum passed; issuer range visa".
 	Evidence string `protobuf:"bytes,7,opt,name=evidence,proto3" json:"evidence,omitempty"`
 	// What was done with it.
-	Action        Action `protobuf:"varint,8,opt,name=action,proto3,enum=penstock.guardrail.v1.Action" json:"action,omitempty"`
+	Action Action `protobuf:"varint,8,opt,name=action,proto3,enum=penstock.guardrail.v1.Action" json:"action,omitempty"`
+	// What stands in for it when it is redacted.
+	Replacement   Replacement `protobuf:"varint,9,opt,name=replacement,proto3,enum=penstock.guardrail.v1.Replacement" json:"replacement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -416,6 +472,13 @@ func (x *Finding) GetAction() Action {
 	return Action_ACTION_UNSPECIFIED
 }
 
+func (x *Finding) GetReplacement() Replacement {
+	if x != nil {
+		return x.Replacement
+	}
+	return Replacement_REPLACEMENT_UNSPECIFIED
+}
+
 var File_penstock_guardrail_v1_finding_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_finding_proto_rawDesc = "" +
@@ -426,7 +489,7 @@ const file_penstock_guardrail_v1_finding_proto_rawDesc = "" +
 	"\x04role\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04role\"D\n" +
 	"\tRedaction\x12#\n" +
 	"\rsegment_index\x18\x01 \x01(\rR\fsegmentIndex\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xfd\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xc3\x02\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12#\n" +
 	"\rsegment_index\x18\x02 \x01(\rR\fsegmentIndex\x12\x14\n" +
@@ -439,7 +502,8 @@ const file_penstock_guardrail_v1_finding_proto_rawDesc = "" +
 	"recognizer\x18\x06 \x01(\tR\n" +
 	"recognizer\x12\x1a\n" +
 	"\bevidence\x18\a \x01(\tR\bevidence\x125\n" +
-	"\x06action\x18\b \x01(\x0e2\x1d.penstock.guardrail.v1.ActionR\x06action*Q\n" +
+	"\x06action\x18\b \x01(\x0e2\x1d.penstock.guardrail.v1.ActionR\x06action\x12D\n" +
+	"\vreplacement\x18\t \x01(\x0e2\".penstock.guardrail.v1.ReplacementR\vreplacement*Q\n" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fDIRECTION_INPUT\x10\x01\x12\x14\n" +
@@ -449,7 +513,11 @@ const file_penstock_guardrail_v1_finding_proto_rawDesc = "" +
 	"\fACTION_ALLOW\x10\x01\x12\x11\n" +
 	"\rACTION_REDACT\x10\x02\x12\x1e\n" +
 	"\x1aACTION_RESTRICT_TO_PRIVATE\x10\x03\x12\x11\n" +
-	"\rACTION_REFUSE\x10\x04*\xa8\x01\n" +
+	"\rACTION_REFUSE\x10\x04*V\n" +
+	"\vReplacement\x12\x1b\n" +
+	"\x17REPLACEMENT_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10REPLACEMENT_MASK\x10\x01\x12\x14\n" +
+	"\x10REPLACEMENT_HASH\x10\x02*\xa8\x01\n" +
 	"\x0eClassification\x12\x1e\n" +
 	"\x1aCLASSIFICATION_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CLASSIFICATION_PUBLIC\x10\x01\x12\x1b\n" +
@@ -469,23 +537,25 @@ func file_penstock_guardrail_v1_finding_proto_rawDescGZIP() []byte {
 	return file_penstock_guardrail_v1_finding_proto_rawDescData
 }
 
-var file_penstock_guardrail_v1_finding_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_penstock_guardrail_v1_finding_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_penstock_guardrail_v1_finding_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_penstock_guardrail_v1_finding_proto_goTypes = []any{
 	(Direction)(0),      // 0: penstock.guardrail.v1.Direction
 	(Action)(0),         // 1: penstock.guardrail.v1.Action
-	(Classification)(0), // 2: penstock.guardrail.v1.Classification
-	(*Segment)(nil),     // 3: penstock.guardrail.v1.Segment
-	(*Redaction)(nil),   // 4: penstock.guardrail.v1.Redaction
-	(*Finding)(nil),     // 5: penstock.guardrail.v1.Finding
+	(Replacement)(0),    // 2: penstock.guardrail.v1.Replacement
+	(Classification)(0), // 3: penstock.guardrail.v1.Classification
+	(*Segment)(nil),     // 4: penstock.guardrail.v1.Segment
+	(*Redaction)(nil),   // 5: penstock.guardrail.v1.Redaction
+	(*Finding)(nil),     // 6: penstock.guardrail.v1.Finding
 }
 var file_penstock_guardrail_v1_finding_proto_depIdxs = []int32{
 	1, // 0: penstock.guardrail.v1.Finding.action:type_name -> penstock.guardrail.v1.Action
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: penstock.guardrail.v1.Finding.replacement:type_name -> penstock.guardrail.v1.Replacement
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_penstock_guardrail_v1_finding_proto_init() }
@@ -498,7 +568,7 @@ func file_penstock_guardrail_v1_finding_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_guardrail_v1_finding_proto_rawDesc), len(file_penstock_guardrail_v1_finding_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -81,8 +81,10 @@ type InspectItem struct {
 	Segments []*Segment `protobuf:"bytes,3,rep,name=segments,proto3" json:"segments,omitempty"`
 	// On the way out: what the way in returned. Empty: nothing was redacted.
 	RedactionSession string `protobuf:"bytes,4,opt,name=redaction_session,json=redactionSession,proto3" json:"redaction_session,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// What the principal does: "chat" or "embed". Empty: "chat".
+	Operation     string `protobuf:"bytes,5,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InspectItem) Reset() {
@@ -139,6 +141,13 @@ func (x *InspectItem) GetSegments() []*Segment {
 func (x *InspectItem) GetRedactionSession() string {
 	if x != nil {
 		return x.RedactionSession
+	}
+	return ""
+}
+
+func (x *InspectItem) GetOperation() string {
+	if x != nil {
+		return x.Operation
 	}
 	return ""
 }
@@ -206,6 +215,8 @@ type InspectResult struct {
 	RedactionSession string `protobuf:"bytes,6,opt,name=redaction_session,json=redactionSession,proto3" json:"redaction_session,omitempty"`
 	// Version of the policy that decided; part of the cache's partition.
 	PolicyVersion string `protobuf:"bytes,7,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
+	// The regions of endpoints that the texts may go to. Empty: all.
+	Regions       []string `protobuf:"bytes,8,rep,name=regions,proto3" json:"regions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +298,13 @@ func (x *InspectResult) GetPolicyVersion() string {
 		return x.PolicyVersion
 	}
 	return ""
+}
+
+func (x *InspectResult) GetRegions() []string {
+	if x != nil {
+		return x.Regions
+	}
+	return nil
 }
 
 // InspectStreamRequest is the next message of a stream to inspect.
@@ -655,15 +673,16 @@ const file_penstock_guardrail_v1_guardrail_service_proto_rawDesc = "" +
 	"\n" +
 	"-penstock/guardrail/v1/guardrail_service.proto\x12\x15penstock.guardrail.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"W\n" +
 	"\x0eInspectRequest\x12E\n" +
-	"\x05items\x18\x01 \x03(\v2\".penstock.guardrail.v1.InspectItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x9e\x02\n" +
+	"\x05items\x18\x01 \x03(\v2\".penstock.guardrail.v1.InspectItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xc5\x02\n" +
 	"\vInspectItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12J\n" +
 	"\tdirection\x18\x02 \x01(\x0e2 .penstock.guardrail.v1.DirectionB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12E\n" +
 	"\bsegments\x18\x03 \x03(\v2\x1e.penstock.guardrail.v1.SegmentB\t\xbaH\x06\x92\x01\x03\x10\x80 R\bsegments\x125\n" +
-	"\x11redaction_session\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x10redactionSession\"Q\n" +
+	"\x11redaction_session\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x10redactionSession\x12%\n" +
+	"\toperation\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18 R\toperation\"Q\n" +
 	"\x0fInspectResponse\x12>\n" +
-	"\aresults\x18\x01 \x03(\v2$.penstock.guardrail.v1.InspectResultR\aresults\"\x93\x03\n" +
+	"\aresults\x18\x01 \x03(\v2$.penstock.guardrail.v1.InspectResultR\aresults\"\xad\x03\n" +
 	"\rInspectResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x125\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1d.penstock.guardrail.v1.ActionR\x06action\x12@\n" +
@@ -673,7 +692,8 @@ const file_penstock_guardrail_v1_guardrail_service_proto_rawDesc = "" +
 	"\bfindings\x18\x04 \x03(\v2\x1e.penstock.guardrail.v1.FindingR\bfindings\x12M\n" +
 	"\x0eclassification\x18\x05 \x01(\x0e2%.penstock.guardrail.v1.ClassificationR\x0eclassification\x12+\n" +
 	"\x11redaction_session\x18\x06 \x01(\tR\x10redactionSession\x12%\n" +
-	"\x0epolicy_version\x18\a \x01(\tR\rpolicyVersion\"\xf1\x01\n" +
+	"\x0epolicy_version\x18\a \x01(\tR\rpolicyVersion\x12\x18\n" +
+	"\aregions\x18\b \x03(\tR\aregions\"\xf1\x01\n" +
 	"\x14InspectStreamRequest\x12>\n" +
 	"\x04open\x18\x01 \x01(\v2(.penstock.guardrail.v1.InspectStreamOpenH\x00R\x04open\x12A\n" +
 	"\x05delta\x18\x02 \x01(\v2).penstock.guardrail.v1.InspectStreamDeltaH\x00R\x05delta\x12D\n" +

@@ -1,0 +1,29 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AuditLog(_message.Message):
+    __slots__ = ("name", "size", "verifier_key", "checkpoint")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size: int
+    verifier_key: str
+    checkpoint: str
+    def __init__(self, name: _Optional[str] = ..., size: _Optional[int] = ..., verifier_key: _Optional[str] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+
+class AuditEntry(_message.Message):
+    __slots__ = ("index", "leaf_hash", "record", "salt")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    leaf_hash: bytes
+    record: bytes
+    salt: bytes
+    def __init__(self, index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ..., record: _Optional[bytes] = ..., salt: _Optional[bytes] = ...) -> None: ...
