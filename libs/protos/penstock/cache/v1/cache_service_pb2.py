@@ -30,7 +30,7 @@ from penstock.cache.v1 import cache_entry_pb2 as penstock_dot_cache_dot_v1_dot_c
 from penstock.context.v1 import request_context_pb2 as penstock_dot_context_dot_v1_dot_request__context__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a)penstock/context/v1/request_context.proto\"J\n\rLookupRequest\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1d.penstock.cache.v1.LookupItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x95\x02\n\nLookupItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0eLookupResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.penstock.cache.v1.LookupResult\"\\\n\x0cLookupResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12(\n\x03hit\x18\x02 \x01(\x0b\x32\x1b.penstock.cache.v1.CacheHit\"\xbd\x01\n\x08\x43\x61\x63heHit\x12/\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswer\x12*\n\x04tier\x18\x02 \x01(\x0e\x32\x1c.penstock.cache.v1.CacheTier\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12.\n\nstore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65ntry_id\x18\x05 \x01(\t\"H\n\x0cStoreRequest\x12\x38\n\x05items\x18\x01 \x03(\x0b\x32\x1c.penstock.cache.v1.StoreItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xea\x02\n\tStoreItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x37\n\x06\x61nswer\x18\x06 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswerB\x06\xbaH\x03\xc8\x01\x01\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1f\n\x04tags\x18\x08 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07r\x05\x10\x01\x18\x80\x01\"@\n\rStoreResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.penstock.cache.v1.StoreResult\"C\n\x0bStoreResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\"\xff\x01\n\x11InvalidateRequest\x12\x1f\n\x0corganization\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1e\n\x08\x65ntry_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x03tag\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1b\n\x05model\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12\x1a\n\x04user\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12#\n\x0eprompt_version\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1d\n\neverything\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x42\x11\n\x08selector\x12\x05\xbaH\x02\x08\x01\"%\n\x12InvalidateResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\r2\x93\x02\n\x0c\x43\x61\x63heService\x12R\n\x06Lookup\x12 .penstock.cache.v1.LookupRequest\x1a!.penstock.cache.v1.LookupResponse\"\x03\x90\x02\x01\x12O\n\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12^\n\nInvalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02\x42UZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a)penstock/context/v1/request_context.proto\"J\n\rLookupRequest\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1d.penstock.cache.v1.LookupItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x95\x02\n\nLookupItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0eLookupResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.penstock.cache.v1.LookupResult\"\x89\x01\n\x0cLookupResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12(\n\x03hit\x18\x02 \x01(\x0b\x32\x1b.penstock.cache.v1.CacheHit\x12+\n\x06shadow\x18\x03 \x01(\x0b\x32\x1b.penstock.cache.v1.CacheHit\"\xd1\x01\n\x08\x43\x61\x63heHit\x12/\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswer\x12*\n\x04tier\x18\x02 \x01(\x0e\x32\x1c.penstock.cache.v1.CacheTier\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12.\n\nstore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65ntry_id\x18\x05 \x01(\t\x12\x12\n\nconfidence\x18\x06 \x01(\x01\"H\n\x0cStoreRequest\x12\x38\n\x05items\x18\x01 \x03(\x0b\x32\x1c.penstock.cache.v1.StoreItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xea\x02\n\tStoreItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x37\n\x06\x61nswer\x18\x06 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswerB\x06\xbaH\x03\xc8\x01\x01\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1f\n\x04tags\x18\x08 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07r\x05\x10\x01\x18\x80\x01\"@\n\rStoreResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.penstock.cache.v1.StoreResult\"C\n\x0bStoreResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\"N\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12;\n\x05items\x18\x01 \x03(\x0b\x32\x1f.penstock.cache.v1.FeedbackItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xee\x01\n\x0c\x46\x65\x65\x64\x62\x61\x63kItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\x08\x65ntry_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x39\n\x07verdict\x18\x03 \x01(\x0e\x32\x1a.penstock.cache.v1.VerdictB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x12\x33\n\ncomparison\x18\x04 \x01(\x0b\x32\x1d.penstock.cache.v1.ComparisonH\x00\x42\x12\n\tjudgement\x12\x05\xbaH\x02\x08\x01\"Q\n\nComparison\x12\x1e\n\tkept_text\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x04\x12#\n\x0egenerated_text\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x04\"F\n\x10\x46\x65\x65\x64\x62\x61\x63kResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.cache.v1.FeedbackResult\"a\n\x0e\x46\x65\x65\x64\x62\x61\x63kResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12+\n\x07verdict\x18\x02 \x01(\x0e\x32\x1a.penstock.cache.v1.Verdict\"\xff\x01\n\x11InvalidateRequest\x12\x1f\n\x0corganization\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1e\n\x08\x65ntry_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x03tag\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1b\n\x05model\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12\x1a\n\x04user\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12#\n\x0eprompt_version\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1d\n\neverything\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x42\x11\n\x08selector\x12\x05\xbaH\x02\x08\x01\"%\n\x12InvalidateResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\r*H\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_RIGHT\x10\x01\x12\x11\n\rVERDICT_WRONG\x10\x02\x32\xe8\x02\n\x0c\x43\x61\x63heService\x12R\n\x06Lookup\x12 .penstock.cache.v1.LookupRequest\x1a!.penstock.cache.v1.LookupResponse\"\x03\x90\x02\x01\x12O\n\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12S\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\".penstock.cache.v1.FeedbackRequest\x1a#.penstock.cache.v1.FeedbackResponse\x12^\n\nInvalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02\x42UZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -66,6 +66,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOREITEM'].fields_by_name['answer']._serialized_options = b'\272H\003\310\001\001'
   _globals['_STOREITEM'].fields_by_name['tags']._loaded_options = None
   _globals['_STOREITEM'].fields_by_name['tags']._serialized_options = b'\272H\016\222\001\013\020\020\"\007r\005\020\001\030\200\001'
+  _globals['_FEEDBACKREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_FEEDBACKREQUEST'].fields_by_name['items']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_FEEDBACKITEM'].oneofs_by_name['judgement']._loaded_options = None
+  _globals['_FEEDBACKITEM'].oneofs_by_name['judgement']._serialized_options = b'\272H\002\010\001'
+  _globals['_FEEDBACKITEM'].fields_by_name['context']._loaded_options = None
+  _globals['_FEEDBACKITEM'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_FEEDBACKITEM'].fields_by_name['entry_id']._loaded_options = None
+  _globals['_FEEDBACKITEM'].fields_by_name['entry_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_FEEDBACKITEM'].fields_by_name['verdict']._loaded_options = None
+  _globals['_FEEDBACKITEM'].fields_by_name['verdict']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_COMPARISON'].fields_by_name['kept_text']._loaded_options = None
+  _globals['_COMPARISON'].fields_by_name['kept_text']._serialized_options = b'\272H\010r\006\020\001(\200\200\004'
+  _globals['_COMPARISON'].fields_by_name['generated_text']._loaded_options = None
+  _globals['_COMPARISON'].fields_by_name['generated_text']._serialized_options = b'\272H\010r\006\020\001(\200\200\004'
   _globals['_INVALIDATEREQUEST'].oneofs_by_name['selector']._loaded_options = None
   _globals['_INVALIDATEREQUEST'].oneofs_by_name['selector']._serialized_options = b'\272H\002\010\001'
   _globals['_INVALIDATEREQUEST'].fields_by_name['organization']._loaded_options = None
@@ -88,28 +102,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CACHESERVICE'].methods_by_name['Store']._serialized_options = b'\220\002\002'
   _globals['_CACHESERVICE'].methods_by_name['Invalidate']._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['Invalidate']._serialized_options = b'\220\002\002'
+  _globals['_VERDICT']._serialized_start=2481
+  _globals['_VERDICT']._serialized_end=2553
   _globals['_LOOKUPREQUEST']._serialized_start=259
   _globals['_LOOKUPREQUEST']._serialized_end=333
   _globals['_LOOKUPITEM']._serialized_start=336
   _globals['_LOOKUPITEM']._serialized_end=613
   _globals['_LOOKUPRESPONSE']._serialized_start=615
   _globals['_LOOKUPRESPONSE']._serialized_end=681
-  _globals['_LOOKUPRESULT']._serialized_start=683
-  _globals['_LOOKUPRESULT']._serialized_end=775
-  _globals['_CACHEHIT']._serialized_start=778
-  _globals['_CACHEHIT']._serialized_end=967
-  _globals['_STOREREQUEST']._serialized_start=969
-  _globals['_STOREREQUEST']._serialized_end=1041
-  _globals['_STOREITEM']._serialized_start=1044
-  _globals['_STOREITEM']._serialized_end=1406
-  _globals['_STORERESPONSE']._serialized_start=1408
-  _globals['_STORERESPONSE']._serialized_end=1472
-  _globals['_STORERESULT']._serialized_start=1474
-  _globals['_STORERESULT']._serialized_end=1541
-  _globals['_INVALIDATEREQUEST']._serialized_start=1544
-  _globals['_INVALIDATEREQUEST']._serialized_end=1799
-  _globals['_INVALIDATERESPONSE']._serialized_start=1801
-  _globals['_INVALIDATERESPONSE']._serialized_end=1838
-  _globals['_CACHESERVICE']._serialized_start=1841
-  _globals['_CACHESERVICE']._serialized_end=2116
+  _globals['_LOOKUPRESULT']._serialized_start=684
+  _globals['_LOOKUPRESULT']._serialized_end=821
+  _globals['_CACHEHIT']._serialized_start=824
+  _globals['_CACHEHIT']._serialized_end=1033
+  _globals['_STOREREQUEST']._serialized_start=1035
+  _globals['_STOREREQUEST']._serialized_end=1107
+  _globals['_STOREITEM']._serialized_start=1110
+  _globals['_STOREITEM']._serialized_end=1472
+  _globals['_STORERESPONSE']._serialized_start=1474
+  _globals['_STORERESPONSE']._serialized_end=1538
+  _globals['_STORERESULT']._serialized_start=1540
+  _globals['_STORERESULT']._serialized_end=1607
+  _globals['_FEEDBACKREQUEST']._serialized_start=1609
+  _globals['_FEEDBACKREQUEST']._serialized_end=1687
+  _globals['_FEEDBACKITEM']._serialized_start=1690
+  _globals['_FEEDBACKITEM']._serialized_end=1928
+  _globals['_COMPARISON']._serialized_start=1930
+  _globals['_COMPARISON']._serialized_end=2011
+  _globals['_FEEDBACKRESPONSE']._serialized_start=2013
+  _globals['_FEEDBACKRESPONSE']._serialized_end=2083
+  _globals['_FEEDBACKRESULT']._serialized_start=2085
+  _globals['_FEEDBACKRESULT']._serialized_end=2182
+  _globals['_INVALIDATEREQUEST']._serialized_start=2185
+  _globals['_INVALIDATEREQUEST']._serialized_end=2440
+  _globals['_INVALIDATERESPONSE']._serialized_start=2442
+  _globals['_INVALIDATERESPONSE']._serialized_end=2479
+  _globals['_CACHESERVICE']._serialized_start=2556
+  _globals['_CACHESERVICE']._serialized_end=2916
 # @@protoc_insertion_point(module_scope)

@@ -7,12 +7,22 @@ from google.rpc import status_pb2 as _status_pb2
 from penstock.cache.v1 import cache_entry_pb2 as _cache_entry_pb2
 from penstock.context.v1 import request_context_pb2 as _request_context_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_UNSPECIFIED: _ClassVar[Verdict]
+    VERDICT_RIGHT: _ClassVar[Verdict]
+    VERDICT_WRONG: _ClassVar[Verdict]
+VERDICT_UNSPECIFIED: Verdict
+VERDICT_RIGHT: Verdict
+VERDICT_WRONG: Verdict
 
 class LookupRequest(_message.Message):
     __slots__ = ("items",)
@@ -43,26 +53,30 @@ class LookupResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[LookupResult, _Mapping]]] = ...) -> None: ...
 
 class LookupResult(_message.Message):
-    __slots__ = ("status", "hit")
+    __slots__ = ("status", "hit", "shadow")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HIT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     status: _status_pb2.Status
     hit: CacheHit
-    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hit: _Optional[_Union[CacheHit, _Mapping]] = ...) -> None: ...
+    shadow: CacheHit
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hit: _Optional[_Union[CacheHit, _Mapping]] = ..., shadow: _Optional[_Union[CacheHit, _Mapping]] = ...) -> None: ...
 
 class CacheHit(_message.Message):
-    __slots__ = ("answer", "tier", "similarity", "store_time", "entry_id")
+    __slots__ = ("answer", "tier", "similarity", "store_time", "entry_id", "confidence")
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
     SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     STORE_TIME_FIELD_NUMBER: _ClassVar[int]
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     answer: _cache_entry_pb2.CachedAnswer
     tier: _cache_entry_pb2.CacheTier
     similarity: float
     store_time: _timestamp_pb2.Timestamp
     entry_id: str
-    def __init__(self, answer: _Optional[_Union[_cache_entry_pb2.CachedAnswer, _Mapping]] = ..., tier: _Optional[_Union[_cache_entry_pb2.CacheTier, str]] = ..., similarity: _Optional[float] = ..., store_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entry_id: _Optional[str] = ...) -> None: ...
+    confidence: float
+    def __init__(self, answer: _Optional[_Union[_cache_entry_pb2.CachedAnswer, _Mapping]] = ..., tier: _Optional[_Union[_cache_entry_pb2.CacheTier, str]] = ..., similarity: _Optional[float] = ..., store_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entry_id: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class StoreRequest(_message.Message):
     __slots__ = ("items",)
@@ -103,6 +117,46 @@ class StoreResult(_message.Message):
     status: _status_pb2.Status
     entry_id: str
     def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., entry_id: _Optional[str] = ...) -> None: ...
+
+class FeedbackRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[FeedbackItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[FeedbackItem, _Mapping]]] = ...) -> None: ...
+
+class FeedbackItem(_message.Message):
+    __slots__ = ("context", "entry_id", "verdict", "comparison")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    context: _request_context_pb2.RequestContext
+    entry_id: str
+    verdict: Verdict
+    comparison: Comparison
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., entry_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., comparison: _Optional[_Union[Comparison, _Mapping]] = ...) -> None: ...
+
+class Comparison(_message.Message):
+    __slots__ = ("kept_text", "generated_text")
+    KEPT_TEXT_FIELD_NUMBER: _ClassVar[int]
+    GENERATED_TEXT_FIELD_NUMBER: _ClassVar[int]
+    kept_text: str
+    generated_text: str
+    def __init__(self, kept_text: _Optional[str] = ..., generated_text: _Optional[str] = ...) -> None: ...
+
+class FeedbackResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[FeedbackResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[FeedbackResult, _Mapping]]] = ...) -> None: ...
+
+class FeedbackResult(_message.Message):
+    __slots__ = ("status", "verdict")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    status: _status_pb2.Status
+    verdict: Verdict
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, str]] = ...) -> None: ...
 
 class InvalidateRequest(_message.Message):
     __slots__ = ("organization", "entry_id", "tag", "model", "user", "prompt_version", "everything")

@@ -45,6 +45,11 @@ class CacheServiceStub:
                 request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.StoreRequest.SerializeToString,
                 response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.StoreResponse.FromString,
                 _registered_method=True)
+        self.Feedback = channel.unary_unary(
+                '/penstock.cache.v1.CacheService/Feedback',
+                request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackRequest.SerializeToString,
+                response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackResponse.FromString,
+                _registered_method=True)
         self.Invalidate = channel.unary_unary(
                 '/penstock.cache.v1.CacheService/Invalidate',
                 request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateRequest.SerializeToString,
@@ -72,6 +77,17 @@ class CacheServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Feedback(self, request, context):
+        """Feedback says whether answers by meaning fitted, so that those that did not are not given again. A result stands for each
+        item, in order.
+
+        Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
+        two answers could not be compared.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Invalidate(self, request, context):
         """Invalidate forgets answers in every tier, for good.
 
@@ -93,6 +109,11 @@ def add_CacheServiceServicer_to_server(servicer, server):
                     servicer.Store,
                     request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.StoreRequest.FromString,
                     response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.StoreResponse.SerializeToString,
+            ),
+            'Feedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Feedback,
+                    request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackRequest.FromString,
+                    response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackResponse.SerializeToString,
             ),
             'Invalidate': grpc.unary_unary_rpc_method_handler(
                     servicer.Invalidate,
@@ -155,6 +176,33 @@ class CacheService:
             '/penstock.cache.v1.CacheService/Store',
             penstock_dot_cache_dot_v1_dot_cache__service__pb2.StoreRequest.SerializeToString,
             penstock_dot_cache_dot_v1_dot_cache__service__pb2.StoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Feedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.cache.v1.CacheService/Feedback',
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackRequest.SerializeToString,
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,13 @@ class CacheServiceStub:
 
     Errors of an item: RESOURCE_EXHAUSTED (OVERLOADED) for an answer larger than a tier holds.
     """
+    Feedback: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.FeedbackRequest, _cache_service_pb2.FeedbackResponse]
+    """Feedback says whether answers by meaning fitted, so that those that did not are not given again. A result stands for each
+    item, in order.
+
+    Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
+    two answers could not be compared.
+    """
     Invalidate: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.InvalidateRequest, _cache_service_pb2.InvalidateResponse]
     """Invalidate forgets answers in every tier, for good.
 
@@ -57,6 +64,13 @@ class CacheServiceAsyncStub(CacheServiceStub):
     """Store keeps answers. A result stands for each item, in order. The same answer again changes nothing.
 
     Errors of an item: RESOURCE_EXHAUSTED (OVERLOADED) for an answer larger than a tier holds.
+    """
+    Feedback: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.FeedbackRequest, _cache_service_pb2.FeedbackResponse]  # type: ignore[assignment]
+    """Feedback says whether answers by meaning fitted, so that those that did not are not given again. A result stands for each
+    item, in order.
+
+    Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
+    two answers could not be compared.
     """
     Invalidate: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.InvalidateRequest, _cache_service_pb2.InvalidateResponse]  # type: ignore[assignment]
     """Invalidate forgets answers in every tier, for good.
@@ -84,6 +98,19 @@ class CacheServiceServicer(metaclass=_abc_1.ABCMeta):
         """Store keeps answers. A result stands for each item, in order. The same answer again changes nothing.
 
         Errors of an item: RESOURCE_EXHAUSTED (OVERLOADED) for an answer larger than a tier holds.
+        """
+
+    @_abc_1.abstractmethod
+    def Feedback(
+        self,
+        request: _cache_service_pb2.FeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cache_service_pb2.FeedbackResponse, _abc.Awaitable[_cache_service_pb2.FeedbackResponse]]:
+        """Feedback says whether answers by meaning fitted, so that those that did not are not given again. A result stands for each
+        item, in order.
+
+        Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
+        two answers could not be compared.
         """
 
     @_abc_1.abstractmethod

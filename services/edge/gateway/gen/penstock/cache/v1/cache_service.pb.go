@@ -26,6 +26,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Verdict says whether an answer fitted the question.
+type Verdict int32
+
+const (
+	// Not set; refused.
+	Verdict_VERDICT_UNSPECIFIED Verdict = 0
+	// It fitted.
+	Verdict_VERDICT_RIGHT Verdict = 1
+	// It answered another question.
+	Verdict_VERDICT_WRONG Verdict = 2
+)
+
+// Enum value maps for Verdict.
+var (
+	Verdict_name = map[int32]string{
+		0: "VERDICT_UNSPECIFIED",
+		1: "VERDICT_RIGHT",
+		2: "VERDICT_WRONG",
+	}
+	Verdict_value = map[string]int32{
+		"VERDICT_UNSPECIFIED": 0,
+		"VERDICT_RIGHT":       1,
+		"VERDICT_WRONG":       2,
+	}
+)
+
+func (x Verdict) Enum() *Verdict {
+	p := new(Verdict)
+	*p = x
+	return p
+}
+
+func (x Verdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_penstock_cache_v1_cache_service_proto_enumTypes[0].Descriptor()
+}
+
+func (Verdict) Type() protoreflect.EnumType {
+	return &file_penstock_cache_v1_cache_service_proto_enumTypes[0]
+}
+
+func (x Verdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verdict.Descriptor instead.
+func (Verdict) EnumDescriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{0}
+}
+
 // LookupRequest is a list of questions.
 type LookupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -215,7 +268,9 @@ type LookupResult struct {
 	// OK, also for a miss; DEADLINE_EXCEEDED when the item's time was over.
 	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
 	// What was found. Absent: a miss.
-	Hit           *CacheHit `protobuf:"bytes,2,opt,name=hit,proto3" json:"hit,omitempty"`
+	Hit *CacheHit `protobuf:"bytes,2,opt,name=hit,proto3" json:"hit,omitempty"`
+	// What would have been found by meaning, held back to be checked: generate, then report with Feedback. Absent: nothing to check.
+	Shadow        *CacheHit `protobuf:"bytes,3,opt,name=shadow,proto3" json:"shadow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +319,13 @@ func (x *LookupResult) GetHit() *CacheHit {
 	return nil
 }
 
+func (x *LookupResult) GetShadow() *CacheHit {
+	if x != nil {
+		return x.Shadow
+	}
+	return nil
+}
+
 // CacheHit is a kept answer that fits.
 type CacheHit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -276,7 +338,9 @@ type CacheHit struct {
 	// When it was kept.
 	StoreTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=store_time,json=storeTime,proto3" json:"store_time,omitempty"`
 	// Names the entry, for feedback and invalidation.
-	EntryId       string `protobuf:"bytes,5,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
+	EntryId string `protobuf:"bytes,5,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
+	// Calibrated probability that the answer fits the question, 0 to 1. 1 for exact tiers.
+	Confidence    float64 `protobuf:"fixed64,6,opt,name=confidence,proto3" json:"confidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -344,6 +408,13 @@ func (x *CacheHit) GetEntryId() string {
 		return x.EntryId
 	}
 	return ""
+}
+
+func (x *CacheHit) GetConfidence() float64 {
+	if x != nil {
+		return x.Confidence
+	}
+	return 0
 }
 
 // StoreRequest is a list of answers to keep.
@@ -602,6 +673,313 @@ func (x *StoreResult) GetEntryId() string {
 	return ""
 }
 
+// FeedbackRequest is a list of verdicts.
+type FeedbackRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The items. 1 to 256.
+	Items         []*FeedbackItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedbackRequest) Reset() {
+	*x = FeedbackRequest{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedbackRequest) ProtoMessage() {}
+
+func (x *FeedbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedbackRequest.ProtoReflect.Descriptor instead.
+func (*FeedbackRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *FeedbackRequest) GetItems() []*FeedbackItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// FeedbackItem is what is known about one answer that was found by meaning, or held back.
+type FeedbackItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who says so; only entries of its organization are touched.
+	Context *v1.RequestContext `protobuf:"bytes,1,opt,name=context,proto3" json:"context,omitempty"`
+	// The entry that was found.
+	EntryId string `protobuf:"bytes,2,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
+	// Whether it fitted.
+	//
+	// Types that are valid to be assigned to Judgement:
+	//
+	//	*FeedbackItem_Verdict
+	//	*FeedbackItem_Comparison
+	Judgement     isFeedbackItem_Judgement `protobuf_oneof:"judgement"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedbackItem) Reset() {
+	*x = FeedbackItem{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedbackItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedbackItem) ProtoMessage() {}
+
+func (x *FeedbackItem) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedbackItem.ProtoReflect.Descriptor instead.
+func (*FeedbackItem) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FeedbackItem) GetContext() *v1.RequestContext {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *FeedbackItem) GetEntryId() string {
+	if x != nil {
+		return x.EntryId
+	}
+	return ""
+}
+
+func (x *FeedbackItem) GetJudgement() isFeedbackItem_Judgement {
+	if x != nil {
+		return x.Judgement
+	}
+	return nil
+}
+
+func (x *FeedbackItem) GetVerdict() Verdict {
+	if x != nil {
+		if x, ok := x.Judgement.(*FeedbackItem_Verdict); ok {
+			return x.Verdict
+		}
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *FeedbackItem) GetComparison() *Comparison {
+	if x != nil {
+		if x, ok := x.Judgement.(*FeedbackItem_Comparison); ok {
+			return x.Comparison
+		}
+	}
+	return nil
+}
+
+type isFeedbackItem_Judgement interface {
+	isFeedbackItem_Judgement()
+}
+
+type FeedbackItem_Verdict struct {
+	// What a person or a program decided about an answer that was given.
+	Verdict Verdict `protobuf:"varint,3,opt,name=verdict,proto3,enum=penstock.cache.v1.Verdict,oneof"`
+}
+
+type FeedbackItem_Comparison struct {
+	// The answer that was held back and the one that was generated instead; the cache compares them.
+	Comparison *Comparison `protobuf:"bytes,4,opt,name=comparison,proto3,oneof"`
+}
+
+func (*FeedbackItem_Verdict) isFeedbackItem_Judgement() {}
+
+func (*FeedbackItem_Comparison) isFeedbackItem_Judgement() {}
+
+// Comparison is two answers to one question.
+type Comparison struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text of the answer that was kept.
+	KeptText string `protobuf:"bytes,1,opt,name=kept_text,json=keptText,proto3" json:"kept_text,omitempty"`
+	// Text of the answer that was generated.
+	GeneratedText string `protobuf:"bytes,2,opt,name=generated_text,json=generatedText,proto3" json:"generated_text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Comparison) GetKeptText() string {
+	if x != nil {
+		return x.KeptText
+	}
+	return ""
+}
+
+func (x *Comparison) GetGeneratedText() string {
+	if x != nil {
+		return x.GeneratedText
+	}
+	return ""
+}
+
+// FeedbackResponse is the results, one for each item, in order.
+type FeedbackResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results.
+	Results       []*FeedbackResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedbackResponse) Reset() {
+	*x = FeedbackResponse{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedbackResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedbackResponse) ProtoMessage() {}
+
+func (x *FeedbackResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedbackResponse.ProtoReflect.Descriptor instead.
+func (*FeedbackResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *FeedbackResponse) GetResults() []*FeedbackResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// FeedbackResult is what became of one item.
+type FeedbackResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// OK or what went wrong with this item.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// What was found to hold: the verdict that was given, or that of the comparison.
+	Verdict       Verdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=penstock.cache.v1.Verdict" json:"verdict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedbackResult) Reset() {
+	*x = FeedbackResult{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedbackResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedbackResult) ProtoMessage() {}
+
+func (x *FeedbackResult) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedbackResult.ProtoReflect.Descriptor instead.
+func (*FeedbackResult) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *FeedbackResult) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *FeedbackResult) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
 // InvalidateRequest says what to forget.
 type InvalidateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -624,7 +1002,7 @@ type InvalidateRequest struct {
 
 func (x *InvalidateRequest) Reset() {
 	*x = InvalidateRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +1014,7 @@ func (x *InvalidateRequest) String() string {
 func (*InvalidateRequest) ProtoMessage() {}
 
 func (x *InvalidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +1027,7 @@ func (x *InvalidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidateRequest.ProtoReflect.Descriptor instead.
 func (*InvalidateRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{9}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InvalidateRequest) GetOrganization() string {
@@ -777,7 +1155,7 @@ type InvalidateResponse struct {
 
 func (x *InvalidateResponse) Reset() {
 	*x = InvalidateResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +1167,7 @@ func (x *InvalidateResponse) String() string {
 func (*InvalidateResponse) ProtoMessage() {}
 
 func (x *InvalidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +1180,7 @@ func (x *InvalidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidateResponse.ProtoReflect.Descriptor instead.
 func (*InvalidateResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{10}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *InvalidateResponse) GetEntries() uint32 {
@@ -829,10 +1207,11 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\x0ehistory_digest\x18\x05 \x01(\fB\a\xbaH\x04z\x02\x18 R\rhistoryDigest\x122\n" +
 	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"K\n" +
 	"\x0eLookupResponse\x129\n" +
-	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"i\n" +
+	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"\x9e\x01\n" +
 	"\fLookupResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12-\n" +
-	"\x03hit\x18\x02 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x03hit\"\xeb\x01\n" +
+	"\x03hit\x18\x02 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x03hit\x123\n" +
+	"\x06shadow\x18\x03 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x06shadow\"\x8b\x02\n" +
 	"\bCacheHit\x127\n" +
 	"\x06answer\x18\x01 \x01(\v2\x1f.penstock.cache.v1.CachedAnswerR\x06answer\x120\n" +
 	"\x04tier\x18\x02 \x01(\x0e2\x1c.penstock.cache.v1.CacheTierR\x04tier\x12\x1e\n" +
@@ -841,7 +1220,10 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"similarity\x129\n" +
 	"\n" +
 	"store_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstoreTime\x12\x19\n" +
-	"\bentry_id\x18\x05 \x01(\tR\aentryId\"O\n" +
+	"\bentry_id\x18\x05 \x01(\tR\aentryId\x12\x1e\n" +
+	"\n" +
+	"confidence\x18\x06 \x01(\x01R\n" +
+	"confidence\"O\n" +
 	"\fStoreRequest\x12?\n" +
 	"\x05items\x18\x01 \x03(\v2\x1c.penstock.cache.v1.StoreItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xbf\x03\n" +
 	"\tStoreItem\x12E\n" +
@@ -858,7 +1240,28 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\aresults\x18\x01 \x03(\v2\x1e.penstock.cache.v1.StoreResultR\aresults\"T\n" +
 	"\vStoreResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12\x19\n" +
-	"\bentry_id\x18\x02 \x01(\tR\aentryId\"\xc3\x02\n" +
+	"\bentry_id\x18\x02 \x01(\tR\aentryId\"U\n" +
+	"\x0fFeedbackRequest\x12B\n" +
+	"\x05items\x18\x01 \x03(\v2\x1f.penstock.cache.v1.FeedbackItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x95\x02\n" +
+	"\fFeedbackItem\x12E\n" +
+	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12%\n" +
+	"\bentry_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\aentryId\x12B\n" +
+	"\averdict\x18\x03 \x01(\x0e2\x1a.penstock.cache.v1.VerdictB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00H\x00R\averdict\x12?\n" +
+	"\n" +
+	"comparison\x18\x04 \x01(\v2\x1d.penstock.cache.v1.ComparisonH\x00R\n" +
+	"comparisonB\x12\n" +
+	"\tjudgement\x12\x05\xbaH\x02\b\x01\"j\n" +
+	"\n" +
+	"Comparison\x12(\n" +
+	"\tkept_text\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x04R\bkeptText\x122\n" +
+	"\x0egenerated_text\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x04R\rgeneratedText\"O\n" +
+	"\x10FeedbackResponse\x12;\n" +
+	"\aresults\x18\x01 \x03(\v2!.penstock.cache.v1.FeedbackResultR\aresults\"r\n" +
+	"\x0eFeedbackResult\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x124\n" +
+	"\averdict\x18\x02 \x01(\x0e2\x1a.penstock.cache.v1.VerdictR\averdict\"\xc3\x02\n" +
 	"\x11InvalidateRequest\x12-\n" +
 	"\forganization\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\forganization\x12'\n" +
 	"\bentry_id\x18\x02 \x01(\tB\n" +
@@ -875,10 +1278,15 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"everythingB\x11\n" +
 	"\bselector\x12\x05\xbaH\x02\b\x01\".\n" +
 	"\x12InvalidateResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x01(\rR\aentries2\x93\x02\n" +
+	"\aentries\x18\x01 \x01(\rR\aentries*H\n" +
+	"\aVerdict\x12\x17\n" +
+	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rVERDICT_RIGHT\x10\x01\x12\x11\n" +
+	"\rVERDICT_WRONG\x10\x022\xe8\x02\n" +
 	"\fCacheService\x12R\n" +
 	"\x06Lookup\x12 .penstock.cache.v1.LookupRequest\x1a!.penstock.cache.v1.LookupResponse\"\x03\x90\x02\x01\x12O\n" +
-	"\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12^\n" +
+	"\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12S\n" +
+	"\bFeedback\x12\".penstock.cache.v1.FeedbackRequest\x1a#.penstock.cache.v1.FeedbackResponse\x12^\n" +
 	"\n" +
 	"Invalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02BUZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3"
 
@@ -894,56 +1302,73 @@ func file_penstock_cache_v1_cache_service_proto_rawDescGZIP() []byte {
 	return file_penstock_cache_v1_cache_service_proto_rawDescData
 }
 
-var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_penstock_cache_v1_cache_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_penstock_cache_v1_cache_service_proto_goTypes = []any{
-	(*LookupRequest)(nil),         // 0: penstock.cache.v1.LookupRequest
-	(*LookupItem)(nil),            // 1: penstock.cache.v1.LookupItem
-	(*LookupResponse)(nil),        // 2: penstock.cache.v1.LookupResponse
-	(*LookupResult)(nil),          // 3: penstock.cache.v1.LookupResult
-	(*CacheHit)(nil),              // 4: penstock.cache.v1.CacheHit
-	(*StoreRequest)(nil),          // 5: penstock.cache.v1.StoreRequest
-	(*StoreItem)(nil),             // 6: penstock.cache.v1.StoreItem
-	(*StoreResponse)(nil),         // 7: penstock.cache.v1.StoreResponse
-	(*StoreResult)(nil),           // 8: penstock.cache.v1.StoreResult
-	(*InvalidateRequest)(nil),     // 9: penstock.cache.v1.InvalidateRequest
-	(*InvalidateResponse)(nil),    // 10: penstock.cache.v1.InvalidateResponse
-	(*v1.RequestContext)(nil),     // 11: penstock.context.v1.RequestContext
-	(*Partition)(nil),             // 12: penstock.cache.v1.Partition
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*status.Status)(nil),         // 14: google.rpc.Status
-	(*CachedAnswer)(nil),          // 15: penstock.cache.v1.CachedAnswer
-	(CacheTier)(0),                // 16: penstock.cache.v1.CacheTier
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(Verdict)(0),                  // 0: penstock.cache.v1.Verdict
+	(*LookupRequest)(nil),         // 1: penstock.cache.v1.LookupRequest
+	(*LookupItem)(nil),            // 2: penstock.cache.v1.LookupItem
+	(*LookupResponse)(nil),        // 3: penstock.cache.v1.LookupResponse
+	(*LookupResult)(nil),          // 4: penstock.cache.v1.LookupResult
+	(*CacheHit)(nil),              // 5: penstock.cache.v1.CacheHit
+	(*StoreRequest)(nil),          // 6: penstock.cache.v1.StoreRequest
+	(*StoreItem)(nil),             // 7: penstock.cache.v1.StoreItem
+	(*StoreResponse)(nil),         // 8: penstock.cache.v1.StoreResponse
+	(*StoreResult)(nil),           // 9: penstock.cache.v1.StoreResult
+	(*FeedbackRequest)(nil),       // 10: penstock.cache.v1.FeedbackRequest
+	(*FeedbackItem)(nil),          // 11: penstock.cache.v1.FeedbackItem
+	(*Comparison)(nil),            // 12: penstock.cache.v1.Comparison
+	(*FeedbackResponse)(nil),      // 13: penstock.cache.v1.FeedbackResponse
+	(*FeedbackResult)(nil),        // 14: penstock.cache.v1.FeedbackResult
+	(*InvalidateRequest)(nil),     // 15: penstock.cache.v1.InvalidateRequest
+	(*InvalidateResponse)(nil),    // 16: penstock.cache.v1.InvalidateResponse
+	(*v1.RequestContext)(nil),     // 17: penstock.context.v1.RequestContext
+	(*Partition)(nil),             // 18: penstock.cache.v1.Partition
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*status.Status)(nil),         // 20: google.rpc.Status
+	(*CachedAnswer)(nil),          // 21: penstock.cache.v1.CachedAnswer
+	(CacheTier)(0),                // 22: penstock.cache.v1.CacheTier
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
 }
 var file_penstock_cache_v1_cache_service_proto_depIdxs = []int32{
-	1,  // 0: penstock.cache.v1.LookupRequest.items:type_name -> penstock.cache.v1.LookupItem
-	11, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
-	12, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
-	13, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
-	3,  // 4: penstock.cache.v1.LookupResponse.results:type_name -> penstock.cache.v1.LookupResult
-	14, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
-	4,  // 6: penstock.cache.v1.LookupResult.hit:type_name -> penstock.cache.v1.CacheHit
-	15, // 7: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
-	16, // 8: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
-	17, // 9: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
-	6,  // 10: penstock.cache.v1.StoreRequest.items:type_name -> penstock.cache.v1.StoreItem
-	11, // 11: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
-	12, // 12: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
-	15, // 13: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
-	13, // 14: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
-	8,  // 15: penstock.cache.v1.StoreResponse.results:type_name -> penstock.cache.v1.StoreResult
-	14, // 16: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
-	0,  // 17: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
-	5,  // 18: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
-	9,  // 19: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
-	2,  // 20: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
-	7,  // 21: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
-	10, // 22: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
-	20, // [20:23] is the sub-list for method output_type
-	17, // [17:20] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	2,  // 0: penstock.cache.v1.LookupRequest.items:type_name -> penstock.cache.v1.LookupItem
+	17, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
+	18, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
+	19, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
+	4,  // 4: penstock.cache.v1.LookupResponse.results:type_name -> penstock.cache.v1.LookupResult
+	20, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
+	5,  // 6: penstock.cache.v1.LookupResult.hit:type_name -> penstock.cache.v1.CacheHit
+	5,  // 7: penstock.cache.v1.LookupResult.shadow:type_name -> penstock.cache.v1.CacheHit
+	21, // 8: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
+	22, // 9: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
+	23, // 10: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
+	7,  // 11: penstock.cache.v1.StoreRequest.items:type_name -> penstock.cache.v1.StoreItem
+	17, // 12: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
+	18, // 13: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
+	21, // 14: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
+	19, // 15: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
+	9,  // 16: penstock.cache.v1.StoreResponse.results:type_name -> penstock.cache.v1.StoreResult
+	20, // 17: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
+	11, // 18: penstock.cache.v1.FeedbackRequest.items:type_name -> penstock.cache.v1.FeedbackItem
+	17, // 19: penstock.cache.v1.FeedbackItem.context:type_name -> penstock.context.v1.RequestContext
+	0,  // 20: penstock.cache.v1.FeedbackItem.verdict:type_name -> penstock.cache.v1.Verdict
+	12, // 21: penstock.cache.v1.FeedbackItem.comparison:type_name -> penstock.cache.v1.Comparison
+	14, // 22: penstock.cache.v1.FeedbackResponse.results:type_name -> penstock.cache.v1.FeedbackResult
+	20, // 23: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
+	0,  // 24: penstock.cache.v1.FeedbackResult.verdict:type_name -> penstock.cache.v1.Verdict
+	1,  // 25: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
+	6,  // 26: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
+	10, // 27: penstock.cache.v1.CacheService.Feedback:input_type -> penstock.cache.v1.FeedbackRequest
+	15, // 28: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
+	3,  // 29: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
+	8,  // 30: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
+	13, // 31: penstock.cache.v1.CacheService.Feedback:output_type -> penstock.cache.v1.FeedbackResponse
+	16, // 32: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
+	29, // [29:33] is the sub-list for method output_type
+	25, // [25:29] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_penstock_cache_v1_cache_service_proto_init() }
@@ -952,7 +1377,11 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 		return
 	}
 	file_penstock_cache_v1_cache_entry_proto_init()
-	file_penstock_cache_v1_cache_service_proto_msgTypes[9].OneofWrappers = []any{
+	file_penstock_cache_v1_cache_service_proto_msgTypes[10].OneofWrappers = []any{
+		(*FeedbackItem_Verdict)(nil),
+		(*FeedbackItem_Comparison)(nil),
+	}
+	file_penstock_cache_v1_cache_service_proto_msgTypes[14].OneofWrappers = []any{
 		(*InvalidateRequest_EntryId)(nil),
 		(*InvalidateRequest_Tag)(nil),
 		(*InvalidateRequest_Model)(nil),
@@ -965,13 +1394,14 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_cache_v1_cache_service_proto_rawDesc), len(file_penstock_cache_v1_cache_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   11,
+			NumEnums:      1,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_penstock_cache_v1_cache_service_proto_goTypes,
 		DependencyIndexes: file_penstock_cache_v1_cache_service_proto_depIdxs,
+		EnumInfos:         file_penstock_cache_v1_cache_service_proto_enumTypes,
 		MessageInfos:      file_penstock_cache_v1_cache_service_proto_msgTypes,
 	}.Build()
 	File_penstock_cache_v1_cache_service_proto = out.File

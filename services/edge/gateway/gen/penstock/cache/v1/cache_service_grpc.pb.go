@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CacheService_Lookup_FullMethodName     = "/penstock.cache.v1.CacheService/Lookup"
 	CacheService_Store_FullMethodName      = "/penstock.cache.v1.CacheService/Store"
+	CacheService_Feedback_FullMethodName   = "/penstock.cache.v1.CacheService/Feedback"
 	CacheService_Invalidate_FullMethodName = "/penstock.cache.v1.CacheService/Invalidate"
 )
 
@@ -36,6 +37,12 @@ type CacheServiceClient interface {
 	//
 	// Errors of an item: RESOURCE_EXHAUSTED (OVERLOADED) for an answer larger than a tier holds.
 	Store(ctx context.Context, in *StoreRequest, opts ...grpc.CallOption) (*StoreResponse, error)
+	// Feedback says whether answers by meaning fitted, so that those that did not are not given again. A result stands for each
+	// item, in order.
+	//
+	// Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
+	// two answers could not be compared.
+	Feedback(ctx context.Context, in *FeedbackRequest, opts ...grpc.CallOption) (*FeedbackResponse, error)
 	// Invalidate forgets answers in every tier, for good.
 	//
 	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
@@ -70,6 +77,16 @@ func (c *cacheServiceClient) Store(ctx context.Context, in *StoreRequest, opts .
 	return out, nil
 }
 
+func (c *cacheServiceClient) Feedback(ctx context.Context, in *FeedbackRequest, opts ...grpc.CallOption) (*FeedbackResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FeedbackResponse)
+	err := c.cc.Invoke(ctx, CacheService_Feedback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *cacheServiceClient) Invalidate(ctx context.Context, in *InvalidateRequest, opts ...grpc.CallOption) (*InvalidateResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(InvalidateResponse)
@@ -92,6 +109,12 @@ type CacheServiceServer interface {
 	//
 	// Errors of an item: RESOURCE_EXHAUSTED (OVERLOADED) for an answer larger than a tier holds.
 	Store(context.Context, *StoreRequest) (*StoreResponse, error)
+	// Feedback says whether answers by meaning fitted, so that those that did not are not given again. A result stands for each
+	// item, in order.
+	//
+	// Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
+	// two answers could not be compared.
+	Feedback(context.Context, *FeedbackRequest) (*FeedbackResponse, error)
 	// Invalidate forgets answers in every tier, for good.
 	//
 	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
@@ -111,6 +134,9 @@ func (UnimplementedCacheServiceServer) Lookup(context.Context, *LookupRequest) (
 }
 func (UnimplementedCacheServiceServer) Store(context.Context, *StoreRequest) (*StoreResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Store not implemented")
+}
+func (UnimplementedCacheServiceServer) Feedback(context.Context, *FeedbackRequest) (*FeedbackResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Feedback not implemented")
 }
 func (UnimplementedCacheServiceServer) Invalidate(context.Context, *InvalidateRequest) (*InvalidateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Invalidate not implemented")
@@ -172,6 +198,24 @@ func _CacheService_Store_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CacheService_Feedback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FeedbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CacheServiceServer).Feedback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CacheService_Feedback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CacheServiceServer).Feedback(ctx, req.(*FeedbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CacheService_Invalidate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(InvalidateRequest)
 	if err := dec(in); err != nil {
@@ -204,6 +248,10 @@ var CacheService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Store",
 			Handler:    _CacheService_Store_Handler,
+		},
+		{
+			MethodName: "Feedback",
+			Handler:    _CacheService_Feedback_Handler,
 		},
 		{
 			MethodName: "Invalidate",
