@@ -1,14 +1,21 @@
 """The canonical view of a text: one byte a character, with the disguises taken off and the way back to the original.
 
 Detectors see this view only. It is made character by character, so it is the same however the text was split:
-compatibility forms (full-width and mathematical digits and letters) become ASCII (NFKC, UAX #15), decimal
-digits of any script become 0-9, dashes and spaces become `-` and ` `, and what a reader does not see
-(zero-width, bidirectional and tag characters, combining marks) is left out.
+compatibility forms (full-width and mathematical digits and letters) become ASCII (NFKC, UAX #15), letters with marks
+their base, letters of other scripts that look like Latin ones those (UTS #39), decimal digits of any script 0-9, dashes
+and spaces `-` and ` `, and what a reader does not see (zero-width, bidirectional and tag characters, selectors of
+variants, combining marks) is left out. Escapes of JSON strings become what they stand for, since tool calls are JSON.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_Offsets = npt.NDArray[np.int64]
 
 # A letter or number outside ASCII, of a script that parts words by spaces: it belongs to the word it stands in.
 LETTER = "\xaa"
@@ -16,7 +23,8 @@ LETTER = "\xaa"
 OTHER = "\xff"
 
 _ASCII_END = 0x80
-_TABLE_ENTRIES_MAX = 65_536
+_CODES = 0x110000
+_PAGE_BITS = 8
 _IGNORED_CATEGORIES = frozenset({"Cf", "Mn", "Me"})
 _HANGUL_FILLERS = frozenset({0x115F, 0x1160, 0x3164, 0xFFA0})
 _MINUS_SIGN = 0x2212
@@ -24,38 +32,77 @@ _MINUS = "-"
 _BY_CATEGORY = {"Pd": _MINUS, "Zs": " ", "Zl": "\n", "Zp": "\n"}
 # Thai and Lao, Myanmar, Khmer: no spaces between words, as in East Asia.
 _SCRIPTS_WITHOUT_SPACES = ((0x0E00, 0x0F00), (0x1000, 0x10A0), (0x1780, 0x1800))
+# What Latin letters are mistaken for: Cyrillic, Greek, Armenian, Latin letters of their own.
+_LOOKALIKES = dict(
+    zip(
+        "АВЕЅІЈКМНОРСТУХԌԚԜаеѕіјорсухһԁԛԝѵӏΑΒΕΖΗΙΚΜΝΟΡΤΥΧαονιρυκՕՍոսօցıɑɡɩʏ",
+        "ABESIJKMHOPCTYXGQWaesijopcyxhdqwvlABEZHIKMNOPTYXaovirukOUnuogiagiy",
+        strict=True,
+    )
+)
+
+
+# Strings within strings have their backslashes doubled.
+_ESCAPE = re.compile(r"""\\{1,8}(?:["'/bfnrt]|u[0-9A-Fa-f]{4})""")
+_ESCAPE_BEGUN = re.compile(r"\\{1,8}(?:u[0-9A-Fa-f]{0,3})?\Z")
+_ESCAPE_CHARACTERS_MAX = 12
+_STANDS_FOR = {**dict.fromkeys("bfnrt", "\n"), **{each: each for each in "\"'/"}}
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A canonical text and where each of its characters stands in the original."""
+    """A canonical text and where each of its characters starts and ends in the original."""
 
     characters: bytes
-    offsets: Sequence[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
 
     def followed_by(self, other: "View") -> "View":
         """Append the view of the text that follows."""
-        return View(self.characters + other.characters, _joined(self.offsets, other.offsets))
+        starts, ends = _joined(self.starts, other.starts), _joined(self.ends, other.ends)
+        return View(self.characters + other.characters, starts, ends)
 
     def since(self, index: int) -> "View":
         """Forget everything before an index."""
-        return View(self.characters[index:], self.offsets[index:])
+        return View(self.characters[index:], self.starts[index:], self.ends[index:])
 
 
-EMPTY = View(b"", range(0))
+EMPTY = View(b"", range(0), range(0))
 
 
 def view_of(text: str, offset: int = 0) -> View:
     """Make the view of a text, or of the part of one that begins at an offset. O(len(text))."""
-    if text.isascii():
-        return View(text.encode(), range(offset, offset + len(text)))
-    characters = text.translate(_TABLE)
-    offsets: Sequence[int] = range(offset, offset + len(text))
-    if len(characters) < len(text):
-        offsets = [
-            at for at, character in zip(offsets, text, strict=True) if _TABLE[ord(character)] is not None
-        ]
-    return View(characters.encode("latin-1"), offsets)
+    size = len(text)
+    if text.isascii() and "\\" not in text:
+        return View(text.encode(), range(offset, offset + size), range(offset + 1, offset + size + 1))
+    starts = np.arange(offset, offset + size)
+    ends = starts + 1
+    if "\\" in text:
+        text, starts, ends = _unescaped(text, starts, ends)
+    characters = _TABLE.read(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32))
+    kept = characters != 0
+    return View(characters[kept].tobytes(), starts[kept].tolist(), ends[kept].tolist())
+
+
+def whole_escapes(text: str) -> int:
+    """Count the characters before what, at the end of a text, may be the beginning of an escape."""
+    begun = _ESCAPE_BEGUN.search(text, max(0, len(text) - _ESCAPE_CHARACTERS_MAX))
+    return begun.start() if begun else len(text)
+
+
+def _unescaped(text: str, starts: _Offsets, ends: _Offsets) -> tuple[str, _Offsets, _Offsets]:
+    spans = np.array([match.span() for match in _ESCAPE.finditer(text)], np.int64).reshape(-1, 2)
+    inside = np.zeros(len(text) + 1, np.int64)
+    inside[spans[:, 0] + 1] += 1
+    inside[spans[:, 1]] -= 1
+    kept = np.cumsum(inside)[:-1] == 0
+    ends[spans[:, 0]] = ends[spans[:, 1] - 1]
+    return _ESCAPE.sub(_stands_for, text), starts[kept], ends[kept]
+
+
+def _stands_for(escape: re.Match[str]) -> str:
+    name = escape[0].lstrip("\\")
+    return _STANDS_FOR[name] if len(name) == 1 else chr(int(name[1:], 16))
 
 
 def _joined(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:
@@ -66,15 +113,18 @@ def _joined(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:
     return [*first, *second]
 
 
-def _canonical(code: int) -> str | None:
-    """Give the character that stands for a code point, None when it is left out."""
+def _canonical(code: int) -> str:
+    """Give the character that stands for a code point, nothing when it is left out."""
     character = chr(code)
+    if code < _ASCII_END:
+        return character
     category = unicodedata.category(character)
-    if code >= _ASCII_END and (category in _IGNORED_CATEGORIES or code in _HANGUL_FILLERS):
-        return None
-    compatible = unicodedata.normalize("NFKC", character)
-    if len(compatible) == 1 and compatible.isascii():
-        return compatible
+    if category in _IGNORED_CATEGORIES or code in _HANGUL_FILLERS:
+        return ""
+    compatible = unicodedata.normalize("NFKD", _LOOKALIKES.get(character, character))
+    base = "".join(each for each in compatible if unicodedata.category(each) not in _IGNORED_CATEGORIES)
+    if len(base) == 1 and base.isascii():
+        return base
     if category == "Nd":
         return str(unicodedata.decimal(character))
     if category[0] in "LN":
@@ -88,14 +138,26 @@ def _parts_words(character: str) -> bool:
     return not any(first <= ord(character) < end for first, end in _SCRIPTS_WITHOUT_SPACES)
 
 
-class _Table(dict[int, str | None]):
-    """Memoise `_canonical` for the code points in use, as many as there is room for."""
+class _Table:
+    """What stands for each code point, 0 for what is left out; made page by page as pages are met."""
 
-    def __missing__(self, code: int) -> str | None:
-        value = _canonical(code)
-        if len(self) < _TABLE_ENTRIES_MAX:
-            self[code] = value
-        return value
+    def __init__(self) -> None:
+        self._characters = np.zeros(_CODES, np.uint8)
+        self._is_made = np.zeros(_CODES >> _PAGE_BITS, np.bool_)
+
+    def read(self, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+        """Give what stands for each. O(len(codes)), and once in a process 100 µs for each page of 256."""
+        pages = codes >> _PAGE_BITS
+        if not self._is_made[pages].all():
+            for page in np.unique(pages[~self._is_made[pages]]).tolist():
+                self._make(page)
+        return self._characters[codes]
+
+    def _make(self, page: int) -> None:
+        first = page << _PAGE_BITS
+        standing = (_canonical(code) for code in range(first, first + (1 << _PAGE_BITS)))
+        self._characters[first : first + (1 << _PAGE_BITS)] = [ord(each) if each else 0 for each in standing]
+        self._is_made[page] = True
 
 
 _TABLE = _Table()

@@ -7,7 +7,7 @@ first; one that overlaps those before it loses what they cover, so all that any 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from penstock_guardrail.canonical import EMPTY, View, view_of
+from penstock_guardrail.canonical import EMPTY, View, view_of, whole_escapes
 from penstock_guardrail.detectors import LOOKBEHIND_CHARACTERS_MAX, MATCH_CHARACTERS_MAX, Candidate
 from penstock_guardrail.scanner import Scanner
 
@@ -43,9 +43,10 @@ class Cutter:
         self._decided = 0
         self._covered = 0
         self._candidates = 0
-        # Of the original text: what has not left, and where it begins.
+        # Of the original text: what has not left, where it begins, and how much of it is in the view.
         self._held = ""
         self._held_start = 0
+        self._viewed = 0
 
     @property
     def held_characters(self) -> int:
@@ -54,22 +55,26 @@ class Cutter:
 
     def push(self, text: str) -> list[Piece]:
         """Take what follows and give what may leave."""
-        open_from = self._open_matches.read(self._append(text).characters)
+        open_from = self._open_matches.read(self._append(text, last=False).characters)
         return self._cut(max(open_from, self._view_end - MATCH_CHARACTERS_MAX))
 
     def finish(self, text: str = "") -> list[Piece]:
         """Take the last of the text, or all of it, and give all that is left."""
-        self._append(text)
+        self._append(text, last=True)
         return self._cut(self._view_end)
 
     @property
     def _view_end(self) -> int:
         return self._view_start + len(self._view.characters)
 
-    def _append(self, text: str) -> View:
-        view = view_of(text, self._held_start + len(self._held))
-        self._view = self._view.followed_by(view)
+    def _append(self, text: str, *, last: bool) -> View:
+        """Add to the view what has come, but for an escape that is not whole."""
         self._held += text
+        unseen = self._held[self._viewed - self._held_start :]
+        seen = unseen if last else unseen[: whole_escapes(unseen)]
+        view = view_of(seen, self._viewed)
+        self._view = self._view.followed_by(view)
+        self._viewed += len(seen)
         return view
 
     def _cut(self, decided: int) -> list[Piece]:
@@ -91,7 +96,7 @@ class Cutter:
             start, end = max(base + candidate.start, self._covered), base + candidate.end
             if start < end:
                 self._covered = end
-                yield self._offset(start), self._offset(end - 1) + 1, self._counted(candidate)
+                yield self._offset(start), self._view.ends[end - 1 - base], self._counted(candidate)
             if self._candidates > CANDIDATES_MAX:
                 break
         self._decided = decided
@@ -107,8 +112,8 @@ class Cutter:
     def _offset(self, position: int) -> int:
         """Give where a character of the view stands in the original text."""
         if position == self._view_end:
-            return self._held_start + len(self._held)
-        return self._view.offsets[position - self._view_start]
+            return self._viewed
+        return self._view.starts[position - self._view_start]
 
     def _pieces(self, start: int, end: int, found: Candidate | None) -> Iterator[Piece]:
         if start < end:
