@@ -9,6 +9,7 @@ class InFlight:
     def __init__(self) -> None:
         self.gate = asyncio.Event()  # RPCs wait for it before they begin
         self.gate.set()
+        self.draining = asyncio.Event()  # set when the process is about to stop: callers should go elsewhere
         self._count = 0
         self._idle = asyncio.Event()
         self._idle.set()

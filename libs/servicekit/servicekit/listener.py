@@ -1,12 +1,13 @@
 """Make the grpc.aio server of a service: limits, keepalive, interceptors, health, reflection, port."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from penstock.session.v1 import session_service_pb2_grpc
 
 from servicekit.channel import MESSAGE_BYTES_MAX
 from servicekit.context import TIMEOUT_SECONDS_MAX
@@ -14,6 +15,7 @@ from servicekit.health import Health
 from servicekit.in_flight import InFlight
 from servicekit.interceptors import RequestInterceptor
 from servicekit.metrics import Metrics
+from servicekit.session import SessionServicer
 from servicekit.settings import ServiceSettings
 
 HEALTH_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -27,6 +29,13 @@ class PortInUseError(Exception):
             f"{settings.service}: cannot listen on {settings.host}:{getattr(settings, field)}; is it in use? "
             f"Set {settings.variable(field)}, or PENSTOCK_PORT_OFFSET to move the whole stack."
         )
+
+
+class _CallDetails(NamedTuple):
+    """grpc.HandlerCallDetails."""
+
+    method: str
+    invocation_metadata: Sequence[tuple[str, str]]
 
 
 class Handlers:
@@ -47,6 +56,11 @@ class Handlers:
     def add_registered_method_handlers(self, _service_name: str, _handlers: object) -> None:
         """Take nothing: these are the same methods again."""
 
+    def find(self, method: str) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """Give the handler of a method by its path."""
+        details: Any = _CallDetails(method, ())
+        return next((found for each in self._handlers if (found := each.service(details)) is not None), None)
+
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register everything with the real server."""
         server.add_generic_rpc_handlers(self._handlers)
@@ -60,12 +74,19 @@ def make_server(
     Raises:
         PortInUseError: somebody else listens there.
     """
+    interceptor = RequestInterceptor(metrics, in_flight)
+
+    def find(method: str) -> Any:
+        return interceptor.wrapped(method, handlers.find)
+
+    session = SessionServicer(find, in_flight, settings.concurrent_rpcs_max, metrics)
     server = grpc.aio.server(
-        interceptors=(RequestInterceptor(metrics, in_flight),),
+        interceptors=(interceptor,),
         options=_options(settings),
         maximum_concurrent_rpcs=settings.concurrent_rpcs_max,
     )
     handlers.add_to(server)
+    session_service_pb2_grpc.add_SessionServiceServicer_to_server(session, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection((*handlers.names, HEALTH_NAME, reflection.SERVICE_NAME), server)
     try:

@@ -176,6 +176,7 @@ async def _drain(
     log.info("draining", in_flight=len(in_flight))
     await health.stop()
     await asyncio.sleep(settings.predrain_seconds)
+    in_flight.draining.set()
     moment = GATE_SECONDS if len(in_flight) else 0.0
     in_flight.gate.clear()
     await asyncio.sleep(moment)

@@ -22,6 +22,7 @@ from penstock.router.v1 import (
     chat_completion_service_pb2_grpc,
     chat_message_pb2,
 )
+from penstock.session.v1 import session_service_pb2, session_service_pb2_grpc
 from testkit.process import ChildProcess
 
 CHAT = "/v1/chat/completions"
@@ -177,6 +178,14 @@ async def test_native_grpc_passes_on_the_same_port(edge: Edge, fake_router: Fake
             await stub.CreateChatCompletion(typed("refuse"), metadata=metadata, timeout=10)
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "grpc-status-details-bin" in dict(error.value.trailing_metadata() or ())
+
+
+async def test_sessions_are_not_for_callers_outside(edge: Edge, fake_router: FakeRouter) -> None:
+    async with grpc.aio.insecure_channel(edge.grpc) as channel:
+        stream = session_service_pb2_grpc.SessionServiceStub(channel).Connect(timeout=10)
+        await stream.write(session_service_pb2.ConnectRequest())
+        assert await stream.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert fake_router.contexts == []
 
 
 def typed(text: str) -> Any:

@@ -26,8 +26,8 @@ Handler: TypeAlias = (
 )
 ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-# gRPC's own services look after themselves.
-_PASSED = ("/grpc.health.", "/grpc.reflection.")
+# gRPC's own services look after themselves, and what a session brings passes through here call by call.
+_PASSED = ("/grpc.health.", "/grpc.reflection.", "/penstock.session.")
 
 
 class RequestInterceptor(grpc.aio.ServerInterceptor):
@@ -54,6 +54,13 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None or method.startswith(_PASSED):
                 return handler
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def wrapped(self, method: str, find: Callable[[str], Handler | None]) -> Handler | None:
+        """Give the handler of a method with everything around it, for a call that comes in a session."""
+        wrapped = self._wrapped.get(method)
+        if wrapped is None and (handler := find(method)) is not None:
             wrapped = self._wrapped[method] = self._wrap(method, handler)
         return wrapped
 

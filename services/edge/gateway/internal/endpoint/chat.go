@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/openai"
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/request"
+	"github.com/penstock-ai/penstock/services/edge/gateway/internal/session"
 
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
@@ -28,7 +29,7 @@ type Chat struct {
 
 // NewChat makes the endpoint.
 func NewChat(conn grpc.ClientConnInterface, limits Limits, events Events) *Chat {
-	return &Chat{routerv1.NewChatCompletionServiceClient(conn), limits, events}
+	return &Chat{routerv1.NewChatCompletionServiceClient(session.New(conn)), limits, events}
 }
 
 // Serve reads the request once and answers it whole or as a stream. An error means that nothing was written yet.

@@ -20,6 +20,7 @@ import (
 
 	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
+	sessionv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/session/v1"
 )
 
 // Stream is the server's side of a streamed answer.
@@ -32,6 +33,7 @@ type Router struct {
 	routerv1.UnimplementedModelServiceServer
 	routerv1.UnimplementedApiKeyServiceServer
 	billingv1.UnimplementedBudgetServiceServer
+	sessionv1.UnimplementedSessionServiceServer
 
 	Chat   func(context.Context, *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error)
 	Stream func(*routerv1.ChatCompletionParameters, Stream) error
@@ -66,6 +68,7 @@ func (r *Router) Serve(t *testing.T, listener net.Listener) (stop func()) {
 	routerv1.RegisterModelServiceServer(server, r)
 	routerv1.RegisterApiKeyServiceServer(server, r)
 	billingv1.RegisterBudgetServiceServer(server, r)
+	sessionv1.RegisterSessionServiceServer(server, r)
 	r.Health = health.NewServer()
 	healthv1.RegisterHealthServer(server, r.Health)
 	go func() { _ = server.Serve(listener) }() // it ends by Stop
@@ -134,8 +137,10 @@ func (r *Router) noteUnary(ctx context.Context, ask any, _ *grpc.UnaryServerInfo
 	return handle(ctx, ask)
 }
 
-func (r *Router) noteStream(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	r.note(stream.Context())
+func (r *Router) noteStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if info.FullMethod != sessionv1.SessionService_Connect_FullMethodName {
+		r.note(stream.Context())
+	}
 	return handle(server, stream)
 }
 
