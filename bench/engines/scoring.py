@@ -15,7 +15,7 @@ def nats_per_token(engine: Engine, windows: npt.NDArray[np.int64]) -> float:
     total = _negative_log_likelihood(logits, windows[:, half])
     for past in range(half, tokens - 1):
         rows = [DecodeRow(slot, int(token), past) for slot, token in enumerate(windows[:, past])]
-        total += _negative_log_likelihood(engine.step(StepBatch(rows, None)), windows[:, past + 1])
+        total += _negative_log_likelihood(engine.step(StepBatch(rows)), windows[:, past + 1])
     return total / (count * (tokens - half))
 
 
@@ -25,7 +25,7 @@ def _prefill(engine: Engine, slot: int, prompt: list[int]) -> Logits:
     for past in range(0, len(prompt), size):
         is_last = past + size >= len(prompt)
         logits = engine.step(
-            StepBatch([], PrefillChunk(slot, prompt[past : past + size], past, wants_logits=is_last))
+            StepBatch([], [PrefillChunk(slot, prompt[past : past + size], past, wants_logits=is_last)])
         )
     return logits.copy()
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from servicekit.errors import ServiceError, Unavailable
 
+from penstock_inference.answer import Answer, Delta
 from penstock_inference.job import Job, Outcome, Result
 from penstock_inference.journal import Journal
 from penstock_inference.metrics import BatchMetrics
 from penstock_inference.plan import Plan
 from penstock_inference.refusals import expired
-from penstock_inference.sequence import Delta, Sequence
+from penstock_inference.sequence import Sequence
 
 Deltas = list[tuple[Sequence, Delta]]
 
@@ -25,7 +26,7 @@ class _Entry:
 
 
 class Accounts:
-    """Count, record in the journal, and address results. Belongs to the batch loop's thread, except for `open`."""
+    """Count, record in the journal, and address results. Belongs to the delivery's thread, except for `open`."""
 
     def __init__(self, journal: Journal, metrics: BatchMetrics) -> None:
         self._journal = journal
@@ -37,6 +38,11 @@ class Accounts:
         for index, sequence in enumerate(job.sequences):
             self._entries[sequence] = _Entry(job, index)
 
+    def answer(self, sequence: Sequence) -> Answer | None:
+        """Give the answer that a sequence is for, unless it has ended."""
+        entry = self._entries.get(sequence)
+        return None if entry is None else entry.job.answers[entry.index]
+
     def settle(self, plan: Plan, deltas: Deltas) -> list[Result]:
         """Record what a step used, and say what is to be told to whom.
 
@@ -44,14 +50,15 @@ class Accounts:
             Unavailable: the journal cannot be written, so nobody may be told (STORAGE_UNAVAILABLE).
         """
         jobs = dict.fromkeys(self._count(plan, deltas))
-        over = [*plan.ended, *(sequence for sequence, delta in deltas if delta.finish_reason)]
+        ended = [sequence for sequence in plan.ended if sequence in self._entries]
+        over = [*ended, *(sequence for sequence, delta in deltas if delta.finish_reason)]
         for sequence in over:
             job = self._entries[sequence].job
             job.end(sequence)
             jobs[job] = None
         self._record(jobs)
         results = [self._result(sequence, delta) for sequence, delta in deltas]
-        results += [self._result(sequence, expired()) for sequence in self._count_ends(plan)]
+        results += [self._result(sequence, expired()) for sequence in self._count_ends(ended)]
         for sequence in over:
             del self._entries[sequence]
         return results
@@ -74,15 +81,19 @@ class Accounts:
     def _count(self, plan: Plan, deltas: Deltas) -> list[Job]:
         """Add up what a step used, and say on whose accounts."""
         for sequence in plan.started:
+            if sequence not in self._entries:
+                continue
             attempt = self._entries[sequence].job.attempt
             if not attempt.prompt_tokens:  # the prompt counts once for all answers to it
                 attempt.prompt_tokens = attempt.cached_prompt_tokens = sequence.cached_tokens
             self._metrics.cached(sequence.cached_tokens)
         jobs = []
-        if plan.prefilling is not None:
-            job = self._entries[plan.prefilling].job
-            job.attempt.prompt_tokens = max(job.attempt.prompt_tokens, plan.prefilling.computed_tokens)
-            jobs.append(job)
+        chunks = plan.batch.prefills if plan.batch else ()
+        for sequence, chunk in zip(plan.prefilling, chunks, strict=True):
+            if sequence in self._entries:
+                attempt = self._entries[sequence].job.attempt
+                attempt.prompt_tokens = max(attempt.prompt_tokens, chunk.past_tokens + len(chunk.tokens))
+                jobs.append(self._entries[sequence].job)
         now = time.monotonic()
         for sequence, _ in deltas:
             entry = self._entries[sequence]
@@ -98,11 +109,11 @@ class Accounts:
             self._metrics.inter_token_seconds.observe(now - entry.token_time)
         entry.token_time = now
 
-    def _count_ends(self, plan: Plan) -> list[Sequence]:
+    def _count_ends(self, ended: list[Sequence]) -> list[Sequence]:
         """Tell the expired, who are told so, from the cancelled, who are gone."""
-        late = [sequence for sequence in plan.ended if not sequence.cancelled]
+        late = [sequence for sequence in ended if not sequence.cancelled]
         self._metrics.expired.inc(len(late))
-        self._metrics.cancelled.inc(len(plan.ended) - len(late))
+        self._metrics.cancelled.inc(len(ended) - len(late))
         return late
 
     def _record(self, jobs: Iterable[Job]) -> None:

@@ -1,27 +1,29 @@
-"""The batch loop: one thread runs an engine's steps for all requests at once (continuous batching)."""
+"""The batch loop: one thread runs an engine's steps for all requests at once (continuous batching).
+
+While it computes a step, another thread delivers what the step before gave (delivery.py).
+"""
 
 import threading
 import time
-from collections.abc import Callable
 
 from servicekit.errors import INTERNAL_MESSAGE, Internal, ServiceError, Unavailable
 from servicekit.logging import get_logger
 
-from penstock_inference.accounts import Accounts, Deltas
-from penstock_inference.engines import Engine
-from penstock_inference.job import Job, Result
+from penstock_inference.accounts import Accounts
+from penstock_inference.delivery import Delivery, HandOver, SampledToken, ScoredChunk, StepOutput
+from penstock_inference.engines import Engine, Logits
+from penstock_inference.job import Job
 from penstock_inference.metrics import BatchMetrics
 from penstock_inference.plan import Plan
 from penstock_inference.refusals import draining
 from penstock_inference.sampler import choose_tokens
 from penstock_inference.scheduler import Scheduler
+from penstock_inference.sequence import Sequence
 
 FAULTS_MAX = 3  # steps that fail in a row before the model calls itself unhealthy
 FAULT_SECONDS = 10.0  # for how long it does; then requests may try again
 
 log = get_logger(__name__)
-
-HandOver = Callable[[list[Result]], None]
 
 
 class Batcher:
@@ -35,16 +37,16 @@ class Batcher:
         metrics: BatchMetrics,
         hand_over: HandOver,
     ) -> None:
-        """Start the thread. It gives each step's results to `hand_over` in one call, once the journal has them."""
+        """Start the threads. Each step's results go to `hand_over` in one call, once the journal has them."""
         self._engine = engine
         self._scheduler = scheduler
         self._accounts = accounts
         self._metrics = metrics
-        self._hand_over = hand_over
         self._changed = threading.Condition()  # guards the scheduler, and wakes the thread for new work
         self._closing = False
         self._faults = 0
         self._fault_time = 0.0
+        self._delivery = Delivery(accounts, metrics, hand_over, stop=self._stop, recover=self._recover)
         self._thread = threading.Thread(target=self._run, name="batch-loop", daemon=True)
         self._thread.start()
 
@@ -84,12 +86,11 @@ class Batcher:
     def _run(self) -> None:
         while self._wait_for_work():
             try:
-                results = self._step()
+                self._step()
             except Exception as error:  # noqa: BLE001 - who was in the step is told, and the others go on
-                results = self._recover(error)
-            if results:
-                self._hand_over(results)
-        self._hand_over(self._accounts.fail(self._accounts.everybody(), draining()))
+                self._delivery.fail(*self._recover(error))
+        self._delivery.fail(self._accounts.everybody(), draining())
+        self._delivery.close()
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is some; false when no more is to be done."""
@@ -98,38 +99,67 @@ class Batcher:
                 self._changed.wait()
             return not self._closing
 
-    def _step(self) -> list[Result]:
+    def _step(self) -> None:
         started = time.perf_counter()
         with self._changed:
             plan = self._scheduler.plan(time.monotonic())
-        deltas = self._compute(plan)
-        with self._changed:
-            self._scheduler.commit(plan)
-        results = self._accounts.settle(plan, deltas)
+        sampled: list[SampledToken] = []
+        scored: list[ScoredChunk] = []
         if plan.batch is not None:
+            logits = self._compute(plan)
+            sampled, scored = _sample(plan, logits), _score(plan, logits)
             self._faults = 0
-            self._metrics.step(time.perf_counter() - started, plan.batch, len(deltas))
-        return results
+        seconds = time.perf_counter() - started
+        with self._changed:
+            self._scheduler.commit(plan, seconds)
+        self._delivery.put(StepOutput(plan, sampled, scored, seconds))
 
-    def _compute(self, plan: Plan) -> Deltas:
+    def _compute(self, plan: Plan) -> Logits:
+        assert plan.batch is not None
         for copy in plan.copies:
             self._engine.copy_slot(copy.source, copy.target, copy.tokens)
-        if plan.batch is None:
-            return []
-        logits = self._engine.step(plan.batch)
-        choices = choose_tokens(logits, [sequence.sampler for sequence in plan.sampled])
-        pairs = zip(plan.sampled, choices, strict=True)
-        return [(sequence, sequence.accept(choice)) for sequence, choice in pairs if not sequence.cancelled]
+        return self._engine.step(plan.batch)
 
-    def _recover(self, error: Exception) -> list[Result]:
-        """End whoever was in a failed step, and free all slots: nobody knows what they hold now."""
-        if not isinstance(error, ServiceError):
-            log.error("engine_step_failed", exc_info=error)
-            self._faults, self._fault_time = self._faults + 1, time.monotonic()
-            self._metrics.faults.inc()
-            error = Internal("INTERNAL", INTERNAL_MESSAGE)
+    def _stop(self, sequences: list[Sequence]) -> None:
         with self._changed:
+            self._scheduler.stop(sequences)
+
+    def _recover(self, error: Exception) -> tuple[list[Sequence], ServiceError]:
+        """Free all slots after a failed step, for nobody knows what they hold now, and say who ends with what."""
+        with self._changed:
+            if not isinstance(error, ServiceError):
+                log.error("engine_step_failed", exc_info=error)
+                self._faults, self._fault_time = self._faults + 1, time.monotonic()
+                self._metrics.faults.inc()
+                error = Internal("INTERNAL", INTERNAL_MESSAGE)
             # Who waits may do better, but not for ever.
             waiting = self._scheduler.evict(waiting_too=self._faults >= FAULTS_MAX)
             failed = set(self._accounts.everybody()).difference(waiting)
-        return self._accounts.fail(failed, error)
+        return list(failed), error
+
+
+def _sample(plan: Plan, logits: Logits) -> list[SampledToken]:
+    """Choose the next tokens, and give those that somebody still waits for."""
+    if plan.sampled_rows != list(range(len(logits))):
+        logits = logits[plan.sampled_rows]
+    tokens = choose_tokens(logits, [sequence.sampler for sequence in plan.sampled])
+    sampled = []
+    for row, sequence, token in zip(logits, plan.sampled, tokens, strict=True):
+        sequence.append(token)
+        if not sequence.cancelled:
+            wanted = sequence.sampler.top_logprobs is not None
+            sampled.append(SampledToken(sequence, token, row.copy() if wanted else None))
+    return sampled
+
+
+def _score(plan: Plan, logits: Logits) -> list[ScoredChunk]:
+    """Give the logits of prompts whose own probability is wanted; the last token's are those of the answer's first."""
+    assert plan.batch is not None
+    row, scored = len(plan.decoding), []
+    for sequence, chunk in zip(plan.prefilling, plan.batch.prefills, strict=True):
+        if chunk.wants_all_logits:
+            start = chunk.past_tokens + 1
+            next_tokens = sequence.prompt[start : start + len(chunk.tokens)]
+            scored.append(ScoredChunk(sequence, next_tokens, logits[row : row + len(next_tokens)].copy()))
+        row += chunk.logit_rows
+    return scored

@@ -19,6 +19,11 @@ class Detokenizer:
         """Give the text that this token completes; a character that lacks bytes yet is kept back."""
         return self._decoder.decode(self._tokenizer.token_bytes(token))
 
+    @property
+    def holds_bytes(self) -> bool:
+        """Tell whether a character lacks bytes."""
+        return bool(self._decoder.getstate()[0])
+
     def flush(self) -> str:
         """Give what was kept back, as U+FFFD: no more tokens will come."""
         return self._decoder.decode(b"", final=True)

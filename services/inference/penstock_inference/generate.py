@@ -1,9 +1,9 @@
 """Answer a request: its prompt's tokens, a place in the queue, the batch loop, and what comes of it as it comes.
 
 `Generate` runs in the event loop and never blocks it. The batch loop (batcher.py) runs in a thread of its own: it asks
-the scheduler (scheduler.py) for the next step, lets the engine compute it, chooses tokens (sampler.py), turns them into
-text (answer_text.py), records what was used (accounts.py), and hands the results back to the event loop, where each
-request's mailbox (mailbox.py) collects them.
+the scheduler (scheduler.py) for the next step, lets the engine compute it and chooses tokens (sampler.py). While it
+computes the next, another thread (delivery.py) turns tokens into text (answer.py), records what was used (accounts.py),
+and hands the results back to the event loop, where each request's mailbox (mailbox.py) collects them.
 """
 
 import secrets
@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from servicekit.errors import InvalidArgument
 
-from penstock_inference.answer_text import AnswerText
+from penstock_inference.answer import Answer
+from penstock_inference.answer_text import AnswerText, Logprobs
 from penstock_inference.job import Job
 from penstock_inference.mailbox import AnswerDelta, Mailbox
 from penstock_inference.models import GenerativeModel, Models
@@ -49,6 +50,9 @@ class GenerationRequest:
     urgency: Urgency
     operation_id: str
     attempt: int
+    prompt_logprobs: bool = (
+        False  # those of the prompt's own tokens, with as many alternatives as the answer's
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Started:
     fingerprint: str
     prompt_tokens: int
     cached_prompt_tokens: int
+    prompt_logprobs: Logprobs = ()  # from the second token on, when they are wanted
 
 
 class Generate:
@@ -81,12 +86,18 @@ class Generate:
         prompt = await model.prompts.tokens(request.prompt)
         mailbox = Mailbox(self._delta_interval_seconds)
         attempt = Attempt(request.operation_id, request.attempt, model.id)
-        job = Job(_sequences(request, model, prompt), attempt, mailbox.put)
+        job = Job(*_answers(request, model, prompt), attempt, mailbox.put)
         unfinished = request.answers
         model.batcher.submit(job)
         try:
             deltas = await mailbox.take()
-            yield Started(model.id, model.fingerprint, len(prompt), attempt.cached_prompt_tokens)
+            yield Started(
+                model.id,
+                model.fingerprint,
+                len(prompt),
+                attempt.cached_prompt_tokens,
+                deltas[0].prompt_logprobs,
+            )
             while True:
                 for delta in deltas:
                     unfinished -= delta.finish_reason is not None
@@ -109,25 +120,29 @@ def _check(request: GenerationRequest, model: GenerativeModel) -> None:
         raise _invalid("sampling.min_tokens", "There are fewer tokens at most than at least.")
 
 
-def _sequences(request: GenerationRequest, model: GenerativeModel, prompt: list[int]) -> list[Sequence]:
-    """Make the sequences, one for each answer; they differ in their random numbers only."""
+def _answers(
+    request: GenerationRequest, model: GenerativeModel, prompt: list[int]
+) -> tuple[list[Sequence], list[Answer]]:
+    """Make the answers and their sequences; they differ in their random numbers only."""
     room = model.limits.context_tokens_max - len(prompt)
     max_tokens = min(request.ends.max_tokens or room, room)
     end_tokens = () if request.ends.ignore_eos else model.end_tokens
     ends = EndConditions(frozenset(end_tokens), max_tokens, request.ends.min_tokens)
     sampling = replace(request.sampling, min_tokens=request.ends.min_tokens, end_tokens=end_tokens)
     seed = secrets.randbits(64) if request.seed is None else request.seed & _SEED_MASK
-    return [
+    sequences = [
         Sequence(
             prompt,
             organization=request.organization,
             urgency=request.urgency,
             ends=ends,
             sampler=Sampler(sampling, prompt, max_tokens, (seed, choice)),
-            text=AnswerText(model.tokenizer, request.ends.stops),
+            scores_prompt=request.prompt_logprobs and choice == 0,
         )
         for choice in range(request.answers)
     ]
+    texts = (AnswerText(model.tokenizer, request.ends.stops) for _ in sequences)
+    return sequences, [Answer(ends, text) for text in texts]
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:

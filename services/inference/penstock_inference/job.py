@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from servicekit.errors import ServiceError
 
-from penstock_inference.sequence import Delta, Sequence
+from penstock_inference.answer import Answer, Delta
+from penstock_inference.sequence import Sequence
 from penstock_inference.usage_record import Attempt
 
 Outcome = Delta | ServiceError
@@ -16,11 +17,12 @@ Outcome = Delta | ServiceError
 class Job:
     """Answers that are generated side by side, and the record of what they use.
 
-    Once it is submitted, the batch loop's thread owns it; `receive` is called in the event loop, with an answer's place
-    among the sequences and what is new about it.
+    Once it is submitted, the batch loop owns the sequences and the delivery the rest; `receive` is called in the event
+    loop, with an answer's place and what is new about it.
     """
 
     sequences: list[Sequence]
+    answers: list[Answer]  # one for each of them
     attempt: Attempt
     receive: Callable[[int, Outcome], None]
     submit_time: float = field(default_factory=time.monotonic)

@@ -6,8 +6,9 @@ from functools import partial
 from servicekit.metrics import Metrics
 
 from penstock_inference.accounts import Accounts
-from penstock_inference.batcher import Batcher, HandOver
+from penstock_inference.batcher import Batcher
 from penstock_inference.chat_template import ChatTemplate
+from penstock_inference.delivery import HandOver
 from penstock_inference.embed import ENGINE, EmbeddingModel
 from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
 from penstock_inference.job import Result, deliver

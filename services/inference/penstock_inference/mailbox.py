@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from servicekit.errors import ServiceError
 
+from penstock_inference.answer import Delta, FinishReason
+from penstock_inference.answer_text import Logprobs
 from penstock_inference.job import Outcome
-from penstock_inference.logprobs import TokenLogprob
-from penstock_inference.sequence import Delta, FinishReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,9 @@ class AnswerDelta:
     index: int  # among the answers to the request
     text: str
     completion_tokens: int
-    logprobs: tuple[TokenLogprob, ...]
+    logprobs: Logprobs
     finish_reason: FinishReason | None
+    prompt_logprobs: Logprobs = ()
 
 
 class Mailbox:
@@ -74,6 +75,7 @@ def _merge(index: int, deltas: list[Delta]) -> AnswerDelta:
         index,
         "".join(delta.text for delta in deltas),
         deltas[-1].completion_tokens,
-        tuple(delta.logprob for delta in deltas if delta.logprob is not None),
+        tuple(logprob for delta in deltas for logprob in delta.logprobs),
         deltas[-1].finish_reason,
+        deltas[0].prompt_logprobs,
     )

@@ -30,6 +30,9 @@ class BatchMetrics:
         self._completion_tokens = self._counter("completion_tokens_total", "Tokens generated.")
         self.cancelled = self._counter("cancelled_total", "Answers that their caller gave up.")
         self.expired = self._counter("expired_total", "Answers whose deadline passed.")
+        self.preempted = self._counter(
+            "preempted_total", "Answers that lost their slot to a more urgent one."
+        )
         self.faults = self._counter("engine_faults_total", "Steps that failed.")
 
     def watch(self, scheduler: Scheduler) -> None:
@@ -46,10 +49,9 @@ class BatchMetrics:
     def step(self, seconds: float, batch: StepBatch, sampled: int) -> None:
         """Count a step."""
         self._step_seconds.observe(seconds)
-        self._step_sequences.observe(len(batch.decode) + (batch.prefill is not None))
+        self._step_sequences.observe(len(batch.decode) + len(batch.prefills))
         self._completion_tokens.inc(sampled)
-        if batch.prefill is not None:
-            self._prompt_tokens.inc(len(batch.prefill.tokens))
+        self._prompt_tokens.inc(sum(len(chunk.tokens) for chunk in batch.prefills))
 
     def cached(self, tokens: int) -> None:
         """Count prompt tokens that need not be computed."""

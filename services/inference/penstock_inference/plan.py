@@ -20,11 +20,11 @@ class Plan:
     """One step: the copies first, then the batch."""
 
     ended: list[Sequence] = field(default_factory=list)  # cancelled or expired; they have no slot any more
-    started: list[Sequence] = field(default_factory=list)  # got a slot
+    started: list[Sequence] = field(default_factory=list)  # got a slot for the first time
+    preempted: list[Sequence] = field(default_factory=list)  # lost it, and wait again
     copies: list[SlotCopy] = field(default_factory=list)
     decoding: list[Sequence] = field(default_factory=list)
-    prefilling: Sequence | None = None
-    sampled: list[Sequence] = field(
-        default_factory=list
-    )  # whose next token comes of it, by row of the logits
+    prefilling: list[Sequence] = field(default_factory=list)  # one for each chunk of the batch
+    sampled: list[Sequence] = field(default_factory=list)  # whose next token comes of it
+    sampled_rows: list[int] = field(default_factory=list)  # of the logits, one for each of them
     batch: StepBatch | None = None  # None: there is nothing to compute

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
 
-RETRY_AFTER = timedelta(seconds=1)
+RETRY_SECONDS_MIN = 1.0
+RETRY_SECONDS_MAX = 30.0
 
 
 def check_context(prompt_tokens: int, context_tokens: int, *, counted: bool = True) -> None:
@@ -21,19 +22,20 @@ def check_context(prompt_tokens: int, context_tokens: int, *, counted: bool = Tr
         )
 
 
-def overloaded(waiting_max: int) -> ResourceExhausted:
-    """Say that the queue is full."""
+def overloaded(waiting_max: int, seconds: float) -> ResourceExhausted:
+    """Say that the queue is full, and in how many seconds it may not be."""
+    retry_after = timedelta(seconds=min(max(seconds, RETRY_SECONDS_MIN), RETRY_SECONDS_MAX))
     return ResourceExhausted(
         "OVERLOADED",
         "Too many requests wait for a slot.",
         metadata={"queue": "generate", "limit": str(waiting_max)},
-        retry_after=RETRY_AFTER,
+        retry_after=retry_after,
     )
 
 
 def expired() -> DeadlineExceeded:
     """Say that the caller waits no longer."""
-    return DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the answer was whole.")
+    return DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passes before the answer is whole.")
 
 
 def draining() -> Unavailable:

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
-from penstock_inference.logprobs import TokenLogprob, token_logprob
 from penstock_inference.penalties import Penalties, PenaltyTally
 from penstock_inference.sampling import Controls, Floats, draw_token
 
@@ -24,13 +22,6 @@ class SamplingParameters:
     top_logprobs: int | None = (
         None  # how many likeliest tokens to report beside the chosen; None: report nothing
     )
-
-
-class Choice(NamedTuple):
-    """A chosen token."""
-
-    token: int
-    logprob: TokenLogprob | None = None
 
 
 class Sampler:
@@ -87,18 +78,19 @@ class Sampler:
         return logits
 
 
-def choose_tokens(logits: Floats, samplers: Sequence[Sampler]) -> list[Choice]:
+def choose_tokens(logits: Floats, samplers: Sequence[Sampler]) -> list[int]:
     """Choose a token from each row of logits `[samplers, vocabulary]`, which stay as they are.
+
+    Row by row, so that a row's weights stay in the processor's cache: one pass over all was measured to be no faster.
 
     Raises:
         FloatingPointError: a row has no finite largest logit, so the engine computed nonsense.
     """
-    choices = []
-    for sampler, argmax, row in zip(samplers, logits.argmax(axis=1).tolist(), logits, strict=True):
-        if not math.isfinite(row[argmax]):  # argmax finds NaN and infinity first
+    tokens: list[int] = logits.argmax(axis=1).tolist()
+    for place, (sampler, row) in enumerate(zip(samplers, logits, strict=True)):
+        if not math.isfinite(row[tokens[place]]):  # argmax finds NaN and infinity first
             raise FloatingPointError("the engine's logits are not finite")
-        token = argmax if sampler.takes_argmax else sampler.choose(row)
-        sampler.record(token)
-        top = sampler.top_logprobs
-        choices.append(Choice(token) if top is None else Choice(token, token_logprob(row, token, top)))
-    return choices
+        if not sampler.takes_argmax:
+            tokens[place] = sampler.choose(row)
+        sampler.record(tokens[place])
+    return tokens

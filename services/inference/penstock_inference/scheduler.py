@@ -1,45 +1,52 @@
 """Decide what each step computes: iteration-level scheduling over KV slots (Orca, OSDI 2022).
 
-A step decodes one token of every running sequence and carries at most one chunk of one prompt, so a long prompt delays
-running answers by a chunk and not by its length (Sarathi-Serve, OSDI 2024). Chunks always begin at multiples of the
-chunk size: then no bit of a sequence's KV depends on what else was in its steps.
+A step has a budget of tokens: it decodes one token of every running sequence and fills the rest with chunks of prompts,
+so a long prompt delays running answers by a chunk and not by its length (Sarathi-Serve, OSDI 2024). Chunks always begin
+at multiples of the chunk size, and who was preempted repeats the steps that it had made: then no bit of a sequence's KV
+depends on what else was in its steps.
 """
 
-import bisect
 import math
 from collections.abc import Iterable
 
 from penstock_inference.engines import DecodeRow, EngineLimits, PrefillChunk, StepBatch
-from penstock_inference.plan import Plan, SlotCopy
-from penstock_inference.prefixes import SlotPrefixes
+from penstock_inference.fairness import ANSWER_TOKEN_COST, PROMPT_TOKEN_COST, TokenCounters
+from penstock_inference.pace import Pace
+from penstock_inference.plan import Plan
+from penstock_inference.prefixes import hash_chunks
 from penstock_inference.refusals import check_context, expired, overloaded
 from penstock_inference.sequence import Sequence
+from penstock_inference.slots import Slots
+from penstock_inference.waiting_line import WaitingLine, level
+
+PREEMPTIONS_MAX = 2  # of one sequence; then it keeps its slot
 
 
 class Scheduler:
     """Queue sequences and give them slots. Pure: the caller tells the time and runs the steps.
 
-    The caller alternates `plan` and `commit`; `submit` and `cancel` may come between.
+    The caller alternates `plan` and `commit`; everything else may come between.
     """
 
     def __init__(self, limits: EngineLimits, waiting_max: int) -> None:
         self._limits = limits
         self._waiting_max = waiting_max
-        self._waiting: list[Sequence] = []  # in order of turn
-        self._slots: list[Sequence | None] = [None] * limits.slots_max
-        self._prefixes = SlotPrefixes(limits.slots_max, limits.prefill_chunk_tokens_max)
+        self._counters = TokenCounters()
+        self._line = WaitingLine(self._counters)
+        self._slots = Slots(limits)
+        self._pace = Pace()
         self._arrivals = 0
         self._reap_at = math.inf  # when somebody may have to be sent away
 
     @property
     def waiting(self) -> int:
-        """Count the sequences that have no slot yet."""
-        return len(self._waiting)
+        """Count the sequences that have no slot."""
+        return len(self._line)
 
     @property
     def running(self) -> list[Sequence]:
         """Give the sequences in slots, by slot."""
-        return [sequence for sequence in self._slots if sequence is not None]
+        return self._slots.running
 
     @property
     def kv_used_ratio(self) -> float:
@@ -50,28 +57,31 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         """Tell whether a plan would be empty."""
-        return not self._waiting and not any(self._slots)
+        return not self._line and not self._slots.running
 
     def submit(self, sequences: list[Sequence], now: float) -> None:
         """Queue all of them or none.
 
         Raises:
             InvalidArgument: a prompt leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED).
-            DeadlineExceeded: the deadline is past.
+            DeadlineExceeded: the deadline is past, or cannot be met.
             ResourceExhausted: the queue is full (OVERLOADED).
         """
         for sequence in sequences:
             check_context(len(sequence.prompt), self._limits.context_tokens_max)
             assert len(sequence.prompt) + sequence.ends.max_tokens <= self._limits.context_tokens_max
-            if sequence.urgency.deadline <= now:
+            if self._latest_start(sequence) <= now:
                 raise expired()
-        if len(self._waiting) + len(sequences) > self._waiting_max + self._slots.count(None):
-            raise overloaded(self._waiting_max)
+        places = self._waiting_max + self._slots.free
+        if not self._line.takes(sequences[0].organization, len(sequences), places):
+            raise overloaded(self._waiting_max, self._pace.seconds_until_started(len(self._line)))
         for sequence in sequences:
             self._arrivals += 1
-            sequence.turn = (sequence.urgency.priority, self._arrivals)
-            bisect.insort(self._waiting, sequence, key=_turn)
-            self._reap_at = min(self._reap_at, sequence.urgency.deadline)
+            sequence.arrival, sequence.submit_time = self._arrivals, now
+            names = hash_chunks(sequence.organization, sequence.prompt, self._limits.prefill_chunk_tokens_max)
+            sequence.chunk_hashes = names
+            self._line.add(sequence)
+            self._reap_at = min(self._reap_at, self._latest_start(sequence))
 
     def cancel(self, sequences: Iterable[Sequence]) -> None:
         """Let go of sequences with the next plan; those that ended already stay as they are."""
@@ -79,118 +89,163 @@ class Scheduler:
             sequence.cancelled = True
         self._reap_at = -math.inf
 
+    def stop(self, sequences: Iterable[Sequence]) -> None:
+        """Let go of sequences whose text has ended them, with the next plan, which does not name them."""
+        for sequence in sequences:
+            sequence.stopped = True
+            self._reap_at = -math.inf
+
     def plan(self, now: float) -> Plan:
         """Decide the next step."""
         plan = Plan()
         if now >= self._reap_at:
             self._reap(plan, now)
-        if not self._waiting:
-            self._close_gap(plan)
+        if not self._line:
+            self._slots.close_gap(plan)
         plan.decoding = [sequence for sequence in self.running if not sequence.prefilling]
-        plan.sampled = plan.decoding.copy()
-        plan.prefilling = self._next_prefill(plan)
-        chunk = None
-        if plan.prefilling is not None:
-            chunk = self._chunk(plan.prefilling)
-            if chunk.wants_logits:
-                plan.sampled.append(plan.prefilling)
-        if plan.decoding or chunk:
-            rows = [DecodeRow(_slot(s), s.tokens[-1], s.computed_tokens) for s in plan.decoding]
-            plan.batch = StepBatch(rows, chunk)
+        chunks = self._fill_budget(plan, now)
+        rows = [_decode_row(sequence) for sequence in plan.decoding]
+        self._choose_sampled(plan, chunks)
+        if rows or chunks:
+            plan.batch = StepBatch(rows, chunks)
         return plan
 
-    def commit(self, plan: Plan) -> None:
-        """Note that the planned step was computed, and free the slots of the answers that it finished."""
+    def commit(self, plan: Plan, seconds: float = 0.0) -> None:
+        """Note that the planned step was computed, in how many seconds, and free the slots of finished answers."""
         for sequence in plan.decoding:
-            sequence.computed_tokens += 1
-        if plan.prefilling and plan.batch and plan.batch.prefill:
-            sequence = plan.prefilling
-            sequence.computed_tokens += len(plan.batch.prefill.tokens)
-            self._prefixes.extend(_slot(sequence), sequence.computed_tokens)
+            if sequence.slot is not None:  # nobody evicted it meanwhile
+                sequence.computed_tokens += 1
+        chunks = plan.batch.prefills if plan.batch else ()
+        for sequence, chunk in zip(plan.prefilling, chunks, strict=True):
+            if sequence.slot is not None:
+                sequence.computed_tokens += len(chunk.tokens)
+                self._slots.prefixes.extend(sequence.slot, sequence.computed_tokens)
         for sequence in plan.sampled:
-            if sequence.finished:
-                self._release(sequence)
+            self._counters.charge(sequence.organization, ANSWER_TOKEN_COST)
+            if sequence.finished and sequence.slot is not None:
+                self._slots.release(sequence)
+        if plan.batch is not None:
+            self._pace.stepped(seconds)
 
     def evict(self, *, waiting_too: bool) -> list[Sequence]:
         """Empty the slots, whose contents are not to be trusted any more, and give who still waits."""
         for sequence in self.running:
-            self._release(sequence)
-        self._prefixes.clear()
+            self._slots.release(sequence)
+        self._slots.prefixes.clear()
         if waiting_too:
-            self._waiting.clear()
-        return list(self._waiting)
+            for sequence in list(self._line):
+                self._line.remove(sequence)
+        return list(self._line)
 
     def check_integrity(self) -> None:
-        """Assert what holds between any two calls."""
-        for slot, sequence in enumerate(self._slots):
-            if sequence is not None:
-                assert sequence.slot == slot
-                assert not sequence.finished
-                answered = len(sequence.tokens) - 1 if sequence.tokens else 0
-                assert sequence.prefilling or sequence.computed_tokens == len(sequence.prompt) + answered
-                assert sequence.computed_tokens <= self._limits.context_tokens_max
-        assert all(sequence.slot is None and not sequence.tokens for sequence in self._waiting)
-        assert self._waiting == sorted(self._waiting, key=_turn)
-        assert len(self._waiting) <= self._waiting_max + len(self._slots)
+        """Assert what holds between a commit and the next plan."""
+        self._slots.check_integrity()
+        waiting = list(self._line)
+        assert all(sequence.slot is None and not sequence.computed_tokens for sequence in waiting)
+        assert all(bool(sequence.tokens) <= bool(sequence.preemptions) for sequence in waiting)
+        assert len(waiting) == len(self._line)
+        assert sum(map(self._counters.waiting, {s.organization for s in waiting})) == len(waiting)
+
+    def _latest_start(self, sequence: Sequence) -> float:
+        """Give the time after which the fewest tokens of an answer cannot come before its deadline."""
+        if sequence.slot is not None:
+            return sequence.urgency.deadline
+        steps = -(-len(sequence.prompt) // self._limits.prefill_chunk_tokens_max)
+        steps += max(sequence.ends.min_tokens - 1, 0)
+        return sequence.urgency.deadline - steps * self._pace.step_seconds
 
     def _reap(self, plan: Plan, now: float) -> None:
-        """Send away who was cancelled or whose deadline is past."""
-        for sequence in [*self.running, *self._waiting]:
-            if sequence.cancelled or sequence.urgency.deadline <= now:
-                if sequence.slot is None:
-                    self._waiting.remove(sequence)
-                else:
-                    self._release(sequence)
+        """Send away who was cancelled, has ended or is late."""
+        for sequence in [*self.running, *self._line]:
+            if not (sequence.cancelled or sequence.stopped or self._latest_start(sequence) <= now):
+                continue
+            if sequence.slot is None:
+                self._line.remove(sequence)
+            else:
+                self._slots.release(sequence)
+            if not sequence.stopped:
                 plan.ended.append(sequence)
-        remaining = [*self.running, *self._waiting]
-        self._reap_at = min((sequence.urgency.deadline for sequence in remaining), default=math.inf)
+        remaining = [*self.running, *self._line]
+        self._reap_at = min(map(self._latest_start, remaining), default=math.inf)
 
-    def _close_gap(self, plan: Plan) -> None:
-        """Move the highest sequence into the lowest gap: an engine may compute every slot between two that run."""
-        running = self.running
-        if not running or _slot(running[-1]) - _slot(running[0]) + 1 == len(running):
+    def _fill_budget(self, plan: Plan, now: float) -> list[PrefillChunk]:
+        """Read prompts while the step has room: whose reading has begun, and who may begin, by turn."""
+        budget = self._limits.prefill_chunk_tokens_max
+        chunks: list[PrefillChunk] = []
+        reading = sorted(
+            (sequence for sequence in self.running if sequence.prefilling),
+            key=lambda sequence: (level(sequence, now), sequence.arrival),
+        )
+        while budget:
+            sequence = self._next_to_read(reading, plan, now)
+            if sequence is None:
+                break
+            chunk = self._chunk(sequence)
+            if len(chunk.tokens) > budget:
+                break
+            budget -= len(chunk.tokens)
+            chunks.append(chunk)
+            plan.prefilling.append(sequence)
+        return chunks
+
+    def _next_to_read(self, reading: list[Sequence], plan: Plan, now: float) -> Sequence | None:
+        first = self._line.first(now)
+        if first is not None and (not reading or level(first, now) < level(reading[0], now)):
+            if not self._slots.free:
+                self._preempt_for(first, plan)
+            if self._slots.free:
+                self._start(first, plan, now)
+                return first
+        return reading.pop(0) if reading else None
+
+    def _preempt_for(self, sequence: Sequence, plan: Plan) -> None:
+        """Take the slot of the least urgent of those who are less urgent, of equals from whom it costs least."""
+        victims = [
+            victim
+            for victim in plan.decoding
+            if victim.urgency.priority > sequence.urgency.priority and victim.preemptions < PREEMPTIONS_MAX
+        ]
+        if not victims:
             return
-        moved, target = running[-1], self._slots.index(None, _slot(running[0]))
-        source = _slot(moved)
-        plan.copies.append(SlotCopy(source, target, moved.computed_tokens))
-        self._prefixes.move(source, target)
-        self._slots[source], self._slots[target], moved.slot = None, moved, target
+        victim = min(victims, key=lambda victim: (-victim.urgency.priority, victim.computed_tokens))
+        plan.decoding.remove(victim)
+        plan.preempted.append(victim)
+        self._slots.release(victim)
+        victim.computed_tokens = 0
+        victim.preemptions += 1
+        self._line.add(victim)
 
-    def _next_prefill(self, plan: Plan) -> Sequence | None:
-        """Choose whose chunk is next; who waits and has the first turn gets a slot if there is one."""
-        candidates = [sequence for sequence in self.running if sequence.prefilling]
-        if self._waiting and None in self._slots:
-            candidates.append(self._waiting[0])
-        chosen = min(candidates, key=_turn, default=None)
-        if chosen is not None and chosen.slot is None:
-            self._start(self._waiting.pop(0), plan)
-        return chosen
-
-    def _start(self, sequence: Sequence, plan: Plan) -> None:
-        slot = self._slots.index(None)
-        prefix = self._prefixes.find(sequence.organization, sequence.prompt)
-        if prefix.rows and prefix.slot != slot:
-            plan.copies.append(SlotCopy(prefix.slot, slot, prefix.rows))
-        self._prefixes.begin(slot, sequence.organization, sequence.prompt, prefix.rows)
-        self._slots[slot], sequence.slot = sequence, slot
-        sequence.computed_tokens = sequence.cached_tokens = prefix.rows
-        plan.started.append(sequence)
+    def _start(self, sequence: Sequence, plan: Plan, now: float) -> None:
+        self._line.remove(sequence)
+        self._slots.take(sequence, plan)
+        if not sequence.preemptions:
+            plan.started.append(sequence)
+            new_tokens = len(sequence.prompt) - sequence.cached_tokens
+            self._counters.charge(sequence.organization, PROMPT_TOKEN_COST * new_tokens)
+        self._pace.started(now, waiting=len(self._line) > 0)
 
     def _chunk(self, sequence: Sequence) -> PrefillChunk:
         start = sequence.computed_tokens
         end = min(start + self._limits.prefill_chunk_tokens_max, len(sequence.prompt))
-        last = end == len(sequence.prompt)
-        return PrefillChunk(_slot(sequence), sequence.prompt[start:end], start, wants_logits=last)
+        wants_logits = sequence.completed_by(end - start)
+        assert sequence.slot is not None
+        tokens = sequence.prompt[start:end]
+        return PrefillChunk(sequence.slot, tokens, start, wants_logits, sequence.scores_prompt)
 
-    def _release(self, sequence: Sequence) -> None:
-        self._slots[_slot(sequence)] = None
-        sequence.slot = None
+    def _choose_sampled(self, plan: Plan, chunks: list[PrefillChunk]) -> None:
+        """Note whose next token comes of the step, and of which row of its logits."""
+        for row, sequence in enumerate(plan.decoding):
+            if sequence.completed_by(1):
+                plan.sampled.append(sequence)
+                plan.sampled_rows.append(row)
+        row = len(plan.decoding)
+        for sequence, chunk in zip(plan.prefilling, chunks, strict=True):
+            row += chunk.logit_rows
+            if chunk.wants_logits:
+                plan.sampled.append(sequence)
+                plan.sampled_rows.append(row - 1)
 
 
-def _turn(sequence: Sequence) -> tuple[int, int]:
-    return sequence.turn
-
-
-def _slot(sequence: Sequence) -> int:
+def _decode_row(sequence: Sequence) -> DecodeRow:
     assert sequence.slot is not None
-    return sequence.slot
+    return DecodeRow(sequence.slot, sequence.next_token, sequence.computed_tokens)

@@ -1,19 +1,9 @@
-"""One answer from its prompt to its last token."""
+"""One answer as the scheduler sees it: a prompt, the tokens so far, and where its keys and values are."""
 
-import enum
 import math
 from dataclasses import dataclass
 
-from penstock_inference.answer_text import AnswerText
-from penstock_inference.logprobs import TokenLogprob
-from penstock_inference.sampler import Choice, Sampler
-
-
-class FinishReason(enum.Enum):
-    """Why an answer is whole."""
-
-    STOP = "stop"  # the model's end token, or a stop text
-    LENGTH = "length"  # as many tokens as were asked for, or as the context window holds
+from penstock_inference.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +23,8 @@ class Urgency:
     deadline: float = math.inf  # on the monotonic clock, in seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What one step added to an answer."""
-
-    text: str
-    completion_tokens: int  # produced so far
-    logprob: TokenLogprob | None = None
-    finish_reason: FinishReason | None = None
-
-
 class Sequence:
-    """A prompt and the answer to it, in a slot of the engine while it runs.
-
-    The scheduler owns `turn`, `slot`, `computed_tokens`, `cached_tokens` and `cancelled`.
-    """
+    """What the scheduler moves through slots. It alone changes all but `tokens`, `cancelled` and `stopped`."""
 
     def __init__(
         self,
@@ -57,7 +34,7 @@ class Sequence:
         urgency: Urgency,
         ends: EndConditions,
         sampler: Sampler,
-        text: AnswerText,
+        scores_prompt: bool = False,
     ) -> None:
         assert prompt, "there is nothing to compute logits from"
         self.prompt = prompt
@@ -65,36 +42,38 @@ class Sequence:
         self.urgency = urgency
         self.ends = ends
         self.sampler = sampler
+        self.scores_prompt = scores_prompt  # the prompt's own log probabilities are wanted
         self.tokens: list[int] = []
-        self.turn = (urgency.priority, 0)  # who is lower goes first
+        self.arrival = 0
+        self.submit_time = 0.0
+        self.chunk_hashes: list[bytes] = []
         self.slot: int | None = None
         self.computed_tokens = 0  # rows of KV that hold this sequence
         self.cached_tokens = 0  # those of them that were copied from another
-        self.cancelled = False
-        self.finished = False
-        self._text = text
+        self.preemptions = 0
+        self.cancelled = False  # by its caller
+        self.stopped = False  # by its own text
+        self.finished = False  # by its last token
 
     @property
     def prefilling(self) -> bool:
         """Tell whether some of the prompt is still to be computed."""
         return self.computed_tokens < len(self.prompt)
 
-    def accept(self, choice: Choice) -> Delta:
-        """Append a token and say what became of the answer."""
-        assert not self.finished
-        self.tokens.append(choice.token)
-        text, reason = self._text_and_reason(choice.token)
-        if reason is FinishReason.LENGTH:
-            text += self._text.finish()
-        self.finished = reason is not None
-        logprob = None if choice.token in self.ends.end_tokens else choice.logprob
-        return Delta(text, len(self.tokens), logprob, reason)
+    @property
+    def next_token(self) -> int:
+        """Give the answer's first token that has no row of KV yet."""
+        return self.tokens[self.computed_tokens - len(self.prompt)]
 
-    def _text_and_reason(self, token: int) -> tuple[str, FinishReason | None]:
-        if token in self.ends.end_tokens:
-            return self._text.finish(), FinishReason.STOP
-        produced = len(self.tokens)
-        released = self._text.feed(token, may_stop=produced >= self.ends.min_tokens)
-        if released.stopped:
-            return released.text, FinishReason.STOP
-        return released.text, FinishReason.LENGTH if produced >= self.ends.max_tokens else None
+    def completed_by(self, rows: int) -> bool:
+        """Tell whether so many more rows hold all that is known, so that the next token comes of them.
+
+        It is false while a sequence that was preempted catches up with itself.
+        """
+        return self.computed_tokens + rows == len(self.prompt) + len(self.tokens)
+
+    def append(self, token: int) -> None:
+        """Take the next token of the answer."""
+        assert not self.finished
+        self.tokens.append(token)
+        self.finished = token in self.ends.end_tokens or len(self.tokens) >= self.ends.max_tokens

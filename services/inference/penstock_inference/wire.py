@@ -7,6 +7,7 @@ from penstock.inference.v1 import generation_pb2, inference_service_pb2
 from penstock.router.v1 import chat_completion_pb2
 from servicekit import context as request_context
 
+from penstock_inference.answer import FinishReason
 from penstock_inference.generate import EndRequest, GenerationRequest, Started
 from penstock_inference.logprobs import TokenLogprob
 from penstock_inference.mailbox import AnswerDelta
@@ -14,7 +15,7 @@ from penstock_inference.models import GenerativeModel, Model
 from penstock_inference.penalties import Penalties
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
-from penstock_inference.sequence import FinishReason, Urgency
+from penstock_inference.sequence import Urgency
 from penstock_inference.usage_record import Attempt
 from penstock_inference.wire_input import prompt_input
 
@@ -46,6 +47,7 @@ def generation_request(request: inference_service_pb2.GenerateRequest, deadline:
         ),
         operation_id=request.operation_id or context.request_id,
         attempt=request.attempt,
+        prompt_logprobs=sampling.prompt_logprobs,
     )
 
 
@@ -59,6 +61,7 @@ def generate_responses(
             fingerprint=event.fingerprint,
             prompt_tokens=event.prompt_tokens,
             cached_prompt_tokens=event.cached_prompt_tokens,
+            prompt_logprobs=[_logprob(logprob, token_bytes) for logprob in event.prompt_logprobs],
         )
         return [inference_service_pb2.GenerateResponse(started=started)]
     responses = []

@@ -17,7 +17,9 @@ class EngineLimits:
     vocabulary_tokens: int
     slots_max: int
     context_tokens_max: int  # rows of KV a slot holds: prompt and answer together
-    prefill_chunk_tokens_max: int  # prompt tokens that one step may carry
+    prefill_chunk_tokens_max: (
+        int  # prompt tokens that one step may carry, and that a chunk has but for the last of a prompt
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,25 @@ class PrefillChunk:
     slot: int
     tokens: Sequence[int]
     past_tokens: int
-    wants_logits: bool  # true on a prompt's last chunk only
+    wants_logits: bool  # of its last token
+    wants_all_logits: bool = False  # of each of its tokens
+
+    @property
+    def logit_rows(self) -> int:
+        """Count the rows of logits that a step gives for it."""
+        return len(self.tokens) if self.wants_all_logits else int(self.wants_logits)
 
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """One iteration: at most one row a running sequence, and at most one chunk of one prompt.
+    """One iteration: at most one row a running sequence, and chunks of prompts.
 
-    At least one part is present. Slots are distinct. (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024.)
+    At least one part is present. Slots are distinct, and chunks together have at most as many tokens as one may have.
+    (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024.)
     """
 
     decode: Sequence[DecodeRow]
-    prefill: PrefillChunk | None
+    prefills: Sequence[PrefillChunk] = ()
 
 
 class Engine(Protocol):
@@ -58,9 +67,9 @@ class Engine(Protocol):
         """Say what the engine was built for."""
 
     def step(self, batch: StepBatch) -> Logits:
-        """Run one iteration and return logits `[len(decode) + (1 if prefill wants logits), vocabulary]`.
+        """Run one iteration and return logits `[len(decode) + logit_rows of each prefill, vocabulary]`.
 
-        Rows come in the order of `decode`, the prompt's row last. The array may be reused by the next step.
+        Rows come in the order of `decode`, then of `prefills`. The array may be reused by the next step.
         Slots from the lowest to the highest of `decode` are computed, wanted or not: keep them together.
         Raises ValueError for a batch that breaks these rules; nothing has changed then.
         """

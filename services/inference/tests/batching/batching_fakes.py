@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from penstock_inference.accounts import Accounts
+from penstock_inference.answer import Answer, Delta, FinishReason
 from penstock_inference.answer_text import AnswerText
 from penstock_inference.batcher import Batcher
 from penstock_inference.engines import EngineLimits, Logits, StepBatch
@@ -18,7 +19,7 @@ from penstock_inference.metrics import BatchMetrics
 from penstock_inference.sampler import Sampler, SamplingParameters
 from penstock_inference.sampling import Controls
 from penstock_inference.scheduler import Scheduler
-from penstock_inference.sequence import Delta, EndConditions, FinishReason, Sequence, Urgency
+from penstock_inference.sequence import EndConditions, Sequence, Urgency
 from penstock_inference.tokenizer import Tokenizer
 from penstock_inference.usage_record import Attempt
 from servicekit.metrics import Metrics
@@ -46,19 +47,20 @@ class FakeEngine:
 
     def step(self, batch: StepBatch) -> Logits:
         self.before_step()
-        assert batch.decode or batch.prefill
+        assert batch.decode or batch.prefills
         self.batches.append(batch)
         parts = [(row.slot, [row.token], row.past_tokens) for row in batch.decode]
-        if batch.prefill is not None:
-            parts.append((batch.prefill.slot, list(batch.prefill.tokens), batch.prefill.past_tokens))
-            assert 1 <= len(batch.prefill.tokens) <= self._limits.prefill_chunk_tokens_max
+        parts += [(chunk.slot, list(chunk.tokens), chunk.past_tokens) for chunk in batch.prefills]
+        assert sum(len(chunk.tokens) for chunk in batch.prefills) <= self._limits.prefill_chunk_tokens_max
+        assert all(chunk.tokens for chunk in batch.prefills)
         assert len({slot for slot, _, _ in parts}) == len(parts)
         for slot, tokens, past in parts:
             self._write(slot, tokens, past)
-        wanted = [row.slot for row in batch.decode]
-        if batch.prefill is not None and batch.prefill.wants_logits:
-            wanted.append(batch.prefill.slot)
-        logits = [next_logits(self._rows[slot]) for slot in wanted]
+        wanted = [self._rows[row.slot] for row in batch.decode]
+        for chunk in batch.prefills:
+            history = self._rows[chunk.slot]
+            wanted += [history[: len(history) - behind] for behind in reversed(range(chunk.logit_rows))]
+        logits = [next_logits(history) for history in wanted]
         return np.stack(logits) if logits else np.empty((0, VOCABULARY), np.float32)
 
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
@@ -112,16 +114,17 @@ def make_sequence(
     sampling: SamplingParameters = GREEDY,
     end_tokens: frozenset[int] = frozenset({END}),
     key: tuple[int, int] = (1, 0),
-    stops: tuple[str, ...] = (),
+    min_tokens: int = 0,
+    scores_prompt: bool = False,
 ) -> Sequence:
     max_tokens = min(max_tokens, LIMITS.context_tokens_max - len(prompt))
     return Sequence(
         prompt,
         organization=organization,
         urgency=urgency or Urgency(),
-        ends=EndConditions(end_tokens, max_tokens),
+        ends=EndConditions(end_tokens, max_tokens, min_tokens),
         sampler=Sampler(sampling, prompt, max_tokens, key),
-        text=AnswerText(TOKENIZER, stops),
+        scores_prompt=scores_prompt,
     )
 
 
@@ -130,12 +133,13 @@ class Caller:
 
     _operations = itertools.count()
 
-    def __init__(self, sequences: list[Sequence]) -> None:
+    def __init__(self, sequences: list[Sequence], stops: tuple[str, ...] = ()) -> None:
         self.outcomes: list[tuple[int, Outcome]] = []
         self._ended = asyncio.Event()
         self._open = len(sequences)
         self.attempt = Attempt(f"operation-{next(self._operations)}", 0, "fake")
-        self.job = Job(sequences, self.attempt, self._receive)
+        answers = [Answer(sequence.ends, AnswerText(TOKENIZER, stops)) for sequence in sequences]
+        self.job = Job(sequences, answers, self.attempt, self._receive)
 
     async def ended(self) -> None:
         await asyncio.wait_for(self._ended.wait(), 20)
@@ -178,8 +182,8 @@ class Loop:
             lambda results: loop.call_soon_threadsafe(deliver, results),
         )
 
-    def submit(self, *sequences: Sequence) -> Caller:
-        caller = Caller(list(sequences))
+    def submit(self, *sequences: Sequence, stops: tuple[str, ...] = ()) -> Caller:
+        caller = Caller(list(sequences), stops)
         self.batcher.submit(caller.job)
         return caller
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +12,21 @@ from batching_fakes import (
     END,
     LIMITS,
     TOKENIZER,
+    Caller,
     FakeEngine,
     Gate,
     Loop,
     greedy_answer,
     make_sequence,
 )
+from penstock_inference.answer import FinishReason
 from penstock_inference.batcher import FAULTS_MAX
 from penstock_inference.journal import Journal
 from penstock_inference.plan import Plan
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
 from penstock_inference.scheduler import Scheduler
-from penstock_inference.sequence import FinishReason, Urgency
+from penstock_inference.sequence import Urgency
 from servicekit.errors import DeadlineExceeded, Internal, ResourceExhausted, Unavailable
 
 Start = Callable[..., Loop]
@@ -60,6 +63,51 @@ async def test_a_seed_gives_the_same_tokens_alone_and_in_company(batch_loop: Sta
         await other.ended()
     assert together.tokens == alone.tokens
     assert len(set(alone.tokens)) > 5
+
+
+async def test_a_stop_text_frees_the_slot_and_what_was_computed_behind_it_is_not_charged(
+    batch_loop: Start, journal: Journal
+) -> None:
+    loop = batch_loop()
+    whole = TOKENIZER.decode(greedy_answer([1, 2], 40, frozenset()))
+    caller = loop.submit(endless([1, 2]), stops=(whole[6:9],))
+    await caller.ended()
+    await loop.settled()
+    assert caller.text == whole[: whole.index(whole[6:9])]
+    assert caller.finish_reasons == [FinishReason.STOP]
+    (attempt,) = journal.usage(caller.attempt.operation_id)
+    assert attempt.completion_tokens == whole.index(whole[6:9]) + 3
+    assert attempt.ended
+
+
+async def test_random_traffic_with_cancels_and_preemptions_is_answered_as_one_by_one(
+    batch_loop: Start,
+) -> None:
+    loop, dice = batch_loop(), random.Random(20261122)
+    callers: list[tuple[Caller, list[int], int]] = []
+    cancelled: set[Caller] = set()
+    for _ in range(150):
+        prompt, tokens = [dice.randint(1, 3) for _ in range(dice.randint(1, 14))], dice.randint(1, 30)
+        urgency = Urgency(priority=dice.randint(1, 10))
+        sequence = make_sequence(prompt, max_tokens=tokens, urgency=urgency, organization=dice.choice("ab"))
+        try:
+            callers.append((loop.submit(sequence), prompt, tokens))
+        except ResourceExhausted:
+            await asyncio.sleep(0.01)
+        if callers and dice.random() < 0.2:
+            gone = dice.choice(callers)[0]
+            loop.batcher.cancel(gone.job)
+            cancelled.add(gone)
+        await asyncio.sleep(dice.choice([0, 0, 0.001]))
+    for caller, prompt, tokens in callers:
+        if caller not in cancelled:
+            await caller.ended()
+            assert caller.text == TOKENIZER.decode(greedy_answer(prompt, tokens))
+    await loop.settled()
+    loop.scheduler.check_integrity()
+    preempted = re.search(r'preempted_total\{model="fake"\} (\d+)', loop.metrics.exposition().decode())
+    assert int(preempted[1]) > 0
+    assert len(callers) - len(cancelled) > 50
 
 
 async def test_a_storm_of_cancels_leaves_no_slot_taken(batch_loop: Start) -> None:

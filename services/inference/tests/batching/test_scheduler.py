@@ -8,25 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from penstock_inference.engines import EngineLimits
+from penstock_inference.fairness import ANSWER_TOKEN_COST, PROMPT_TOKEN_COST
 from penstock_inference.plan import Plan
 from penstock_inference.sampler import choose_tokens
-from penstock_inference.scheduler import Scheduler
+from penstock_inference.scheduler import PREEMPTIONS_MAX, Scheduler
 from penstock_inference.sequence import Sequence, Urgency
+from penstock_inference.waiting_line import AGEING_SECONDS
 from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 
 PROMPTS = st.lists(st.integers(1, 3), min_size=1, max_size=20)
 
 
-def run_step(scheduler: Scheduler, engine: FakeEngine, now: float = 0.0) -> Plan:
+def run_step(scheduler: Scheduler, engine: FakeEngine, now: float = 0.0, seconds: float = 0.0) -> Plan:
     plan = scheduler.plan(now)
     for copy in plan.copies:
         engine.copy_slot(copy.source, copy.target, copy.tokens)
     if plan.batch is not None:
-        choices = choose_tokens(engine.step(plan.batch), [sequence.sampler for sequence in plan.sampled])
-        for sequence, choice in zip(plan.sampled, choices, strict=True):
-            if not sequence.cancelled:
-                sequence.accept(choice)
-    scheduler.commit(plan)
+        logits = engine.step(plan.batch)[plan.sampled_rows]
+        tokens = choose_tokens(logits, [sequence.sampler for sequence in plan.sampled])
+        for sequence, token in zip(plan.sampled, tokens, strict=True):
+            sequence.append(token)
+    scheduler.commit(plan, seconds)
     scheduler.check_integrity()
     return plan
 
@@ -70,8 +72,8 @@ def test_a_prompt_is_cut_at_multiples_of_the_chunk_whatever_runs_beside_it(
     scheduler.submit([sequence], 0)
     run_all(scheduler, engine)
     for batch in engine.batches:
-        if batch.prefill is not None:
-            assert batch.prefill.past_tokens % LIMITS.prefill_chunk_tokens_max == 0
+        for chunk in batch.prefills:
+            assert chunk.past_tokens % LIMITS.prefill_chunk_tokens_max == 0
 
 
 def test_lower_priority_numbers_go_first_and_equals_in_the_order_they_came() -> None:
@@ -95,7 +97,7 @@ def test_an_urgent_prompt_overtakes_one_that_is_being_read() -> None:
     run_step(scheduler, engine)
     urgent = make_sequence([2], urgency=Urgency(priority=1))
     scheduler.submit([urgent], 0)
-    assert run_step(scheduler, engine).prefilling is urgent
+    assert run_step(scheduler, engine).prefilling == [urgent]
 
 
 def test_running_answers_go_on_while_a_long_prompt_is_read() -> None:
@@ -117,7 +119,32 @@ def test_a_full_queue_refuses_all_of_a_request_and_says_when_to_retry() -> None:
     assert refused.value.reason == "OVERLOADED"
     assert refused.value.retry_after is not None
     assert scheduler.waiting == 5
-    scheduler.submit([make_sequence([1])], 0)
+    scheduler.submit([make_sequence([1], organization="globex")], 0)
+
+
+def test_a_tenant_that_floods_the_queue_leaves_room_for_others() -> None:
+    scheduler = Scheduler(LIMITS, waiting_max=40)
+    flooded = 0
+    with pytest.raises(ResourceExhausted):
+        while True:
+            scheduler.submit([make_sequence([1], organization="flood")], 0)
+            flooded += 1
+    assert flooded == 33
+    for _ in range(5):
+        scheduler.submit([make_sequence([1], organization="other")], 0)
+
+
+def test_how_long_to_stay_away_grows_with_how_slowly_the_queue_moves() -> None:
+    scheduler, engine = Scheduler(LIMITS, waiting_max=20), FakeEngine()
+    for _ in range(18):
+        scheduler.submit([make_sequence([1], max_tokens=2)], 0)
+    now = 0.0
+    while scheduler.waiting > 10:
+        run_step(scheduler, engine, now)
+        now += 2.0
+    with pytest.raises(ResourceExhausted) as refused:
+        scheduler.submit([make_sequence([1]) for _ in range(20)], now)
+    assert refused.value.retry_after.total_seconds() > 5
 
 
 @pytest.mark.parametrize("tokens", [LIMITS.context_tokens_max, LIMITS.context_tokens_max + 7])
@@ -203,7 +230,7 @@ def test_answers_to_one_prompt_share_its_chunks() -> None:
     scheduler.submit(sequences, 0)
     run_all(scheduler, engine)
     assert [sequence.cached_tokens for sequence in sequences] == [0, 8, 8]
-    assert engine.copies == [(0, 1, 8), (0, 2, 8)]
+    assert engine.copies == [(0, 1, 8), (1, 2, 8)]
 
 
 def test_the_last_prompt_token_is_always_computed() -> None:
@@ -258,6 +285,181 @@ def test_after_an_eviction_nothing_is_reused() -> None:
     assert again.tokens == greedy_answer(again.prompt, 8)
 
 
+def test_short_prompts_are_read_together_within_the_budget() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    scheduler.submit([make_sequence([1]), make_sequence([2, 3]), make_sequence([4]), make_sequence([5])], 0)
+    plan = run_step(scheduler, engine)
+    assert [len(chunk.tokens) for chunk in plan.batch.prefills] == [1, 2, 1]
+    assert len(plan.sampled) == 3
+    plan = run_step(scheduler, engine)
+    assert (len(plan.batch.decode), len(plan.batch.prefills)) == (3, 1)
+
+
+def test_an_urgent_request_takes_the_slot_of_the_least_urgent_who_goes_on_later_where_it_was() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    priorities = [5, 9, 9, 8]
+    running = [
+        make_sequence([place + 1] * 6, max_tokens=30, end_tokens=frozenset(), urgency=Urgency(priority))
+        for place, priority in enumerate(priorities)
+    ]
+    scheduler.submit(running, 0)
+    for _ in range(12):
+        run_step(scheduler, engine)
+    urgent = make_sequence([7, 7], max_tokens=3, end_tokens=frozenset(), urgency=Urgency(1))
+    scheduler.submit([urgent], 0)
+    plan = run_step(scheduler, engine)
+    (victim,) = plan.preempted
+    assert victim is running[2]
+    assert plan.prefilling == [urgent]
+    produced = len(victim.tokens)
+    run_all(scheduler, engine)
+    assert len(urgent.tokens) == 3
+    assert len(victim.tokens) > produced > 0
+    for sequence in running:
+        assert sequence.tokens == greedy_answer(sequence.prompt, 30, frozenset())
+
+
+def test_nobody_loses_a_slot_to_an_equal_or_more_often_than_allowed() -> None:
+    scheduler, engine = Scheduler(EngineLimits(LIMITS.vocabulary_tokens, 1, 48, 4), 64), FakeEngine()
+    victim = make_sequence([1], max_tokens=20, end_tokens=frozenset(), urgency=Urgency(9))
+    scheduler.submit([victim], 0)
+    for round_ in range(PREEMPTIONS_MAX + 1):
+        while victim.slot is None or victim.prefilling or not victim.completed_by(1):
+            run_step(scheduler, engine)
+        equal = make_sequence([2], max_tokens=1, urgency=Urgency(9))
+        urgent = make_sequence([3], max_tokens=1, urgency=Urgency(1))
+        scheduler.submit([equal], 0)
+        assert run_step(scheduler, engine).preempted == []
+        scheduler.cancel([equal])
+        scheduler.submit([urgent], 0)
+        preempted = run_step(scheduler, engine).preempted
+        assert preempted == ([victim] if round_ < PREEMPTIONS_MAX else [])
+    run_all(scheduler, engine)
+    assert victim.tokens == greedy_answer([1], 20, frozenset())
+
+
+def test_the_last_priority_starts_however_many_of_the_first_keep_coming() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    last = make_sequence([9], urgency=Urgency(10), organization="patient")
+    scheduler.submit([last], 0)
+    now = 0.0
+    while last.slot is None and not last.tokens:
+        while scheduler.waiting < 8:
+            scheduler.submit([make_sequence([1], max_tokens=6, urgency=Urgency(1))], now)
+        run_step(scheduler, engine, now)
+        now += 0.5
+        assert now < 10 * AGEING_SECONDS
+    assert now > 8 * AGEING_SECONDS
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.integers(1, 5),
+)
+def test_two_tenants_who_always_wait_are_served_alike_within_the_bound(mine, theirs, slots) -> None:
+    """Sheng et al., theorem 4.4: at most twice the larger of a prompt's cost and what all slots may still answer."""
+    limits = EngineLimits(LIMITS.vocabulary_tokens, slots, LIMITS.context_tokens_max, 4)
+    scheduler, engine = Scheduler(limits, 64), FakeEngine(limits)
+    shapes = {"mine": mine, "theirs": theirs}
+    served = dict.fromkeys(shapes, 0)
+    bound = 2 * max(PROMPT_TOKEN_COST * 20, ANSWER_TOKEN_COST * slots * 20)
+    place = 0
+    for _ in range(400):
+        for tenant, (prompt, answer) in shapes.items():
+            while sum(s.organization == tenant for s in scheduler._line) < 3:
+                place += 1
+                tokens = [place % 50 + 1] * prompt
+                scheduler.submit(
+                    [make_sequence(tokens, max_tokens=answer, end_tokens=frozenset(), organization=tenant)], 0
+                )
+        plan = run_step(scheduler, engine)
+        for sequence in plan.started:
+            served[sequence.organization] += PROMPT_TOKEN_COST * (
+                len(sequence.prompt) - sequence.cached_tokens
+            )
+        for sequence in plan.sampled:
+            served[sequence.organization] += ANSWER_TOKEN_COST
+        assert abs(served["mine"] - served["theirs"]) <= bound
+    assert min(served.values()) > bound
+
+
+def test_idleness_earns_no_credit() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    for place in range(30):
+        scheduler.submit([make_sequence([place % 9 + 1], max_tokens=9, organization="busy")], 0)
+    for _ in range(40):
+        run_step(scheduler, engine)
+    scheduler.submit([make_sequence([1], max_tokens=9, organization="back") for _ in range(12)], 0)
+    started: list[str] = []
+    while not scheduler.idle:
+        started += [sequence.organization for sequence in run_step(scheduler, engine).started]
+    assert "busy" in started[:10]
+
+
+def test_work_that_cannot_be_done_in_time_is_refused_at_once_and_never_started_late() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    now = 0.0
+    scheduler.submit([make_sequence([1], max_tokens=20, end_tokens=frozenset()) for _ in range(4)], now)
+    for _ in range(10):
+        run_step(scheduler, engine, now, seconds=1.0)
+        now += 1.0
+    long = [3] * 20
+    with pytest.raises(DeadlineExceeded):  # it takes five steps of a second
+        scheduler.submit([make_sequence(long, urgency=Urgency(deadline=now + 4.0))], now)
+    with pytest.raises(DeadlineExceeded):
+        scheduler.submit([make_sequence([3], min_tokens=9, urgency=Urgency(deadline=now + 8.0))], now)
+    late = make_sequence(long, urgency=Urgency(deadline=now + 6.0))
+    scheduler.submit([late], now)
+    ended = []
+    while not ended:
+        ended = run_step(scheduler, engine, now, seconds=1.0).ended
+        now += 1.0
+    assert ended == [late]
+    assert now < late.urgency.deadline
+    assert all([*chunk.tokens] != long[:4] for batch in engine.batches for chunk in batch.prefills)
+
+
+def test_a_prompt_that_is_used_again_and_again_stays_while_others_come_and_go() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    system = [*range(1, 13)]
+    for place in range(20):
+        shared = make_sequence([*system, place + 1])
+        scheduler.submit([shared], 0)
+        run_all(scheduler, engine)
+        assert shared.cached_tokens == (12 if place else 0)
+        assert shared.tokens == greedy_answer(shared.prompt, 8)
+        scheduler.submit([make_sequence([place + 20] * 9)], 0)
+        run_all(scheduler, engine)
+    assert engine.copies == []
+
+
+def test_the_same_tokens_after_others_are_not_the_same_prefix() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    for prompt, cached in (([1] * 4 + [2] * 4 + [3], 0), ([9] * 4 + [2] * 4 + [3], 0), ([1] * 4 + [5], 4)):
+        sequence = make_sequence(prompt)
+        scheduler.submit([sequence], 0)
+        run_all(scheduler, engine)
+        assert sequence.cached_tokens == cached
+        assert sequence.tokens == greedy_answer(prompt, 8)
+
+
+def test_whose_prompt_is_scored_gets_a_row_for_each_of_its_tokens_and_nothing_from_others() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    prompt = [*range(1, 11)]
+    for scored in (False, True):
+        sequence = make_sequence(prompt, scores_prompt=scored)
+        scheduler.submit([sequence], 0)
+        rows = 0
+        while sequence.slot is not None or not sequence.tokens:
+            plan = run_step(scheduler, engine)
+            rows += sum(chunk.logit_rows for chunk in plan.batch.prefills)
+        assert rows == (10 if scored else 1)
+        assert sequence.cached_tokens == 0
+        assert sequence.tokens == greedy_answer(prompt, 8)
+
+
 class Storm(RuleBasedStateMachine):
     """Submit, step, cancel and expire in any order: slots never leak and answers never change."""
 
@@ -292,8 +494,19 @@ class Storm(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 6))
     def step(self, steps: int) -> None:
         for _ in range(steps):
-            self.ended += run_step(self.scheduler, self.engine, self.now).ended
+            plan = run_step(self.scheduler, self.engine, self.now, seconds=0.1)
+            self.ended += plan.ended
             self.now += 1
+            if plan.batch is not None:
+                chunk = self.engine.limits.prefill_chunk_tokens_max
+                assert sum(len(prefill.tokens) for prefill in plan.batch.prefills) <= chunk
+                assert len(plan.batch.decode) <= self.engine.limits.slots_max
+
+    @precondition(lambda self: self.scheduler.running)
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        stopped = data.draw(st.sampled_from(self.scheduler.running))
+        self.scheduler.stop([stopped])
 
     @precondition(lambda self: self.sequences)
     @rule(data=st.data())

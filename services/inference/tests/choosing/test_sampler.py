@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from penstock_inference.logprobs import token_logprob
 from penstock_inference.penalties import Penalties, PenaltyTally
-from penstock_inference.sampler import Choice, Sampler, SamplingParameters, choose_tokens
+from penstock_inference.sampler import Sampler, SamplingParameters, choose_tokens
 from penstock_inference.sampling import Controls
 
 VOCABULARY = 500
@@ -20,7 +20,7 @@ def sampler(key: tuple[int, int] = (1, 0), prompt: list[int] | None = None, **pa
 
 
 def tokens(chooser: Sampler, steps: int = 50) -> list[int]:
-    return [choose_tokens(random_logits(1, step), [chooser])[0].token for step in range(steps)]
+    return [choose_tokens(random_logits(1, step), [chooser])[0] for step in range(steps)]
 
 
 def test_the_same_seed_gives_the_same_tokens() -> None:
@@ -76,42 +76,34 @@ def test_a_strong_penalty_keeps_a_greedy_answer_from_repeating_itself() -> None:
     chooser = sampler(controls=GREEDY, penalties=Penalties(presence=2.0))
     logits = np.zeros((1, 20), np.float32)
     logits[0, :5] = 1.0
-    assert sorted(choose_tokens(logits, [chooser])[0].token for _ in range(5)) == [0, 1, 2, 3, 4]
+    assert sorted(choose_tokens(logits, [chooser])[0] for _ in range(5)) == [0, 1, 2, 3, 4]
 
 
 def test_a_bias_forces_and_forbids() -> None:
     logits = random_logits(1)
-    assert choose_tokens(logits, [sampler(controls=GREEDY, logit_bias={123: 100.0})])[0].token == 123
+    assert choose_tokens(logits, [sampler(controls=GREEDY, logit_bias={123: 100.0})])[0] == 123
     best = int(logits[0].argmax())
-    assert choose_tokens(logits, [sampler(controls=GREEDY, logit_bias={best: -100.0})])[0].token != best
+    assert choose_tokens(logits, [sampler(controls=GREEDY, logit_bias={best: -100.0})])[0] != best
 
 
 def test_no_end_token_is_chosen_before_the_fewest_tokens() -> None:
     chooser = sampler(controls=GREEDY, min_tokens=3, end_tokens=(0, 1))
     logits = np.zeros((1, 10), np.float32)
     logits[0, :2] = 50.0
-    assert [choose_tokens(logits, [chooser])[0].token for _ in range(5)] == [2, 2, 2, 0, 0]
+    assert [choose_tokens(logits, [chooser])[0] for _ in range(5)] == [2, 2, 2, 0, 0]
 
 
-def test_log_probabilities_are_of_the_model_not_of_the_controls() -> None:
-    logits = random_logits(1)
-    exact = logits[0].astype(np.float64)
+def test_log_probabilities_are_exact_and_the_likeliest_come_first() -> None:
+    logits = random_logits(1)[0]
+    exact = logits.astype(np.float64)
     exact -= np.log(np.exp(exact).sum())
-    parameters = {"controls": Controls(temperature=0.2, top_k=3), "logit_bias": {9: 100.0}, "top_logprobs": 4}
-    ((token, logprob),) = choose_tokens(logits, [sampler(**parameters)])
-    assert token == 9
-    assert logprob is not None
-    assert logprob.logprob == pytest.approx(exact[9], abs=1e-5)
+    measured = token_logprob(logits, 9, 4)
+    assert measured.token == 9
+    assert measured.logprob == pytest.approx(exact[9], abs=1e-5)
     best = np.argsort(-exact)[:4]
-    assert [place for place, _ in logprob.top] == best.tolist()
-    assert [value for _, value in logprob.top] == pytest.approx(exact[best].tolist(), abs=1e-5)
-
-
-def test_log_probabilities_are_given_to_those_who_ask() -> None:
-    choices = choose_tokens(random_logits(2), [sampler(), sampler(top_logprobs=0)])
-    assert choices[0].logprob is None
-    assert choices[1].logprob is not None
-    assert choices[1].logprob.top == ()
+    assert [place for place, _ in measured.top] == best.tolist()
+    assert [value for _, value in measured.top] == pytest.approx(exact[best].tolist(), abs=1e-5)
+    assert token_logprob(logits, 9, 0).top == ()
 
 
 def test_log_probabilities_add_up_to_one() -> None:
@@ -130,7 +122,3 @@ def test_logits_that_are_no_numbers_are_refused(nonsense: float) -> None:
     logits[1, 17] = nonsense
     with pytest.raises(FloatingPointError):
         choose_tokens(logits, [sampler(controls=GREEDY), sampler()])
-
-
-def test_a_choice_is_a_token_and_perhaps_its_log_probability() -> None:
-    assert Choice(3) == (3, None)

@@ -87,11 +87,11 @@ def chat(question: str) -> str:
 
 def greedy(model: LoadedModel, prompt: Sequence[int]) -> list[int]:
     """Choose the likeliest token again and again."""
-    logits = model.engine.step(StepBatch([], PrefillChunk(0, prompt, 0, wants_logits=True)))
+    logits = model.engine.step(StepBatch([], [PrefillChunk(0, prompt, 0, wants_logits=True)]))
     answer = [int(logits[0].argmax())]
     while len(answer) < ANSWER_TOKENS_MAX and answer[-1] not in model.config.eos_ids:
         row = DecodeRow(0, answer[-1], len(prompt) + len(answer) - 1)
-        answer.append(int(model.engine.step(StepBatch([row], None))[0].argmax()))
+        answer.append(int(model.engine.step(StepBatch([row]))[0].argmax()))
     return answer
 
 
@@ -134,10 +134,10 @@ def test_perplexity_in_int8_is_within_one_percent_of_transformers(smollm2, refer
 def engine_logits(engine: Engine, windows: np.ndarray) -> np.ndarray:
     """Compute the logits after each token of each window, all windows side by side in their slots."""
     firsts = [PrefillChunk(slot, window[:1], 0, wants_logits=True) for slot, window in enumerate(windows)]
-    steps = [np.concatenate([engine.step(StepBatch([], first)).copy() for first in firsts])]
+    steps = [np.concatenate([engine.step(StepBatch([], [first])).copy() for first in firsts])]
     for past in range(1, windows.shape[1]):
         rows = [DecodeRow(slot, window[past], past) for slot, window in enumerate(windows)]
-        steps.append(engine.step(StepBatch(rows, None)).copy())
+        steps.append(engine.step(StepBatch(rows)).copy())
     return np.stack(steps, axis=1)
 
 
@@ -185,7 +185,7 @@ def last_logits(directory: Path, kind: str, tokens: list[int]) -> np.ndarray:
         threads=2,
         cache_dir=directory / "cache",
     ).engine
-    engine.step(StepBatch([], PrefillChunk(1, tokens[:40], 0, wants_logits=False)))
+    engine.step(StepBatch([], [PrefillChunk(1, tokens[:40], 0, wants_logits=False)]))
     for past in range(40, len(tokens)):
-        logits = engine.step(StepBatch([DecodeRow(1, tokens[past], past)], None))[0]
+        logits = engine.step(StepBatch([DecodeRow(1, tokens[past], past)]))[0]
     return logits

@@ -15,7 +15,7 @@ def load(reference: Path | str, cache_dir: Path, **changes: object) -> LoadedMod
 
 
 def logits(model: LoadedModel) -> np.ndarray:
-    return model.engine.step(StepBatch([], PrefillChunk(0, [1, 2, 3], 0, wants_logits=True))).copy()
+    return model.engine.step(StepBatch([], [PrefillChunk(0, [1, 2, 3], 0, wants_logits=True)])).copy()
 
 
 def test_a_loaded_model_says_what_it_is(llama, tmp_path):

@@ -9,11 +9,11 @@ PROMPTS = [[5, 6, 7], list(range(10, 40)), [100], [9] * 17, [1, 2, 3, 4, 5, 6]]
 
 
 def prefill(engine: Engine, slot: int, tokens: list[int], past: int = 0) -> np.ndarray:
-    return engine.step(StepBatch([], PrefillChunk(slot, tokens, past, wants_logits=True)))[0].copy()
+    return engine.step(StepBatch([], [PrefillChunk(slot, tokens, past, wants_logits=True)]))[0].copy()
 
 
 def decode(engine: Engine, *rows: tuple[int, int, int]) -> np.ndarray:
-    return engine.step(StepBatch([DecodeRow(*row) for row in rows], None)).copy()
+    return engine.step(StepBatch([DecodeRow(*row) for row in rows])).copy()
 
 
 def alone(engine: Engine, tokens: list[int], next_token: int) -> np.ndarray:
@@ -75,9 +75,9 @@ def test_a_step_with_a_chunk_equals_the_two_steps_apart(engine):
     prefill(engine, 3, PROMPTS[3])
     rows = [DecodeRow(0, 50, len(PROMPTS[0])), DecodeRow(3, 53, len(PROMPTS[3]))]
     chunk = PrefillChunk(1, PROMPTS[1], 0, wants_logits=True)
-    apart = [*engine.step(StepBatch(rows, None)).copy(), prefill(engine, 1, PROMPTS[1])]
+    apart = [*engine.step(StepBatch(rows)).copy(), prefill(engine, 1, PROMPTS[1])]
 
-    together = engine.step(StepBatch(rows, chunk))
+    together = engine.step(StepBatch(rows, [chunk]))
 
     assert np.array_equal(together, apart)
 
@@ -85,7 +85,7 @@ def test_a_step_with_a_chunk_equals_the_two_steps_apart(engine):
 def test_a_chunk_that_is_not_a_prompt_s_last_gives_no_row(engine):
     chunk = PrefillChunk(0, [1, 2, 3], 0, wants_logits=False)
 
-    assert engine.step(StepBatch([], chunk)).shape == (0, engine.limits.vocabulary_tokens)
+    assert engine.step(StepBatch([], [chunk])).shape == (0, engine.limits.vocabulary_tokens)
 
 
 def test_a_prompt_in_chunks_gives_what_it_gives_whole(open_llama):
@@ -164,18 +164,18 @@ def test_the_last_row_of_a_slot_is_usable_and_the_next_is_refused(engine):
 @pytest.mark.parametrize(
     ("batch", "complaint"),
     [
-        (StepBatch([], None), "at least one"),
-        (StepBatch([DecodeRow(0, 1, 3), DecodeRow(0, 2, 3)], None), "twice"),
-        (StepBatch([DecodeRow(0, 1, 3)], PrefillChunk(0, [1], 3, wants_logits=True)), "twice"),
-        (StepBatch([DecodeRow(6, 1, 0)], None), "no slot 6"),
-        (StepBatch([DecodeRow(-1, 1, 0)], None), "no slot -1"),
-        (StepBatch([DecodeRow(0, 1, 4)], None), "holds 3 rows, not 4"),
-        (StepBatch([DecodeRow(0, 1, -1)], None), "holds 3 rows, not -1"),
-        (StepBatch([DecodeRow(0, 320, 3)], None), "between 0 and 319"),
-        (StepBatch([DecodeRow(0, -1, 3)], None), "between 0 and 319"),
-        (StepBatch([], PrefillChunk(1, [], 0, wants_logits=True)), "0 tokens are not 1 to 32"),
-        (StepBatch([], PrefillChunk(1, [1] * 33, 0, wants_logits=True)), "33 tokens are not 1 to 32"),
-        (StepBatch([], PrefillChunk(1, [1, 320, 1], 0, wants_logits=True)), "between 0 and 319"),
+        (StepBatch([]), "at least one"),
+        (StepBatch([DecodeRow(0, 1, 3), DecodeRow(0, 2, 3)]), "twice"),
+        (StepBatch([DecodeRow(0, 1, 3)], [PrefillChunk(0, [1], 3, wants_logits=True)]), "twice"),
+        (StepBatch([DecodeRow(6, 1, 0)]), "no slot 6"),
+        (StepBatch([DecodeRow(-1, 1, 0)]), "no slot -1"),
+        (StepBatch([DecodeRow(0, 1, 4)]), "holds 3 rows, not 4"),
+        (StepBatch([DecodeRow(0, 1, -1)]), "holds 3 rows, not -1"),
+        (StepBatch([DecodeRow(0, 320, 3)]), "between 0 and 319"),
+        (StepBatch([DecodeRow(0, -1, 3)]), "between 0 and 319"),
+        (StepBatch([], [PrefillChunk(1, [], 0, wants_logits=True)]), "0 tokens are not 1 to 32"),
+        (StepBatch([], [PrefillChunk(1, [1] * 33, 0, wants_logits=True)]), "33 tokens are not 1 to 32"),
+        (StepBatch([], [PrefillChunk(1, [1, 320, 1], 0, wants_logits=True)]), "between 0 and 319"),
     ],
 )
 def test_a_batch_that_breaks_the_contract_is_refused_and_changes_nothing(engine, batch, complaint):

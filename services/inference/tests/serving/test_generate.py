@@ -112,6 +112,31 @@ async def test_log_probabilities_belong_to_the_text(client: Client) -> None:
         assert len(token.top) == 3
 
 
+async def test_log_probabilities_say_nothing_of_the_stop_text(client: Client) -> None:
+    whole = await client.answer(CAPITAL, max_tokens=24, **GREEDY)
+    stop = whole.text[10:16]
+    answer = await client.answer(CAPITAL, max_tokens=24, stop=(stop,), logprobs=True, **GREEDY)
+    measured = b"".join(token.utf8 for token in answer.logprobs).decode()
+    assert answer.text == whole.text[: whole.text.index(stop)]
+    assert measured
+    assert answer.text.startswith(measured)
+
+
+async def test_a_prompt_is_scored_as_if_the_model_had_said_it(client: Client) -> None:
+    answer = await client.answer(CAPITAL, max_tokens=6, logprobs=True, **GREEDY)
+    request = generate_request(
+        CAPITAL + answer.text, max_tokens=1, prompt_logprobs=True, logprobs=True, top_logprobs=2
+    )
+    (started, *_) = [event async for event in client.stream(request)]
+    scored = started.started.prompt_logprobs
+    assert len(scored) == started.started.prompt_tokens - 1 == 4 + 6
+    assert b"".join(token.utf8 for token in scored[4:]).decode() == answer.text
+    for as_prompt, as_answer in zip(scored[4:], answer.logprobs, strict=True):
+        assert as_prompt.logprob == pytest.approx(as_answer.logprob, abs=0.1)
+        assert as_prompt.logprob <= as_prompt.top[0].logprob
+        assert len(as_prompt.top) == 2
+
+
 async def test_an_answer_goes_on_past_its_end_when_asked_to(client: Client) -> None:
     turns = [(CHAT_ROLE_USER, "Say hello.")]
     ended = await client.answer(turns, max_tokens=60, **GREEDY)

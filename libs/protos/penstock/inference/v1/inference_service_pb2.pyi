@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("context", "model", "input", "sampling", "n", "operation_id", "attempt")
+    __slots__ = ("context", "model", "input", "sampling", "n", "operation_id", "attempt", "constraint")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,7 @@ class GenerateRequest(_message.Message):
     N_FIELD_NUMBER: _ClassVar[int]
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     model: str
     input: _generation_pb2.GenerationInput
@@ -29,7 +30,8 @@ class GenerateRequest(_message.Message):
     n: int
     operation_id: str
     attempt: int
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., model: _Optional[str] = ..., input: _Optional[_Union[_generation_pb2.GenerationInput, _Mapping]] = ..., sampling: _Optional[_Union[_generation_pb2.SamplingParameters, _Mapping]] = ..., n: _Optional[int] = ..., operation_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+    constraint: _generation_pb2.OutputConstraint
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., model: _Optional[str] = ..., input: _Optional[_Union[_generation_pb2.GenerationInput, _Mapping]] = ..., sampling: _Optional[_Union[_generation_pb2.SamplingParameters, _Mapping]] = ..., n: _Optional[int] = ..., operation_id: _Optional[str] = ..., attempt: _Optional[int] = ..., constraint: _Optional[_Union[_generation_pb2.OutputConstraint, _Mapping]] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
     __slots__ = ("started", "delta", "finished")

@@ -1,0 +1,59 @@
+"""One answer as its caller sees it."""
+
+import enum
+from dataclasses import dataclass
+
+from penstock_inference.answer_text import AnswerText, Logprobs, Released
+from penstock_inference.logprobs import TokenLogprob
+from penstock_inference.sequence import EndConditions
+
+
+class FinishReason(enum.Enum):
+    """Why an answer is whole."""
+
+    STOP = "stop"  # the model's end token, or a stop text
+    LENGTH = "length"  # as many tokens as were asked for, or as the context window holds
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one step added to an answer."""
+
+    text: str
+    completion_tokens: int  # produced so far
+    logprobs: Logprobs = ()
+    finish_reason: FinishReason | None = None
+    prompt_logprobs: Logprobs = ()  # of the whole prompt, in the answer's first delta, when they are wanted
+
+
+class Answer:
+    """Put an answer together from its tokens."""
+
+    def __init__(self, ends: EndConditions, text: AnswerText) -> None:
+        self._ends = ends
+        self._text = text
+        self._tokens = 0
+        self._prompt_logprobs: Logprobs = ()
+
+    def scored(self, logprobs: Logprobs) -> None:
+        """Take log probabilities of the next tokens of the prompt."""
+        self._prompt_logprobs += logprobs
+
+    def accept(self, token: int, logprob: TokenLogprob | None = None) -> Delta:
+        """Append a token and say what became of the answer."""
+        self._tokens += 1
+        prompt_logprobs, self._prompt_logprobs = self._prompt_logprobs, ()
+        released, reason = self._feed(token, logprob)
+        return Delta(released.text, self._tokens, released.logprobs, reason, prompt_logprobs)
+
+    def _feed(self, token: int, logprob: TokenLogprob | None) -> tuple[Released, FinishReason | None]:
+        if token in self._ends.end_tokens:
+            return self._text.finish(), FinishReason.STOP
+        released = self._text.feed(token, logprob, may_stop=self._tokens >= self._ends.min_tokens)
+        if released.stopped:
+            return released, FinishReason.STOP
+        if self._tokens < self._ends.max_tokens:
+            return released, None
+        rest = self._text.finish()
+        whole = Released(released.text + rest.text, released.logprobs + rest.logprobs)
+        return whole, FinishReason.LENGTH

@@ -1,0 +1,132 @@
+"""What becomes of a step's tokens, in a thread beside the batch loop, which computes the next step meanwhile."""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from servicekit.errors import ServiceError
+
+from penstock_inference.accounts import Accounts, Deltas
+from penstock_inference.job import Result
+from penstock_inference.logprobs import TokenLogprob, token_logprob
+from penstock_inference.metrics import BatchMetrics
+from penstock_inference.plan import Plan
+from penstock_inference.sampling import Floats
+from penstock_inference.sequence import Sequence
+
+BEHIND_STEPS_MAX = 2  # then the batch loop waits
+
+HandOver = Callable[[list[Result]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledToken:
+    """A token that a step gave, with the logits that its probability is measured by, where that is wanted."""
+
+    sequence: Sequence
+    token: int
+    logits: Floats | None  # [vocabulary], a copy
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChunk:
+    """The logits of a part of a prompt `[tokens, vocabulary]`, a copy, and what came after each."""
+
+    sequence: Sequence
+    next_tokens: list[int]
+    logits: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What a step gave."""
+
+    plan: Plan
+    sampled: list[SampledToken]
+    scored: list[ScoredChunk]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    sequences: list[Sequence]
+    error: ServiceError
+
+
+class Delivery:
+    """Text, log probabilities, accounts and journal of every step, in order, and then the callers."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        metrics: BatchMetrics,
+        hand_over: HandOver,
+        *,
+        stop: Callable[[list[Sequence]], None],
+        recover: Callable[[Exception], tuple[list[Sequence], ServiceError]],
+    ) -> None:
+        """Start the thread. `stop` is told whose text has ended; `recover` of a defect, and says who ends with it."""
+        self._accounts = accounts
+        self._metrics = metrics
+        self._hand_over = hand_over
+        self._stop = stop
+        self._recover = recover
+        self._queue: queue.Queue[StepOutput | _Failure | None] = queue.Queue(BEHIND_STEPS_MAX)
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        self._thread.start()
+
+    def put(self, output: StepOutput) -> None:
+        """Deliver a step's output; wait if too many wait."""
+        self._queue.put(output)
+
+    def fail(self, sequences: list[Sequence], error: ServiceError) -> None:
+        """End sequences with an error, once all that came before is delivered."""
+        self._queue.put(_Failure(sequences, error))
+
+    def close(self) -> None:
+        """Deliver what waits. Blocks until that is done."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                results = self._results(item)
+            except Exception as error:  # noqa: BLE001 - who was in the step is told, and the others go on
+                results = self._accounts.fail(*self._recover(error))
+            if results:
+                self._hand_over(results)
+
+    def _results(self, item: StepOutput | _Failure) -> list[Result]:
+        if isinstance(item, _Failure):
+            return self._accounts.fail(item.sequences, item.error)
+        for chunk in item.scored:
+            self._score(chunk)
+        deltas: Deltas = []
+        for sampled in item.sampled:
+            answer = self._accounts.answer(sampled.sequence)
+            if answer is not None:
+                deltas.append((sampled.sequence, answer.accept(sampled.token, _logprob(sampled))))
+        ended = [sequence for sequence, delta in deltas if delta.finish_reason and not sequence.finished]
+        if ended:
+            self._stop(ended)
+        results = self._accounts.settle(item.plan, deltas)
+        if item.plan.batch is not None:
+            self._metrics.step(item.seconds, item.plan.batch, len(deltas))
+            self._metrics.preempted.inc(len(item.plan.preempted))
+        return results
+
+    def _score(self, chunk: ScoredChunk) -> None:
+        answer, top = self._accounts.answer(chunk.sequence), chunk.sequence.sampler.top_logprobs or 0
+        if answer is not None:
+            rows = zip(chunk.logits, chunk.next_tokens, strict=True)
+            answer.scored(tuple(token_logprob(row, token, top) for row, token in rows))
+
+
+def _logprob(sampled: SampledToken) -> TokenLogprob | None:
+    if sampled.logits is None:
+        return None
+    top = sampled.sequence.sampler.top_logprobs
+    assert top is not None
+    return token_logprob(sampled.logits, sampled.token, top)

@@ -1,0 +1,83 @@
+"""Which sequence is in which slot of the engine's KV memory."""
+
+from penstock_inference.engines import EngineLimits
+from penstock_inference.plan import Plan, SlotCopy
+from penstock_inference.prefixes import SlotPrefixes
+from penstock_inference.sequence import Sequence
+
+
+class Slots:
+    """Give slots and take them back. An engine may compute every slot between two that run, so they stay together."""
+
+    def __init__(self, limits: EngineLimits) -> None:
+        self._limits = limits
+        self._sequences: list[Sequence | None] = [None] * limits.slots_max
+        self.prefixes = SlotPrefixes(limits.slots_max, limits.prefill_chunk_tokens_max)
+
+    @property
+    def running(self) -> list[Sequence]:
+        """Give the sequences in slots, by slot."""
+        return [sequence for sequence in self._sequences if sequence is not None]
+
+    @property
+    def free(self) -> int:
+        """Count the empty slots."""
+        return self._sequences.count(None)
+
+    def take(self, sequence: Sequence, plan: Plan) -> None:
+        """Give a sequence a slot, and whatever others have computed of its prompt."""
+        names = [] if sequence.scores_prompt else sequence.chunk_hashes
+        prefix = self.prefixes.find(names)
+        slot = self._choose(prefix.slot if prefix.rows else None)
+        if prefix.rows and prefix.slot != slot:
+            plan.copies.append(SlotCopy(prefix.slot, slot, prefix.rows))
+        self.prefixes.begin(slot, sequence.chunk_hashes, prefix.rows)
+        self._sequences[slot], sequence.slot = sequence, slot
+        sequence.computed_tokens = prefix.rows
+        if not sequence.preemptions:
+            sequence.cached_tokens = prefix.rows
+
+    def release(self, sequence: Sequence) -> None:
+        """Empty a slot; what it holds can still be copied."""
+        assert sequence.slot is not None
+        self._sequences[sequence.slot] = None
+        sequence.slot = None
+
+    def close_gap(self, plan: Plan) -> None:
+        """Move the highest sequence into the lowest gap."""
+        running = self.running
+        if not running or _slot(running[-1]) - _slot(running[0]) + 1 == len(running):
+            return
+        moved, target = running[-1], self._sequences.index(None, _slot(running[0]))
+        source = _slot(moved)
+        plan.copies.append(SlotCopy(source, target, moved.computed_tokens))
+        self.prefixes.move(source, target)
+        self._sequences[source], self._sequences[target], moved.slot = None, moved, target
+
+    def check_integrity(self) -> None:
+        """Assert what holds between any two steps."""
+        for slot, sequence in enumerate(self._sequences):
+            if sequence is not None:
+                assert sequence.slot == slot
+                assert not sequence.finished
+                known = len(sequence.prompt) + len(sequence.tokens)
+                assert sequence.computed_tokens < known <= self._limits.context_tokens_max
+                assert sequence.preemptions or sequence.prefilling or sequence.computed_tokens == known - 1
+        self.prefixes.check_integrity()
+
+    def _choose(self, preferred: int | None) -> int:
+        """Choose an empty slot beside those that run: one with the rows that are wanted, else the least useful."""
+        running = self.running
+        end = _slot(running[-1]) + 2 if running else len(self._sequences)
+        start = max(_slot(running[0]) - 1, 0) if running else 0
+        empty = [
+            slot for slot in range(start, min(end, len(self._sequences))) if self._sequences[slot] is None
+        ]
+        if not empty:
+            empty = [self._sequences.index(None)]
+        return preferred if preferred in empty else min(empty, key=self.prefixes.value)
+
+
+def _slot(sequence: Sequence) -> int:
+    assert sequence.slot is not None
+    return sequence.slot
