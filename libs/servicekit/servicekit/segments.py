@@ -8,7 +8,7 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from servicekit.logging import get_logger
@@ -44,18 +44,24 @@ class Segment:
             self.seal()
             raise
 
-    def append(self, records: list[bytes]) -> None:
+    def append(self, records: list[bytes], *, sync: bool = True) -> None:
         """Add records and wait for the disk. After an OSError what the file ends in is unknown: seal it."""
         assert self._file is not None, "a sealed segment is not appended to"
         blob = b"".join(_frame(record) for record in records)
         try:
             _write(self._file, blob)
-            os.fdatasync(self._file)
+            if sync:
+                os.fdatasync(self._file)
         except OSError:
             os.ftruncate(self._file, self.size)
             raise
         self.size += len(blob)
         self.undelivered += len(records)
+
+    def reopened(self) -> int:
+        """Give another descriptor of the file, for the caller to sync and close, in any thread."""
+        assert self._file is not None, "a sealed segment was synced"
+        return os.dup(self._file)
 
     def seal(self) -> None:
         """Append no more."""
@@ -67,14 +73,21 @@ class Segment:
 class Segments:
     """A directory of segments, of one process at a time: the kernel lets go of its lock when the process dies.
 
+    Args:
+        directory: of these segments alone.
+        segment_bytes_max: after which a file is not appended to.
+        sync: wait for the disk with each append; else `syncing` says what to wait for, and until then records survive
+            the death of the process only.
+
     Raises:
         RuntimeError: another process has the directory.
     """
 
-    def __init__(self, directory: Path, segment_bytes_max: int) -> None:
+    def __init__(self, directory: Path, segment_bytes_max: int, *, sync: bool = True) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._segment_bytes_max = segment_bytes_max
+        self._sync = sync
         self._lock = _lock(directory)
         self._number = max((int(path.stem) for path in self._paths()), default=0)
         self._current: Segment | None = None
@@ -96,13 +109,27 @@ class Segments:
             segment.open()
             self._current = segment
         try:
-            segment.append(records)
+            segment.append(records, sync=self._sync)
         except OSError:
             self._seal_current()
             raise
         if segment.size >= self._segment_bytes_max:
             self._seal_current()
         return segment
+
+    def syncing(self) -> Callable[[], None]:
+        """Give a function, for any thread, that waits until what was appended so far is on disk."""
+        if self._current is None:
+            return lambda: None
+        file = self._current.reopened()
+
+        def sync() -> None:
+            try:
+                os.fdatasync(file)
+            finally:
+                os.close(file)
+
+        return sync
 
     def finish(self, delivered: Mapping[Segment, int]) -> None:
         """Count records as delivered, and delete the segments that are through."""
@@ -127,6 +154,8 @@ class Segments:
 
     def _seal_current(self) -> None:
         assert self._current is not None
+        if not self._sync:
+            self.syncing()()
         segment, self._current = self._current, None
         segment.seal()
         self._delete_if_through(segment)
