@@ -118,9 +118,11 @@ type ChatInput struct {
 	// Tools the model may call. At most 128.
 	Tools []*v1.Tool `protobuf:"bytes,2,rep,name=tools,proto3" json:"tools,omitempty"`
 	// Whether and what the model must call.
-	ToolChoice    *v1.ToolChoice `protobuf:"bytes,3,opt,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ToolChoice *v1.ToolChoice `protobuf:"bytes,3,opt,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
+	// Whether several tools may be called in one turn. Default true when absent.
+	ParallelToolCalls *bool `protobuf:"varint,4,opt,name=parallel_tool_calls,json=parallelToolCalls,proto3,oneof" json:"parallel_tool_calls,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ChatInput) Reset() {
@@ -174,6 +176,118 @@ func (x *ChatInput) GetToolChoice() *v1.ToolChoice {
 	return nil
 }
 
+func (x *ChatInput) GetParallelToolCalls() bool {
+	if x != nil && x.ParallelToolCalls != nil {
+		return *x.ParallelToolCalls
+	}
+	return false
+}
+
+// OutputConstraint is the form that every answer has, whatever the model would rather say. A form that is not reached within the
+// most tokens is cut off. It is ended by its own end: min_tokens and ignore_eos do not apply.
+type OutputConstraint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The form.
+	//
+	// Types that are valid to be assigned to Form:
+	//
+	//	*OutputConstraint_ResponseFormat
+	//	*OutputConstraint_Regex
+	//	*OutputConstraint_Grammar
+	Form          isOutputConstraint_Form `protobuf_oneof:"form"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputConstraint) Reset() {
+	*x = OutputConstraint{}
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputConstraint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputConstraint) ProtoMessage() {}
+
+func (x *OutputConstraint) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputConstraint.ProtoReflect.Descriptor instead.
+func (*OutputConstraint) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *OutputConstraint) GetForm() isOutputConstraint_Form {
+	if x != nil {
+		return x.Form
+	}
+	return nil
+}
+
+func (x *OutputConstraint) GetResponseFormat() *v1.ResponseFormat {
+	if x != nil {
+		if x, ok := x.Form.(*OutputConstraint_ResponseFormat); ok {
+			return x.ResponseFormat
+		}
+	}
+	return nil
+}
+
+func (x *OutputConstraint) GetRegex() string {
+	if x != nil {
+		if x, ok := x.Form.(*OutputConstraint_Regex); ok {
+			return x.Regex
+		}
+	}
+	return ""
+}
+
+func (x *OutputConstraint) GetGrammar() string {
+	if x != nil {
+		if x, ok := x.Form.(*OutputConstraint_Grammar); ok {
+			return x.Grammar
+		}
+	}
+	return ""
+}
+
+type isOutputConstraint_Form interface {
+	isOutputConstraint_Form()
+}
+
+type OutputConstraint_ResponseFormat struct {
+	// As in OpenAI's API: free text, a JSON object, or JSON of a schema.
+	ResponseFormat *v1.ResponseFormat `protobuf:"bytes,1,opt,name=response_format,json=responseFormat,proto3,oneof"`
+}
+
+type OutputConstraint_Regex struct {
+	// Text that this regular expression matches as a whole, in the syntax of Rust's regex crate. To 64 KiB.
+	Regex string `protobuf:"bytes,2,opt,name=regex,proto3,oneof"`
+}
+
+type OutputConstraint_Grammar struct {
+	// Text of this context-free grammar, in llguidance's variant of Lark's syntax. To 256 KiB.
+	Grammar string `protobuf:"bytes,3,opt,name=grammar,proto3,oneof"`
+}
+
+func (*OutputConstraint_ResponseFormat) isOutputConstraint_Form() {}
+
+func (*OutputConstraint_Regex) isOutputConstraint_Form() {}
+
+func (*OutputConstraint_Grammar) isOutputConstraint_Form() {}
+
 // SamplingParameters says how tokens are chosen and when an answer ends. Zero values are the defaults, except temperature.
 type SamplingParameters struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -206,14 +320,17 @@ type SamplingParameters struct {
 	// Return log probabilities.
 	Logprobs bool `protobuf:"varint,14,opt,name=logprobs,proto3" json:"logprobs,omitempty"`
 	// How many likeliest tokens of each position to return, to 20.
-	TopLogprobs   uint32 `protobuf:"varint,15,opt,name=top_logprobs,json=topLogprobs,proto3" json:"top_logprobs,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TopLogprobs uint32 `protobuf:"varint,15,opt,name=top_logprobs,json=topLogprobs,proto3" json:"top_logprobs,omitempty"`
+	// Return log probabilities of the prompt's tokens in the started event, with top_logprobs alternatives: what an echoed prompt
+	// is scored by. The prefix cache is not used then. Default false.
+	PromptLogprobs bool `protobuf:"varint,16,opt,name=prompt_logprobs,json=promptLogprobs,proto3" json:"prompt_logprobs,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SamplingParameters) Reset() {
 	*x = SamplingParameters{}
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[2]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -225,7 +342,7 @@ func (x *SamplingParameters) String() string {
 func (*SamplingParameters) ProtoMessage() {}
 
 func (x *SamplingParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[2]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -238,7 +355,7 @@ func (x *SamplingParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplingParameters.ProtoReflect.Descriptor instead.
 func (*SamplingParameters) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{2}
+	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SamplingParameters) GetTemperature() float64 {
@@ -346,6 +463,13 @@ func (x *SamplingParameters) GetTopLogprobs() uint32 {
 	return 0
 }
 
+func (x *SamplingParameters) GetPromptLogprobs() bool {
+	if x != nil {
+		return x.PromptLogprobs
+	}
+	return false
+}
+
 // GenerationStarted says that the prompt was read. It is the first event.
 type GenerationStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -356,14 +480,16 @@ type GenerationStarted struct {
 	// The model that answers.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
 	// Changes when the engine or its weights change.
-	Fingerprint   string `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Fingerprint string `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// With prompt_logprobs: one for each token of the prompt but the first, which nothing comes before.
+	PromptLogprobs []*v1.TokenLogprob `protobuf:"bytes,5,rep,name=prompt_logprobs,json=promptLogprobs,proto3" json:"prompt_logprobs,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GenerationStarted) Reset() {
 	*x = GenerationStarted{}
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[3]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -375,7 +501,7 @@ func (x *GenerationStarted) String() string {
 func (*GenerationStarted) ProtoMessage() {}
 
 func (x *GenerationStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[3]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -388,7 +514,7 @@ func (x *GenerationStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationStarted.ProtoReflect.Descriptor instead.
 func (*GenerationStarted) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{3}
+	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GenerationStarted) GetPromptTokens() uint32 {
@@ -419,6 +545,13 @@ func (x *GenerationStarted) GetFingerprint() string {
 	return ""
 }
 
+func (x *GenerationStarted) GetPromptLogprobs() []*v1.TokenLogprob {
+	if x != nil {
+		return x.PromptLogprobs
+	}
+	return nil
+}
+
 // GenerationDelta is new text of one answer.
 type GenerationDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -428,15 +561,17 @@ type GenerationDelta struct {
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// Tokens that this answer has produced so far, held-back ones included.
 	CompletionTokens uint32 `protobuf:"varint,3,opt,name=completion_tokens,json=completionTokens,proto3" json:"completion_tokens,omitempty"`
-	// Log probabilities of the new tokens, when asked for.
-	Logprobs      []*v1.TokenLogprob `protobuf:"bytes,4,rep,name=logprobs,proto3" json:"logprobs,omitempty"`
+	// Log probabilities of the tokens whose whole text has come, when asked for.
+	Logprobs []*v1.TokenLogprob `protobuf:"bytes,4,rep,name=logprobs,proto3" json:"logprobs,omitempty"`
+	// Parts of tool calls to append, for models that call tools.
+	ToolCalls     []*v1.ToolCallDelta `protobuf:"bytes,5,rep,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GenerationDelta) Reset() {
 	*x = GenerationDelta{}
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[4]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +583,7 @@ func (x *GenerationDelta) String() string {
 func (*GenerationDelta) ProtoMessage() {}
 
 func (x *GenerationDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[4]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +596,7 @@ func (x *GenerationDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationDelta.ProtoReflect.Descriptor instead.
 func (*GenerationDelta) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{4}
+	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GenerationDelta) GetChoiceIndex() uint32 {
@@ -492,6 +627,13 @@ func (x *GenerationDelta) GetLogprobs() []*v1.TokenLogprob {
 	return nil
 }
 
+func (x *GenerationDelta) GetToolCalls() []*v1.ToolCallDelta {
+	if x != nil {
+		return x.ToolCalls
+	}
+	return nil
+}
+
 // GenerationFinished says that one answer is whole. After the last answer's the stream ends with OK.
 type GenerationFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -507,7 +649,7 @@ type GenerationFinished struct {
 
 func (x *GenerationFinished) Reset() {
 	*x = GenerationFinished{}
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[5]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -519,7 +661,7 @@ func (x *GenerationFinished) String() string {
 func (*GenerationFinished) ProtoMessage() {}
 
 func (x *GenerationFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_generation_proto_msgTypes[5]
+	mi := &file_penstock_inference_v1_generation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -532,7 +674,7 @@ func (x *GenerationFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationFinished.ProtoReflect.Descriptor instead.
 func (*GenerationFinished) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{5}
+	return file_penstock_inference_v1_generation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GenerationFinished) GetChoiceIndex() uint32 {
@@ -564,12 +706,19 @@ const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"\x0fGenerationInput\x126\n" +
 	"\x04chat\x18\x01 \x01(\v2 .penstock.inference.v1.ChatInputH\x00R\x04chat\x12\x18\n" +
 	"\x06prompt\x18\x02 \x01(\tH\x00R\x06promptB\x0e\n" +
-	"\x05input\x12\x05\xbaH\x02\b\x01\"\xd1\x01\n" +
+	"\x05input\x12\x05\xbaH\x02\b\x01\"\x9e\x02\n" +
 	"\tChatInput\x12H\n" +
 	"\bmessages\x18\x01 \x03(\v2\x1f.penstock.router.v1.ChatMessageB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\bmessages\x129\n" +
 	"\x05tools\x18\x02 \x03(\v2\x18.penstock.router.v1.ToolB\t\xbaH\x06\x92\x01\x03\x10\x80\x01R\x05tools\x12?\n" +
 	"\vtool_choice\x18\x03 \x01(\v2\x1e.penstock.router.v1.ToolChoiceR\n" +
-	"toolChoice\"\xe4\x06\n" +
+	"toolChoice\x123\n" +
+	"\x13parallel_tool_calls\x18\x04 \x01(\bH\x00R\x11parallelToolCalls\x88\x01\x01B\x16\n" +
+	"\x14_parallel_tool_calls\"\xbe\x01\n" +
+	"\x10OutputConstraint\x12M\n" +
+	"\x0fresponse_format\x18\x01 \x01(\v2\".penstock.router.v1.ResponseFormatH\x00R\x0eresponseFormat\x12#\n" +
+	"\x05regex\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x04H\x00R\x05regex\x12'\n" +
+	"\agrammar\x18\x03 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x10H\x00R\agrammarB\r\n" +
+	"\x04form\x12\x05\xbaH\x02\b\x01\"\x8d\a\n" +
 	"\x12SamplingParameters\x12>\n" +
 	"\vtemperature\x18\x01 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x121\n" +
 	"\x05top_p\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x04topP\x88\x01\x01\x12\x1e\n" +
@@ -590,24 +739,28 @@ const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"\n" +
 	"ignore_eos\x18\r \x01(\bR\tignoreEos\x12\x1a\n" +
 	"\blogprobs\x18\x0e \x01(\bR\blogprobs\x12*\n" +
-	"\ftop_logprobs\x18\x0f \x01(\rB\a\xbaH\x04*\x02\x18\x14R\vtopLogprobs\x1a<\n" +
+	"\ftop_logprobs\x18\x0f \x01(\rB\a\xbaH\x04*\x02\x18\x14R\vtopLogprobs\x12'\n" +
+	"\x0fprompt_logprobs\x18\x10 \x01(\bR\x0epromptLogprobs\x1a<\n" +
 	"\x0eLogitBiasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x02R\x05value:\x028\x01B\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_pB\x15\n" +
 	"\x13_repetition_penaltyB\a\n" +
-	"\x05_seed\"\xa2\x01\n" +
+	"\x05_seed\"\xed\x01\n" +
 	"\x11GenerationStarted\x12#\n" +
 	"\rprompt_tokens\x18\x01 \x01(\rR\fpromptTokens\x120\n" +
 	"\x14cached_prompt_tokens\x18\x02 \x01(\rR\x12cachedPromptTokens\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x12 \n" +
-	"\vfingerprint\x18\x04 \x01(\tR\vfingerprint\"\xb3\x01\n" +
+	"\vfingerprint\x18\x04 \x01(\tR\vfingerprint\x12I\n" +
+	"\x0fprompt_logprobs\x18\x05 \x03(\v2 .penstock.router.v1.TokenLogprobR\x0epromptLogprobs\"\xf5\x01\n" +
 	"\x0fGenerationDelta\x12!\n" +
 	"\fchoice_index\x18\x01 \x01(\rR\vchoiceIndex\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12+\n" +
 	"\x11completion_tokens\x18\x03 \x01(\rR\x10completionTokens\x12<\n" +
-	"\blogprobs\x18\x04 \x03(\v2 .penstock.router.v1.TokenLogprobR\blogprobs\"\xab\x01\n" +
+	"\blogprobs\x18\x04 \x03(\v2 .penstock.router.v1.TokenLogprobR\blogprobs\x12@\n" +
+	"\n" +
+	"tool_calls\x18\x05 \x03(\v2!.penstock.router.v1.ToolCallDeltaR\ttoolCalls\"\xab\x01\n" +
 	"\x12GenerationFinished\x12!\n" +
 	"\fchoice_index\x18\x01 \x01(\rR\vchoiceIndex\x12E\n" +
 	"\rfinish_reason\x18\x02 \x01(\x0e2 .penstock.router.v1.FinishReasonR\ffinishReason\x12+\n" +
@@ -625,34 +778,40 @@ func file_penstock_inference_v1_generation_proto_rawDescGZIP() []byte {
 	return file_penstock_inference_v1_generation_proto_rawDescData
 }
 
-var file_penstock_inference_v1_generation_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_penstock_inference_v1_generation_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_penstock_inference_v1_generation_proto_goTypes = []any{
 	(*GenerationInput)(nil),    // 0: penstock.inference.v1.GenerationInput
 	(*ChatInput)(nil),          // 1: penstock.inference.v1.ChatInput
-	(*SamplingParameters)(nil), // 2: penstock.inference.v1.SamplingParameters
-	(*GenerationStarted)(nil),  // 3: penstock.inference.v1.GenerationStarted
-	(*GenerationDelta)(nil),    // 4: penstock.inference.v1.GenerationDelta
-	(*GenerationFinished)(nil), // 5: penstock.inference.v1.GenerationFinished
-	nil,                        // 6: penstock.inference.v1.SamplingParameters.LogitBiasEntry
-	(*v1.ChatMessage)(nil),     // 7: penstock.router.v1.ChatMessage
-	(*v1.Tool)(nil),            // 8: penstock.router.v1.Tool
-	(*v1.ToolChoice)(nil),      // 9: penstock.router.v1.ToolChoice
-	(*v1.TokenLogprob)(nil),    // 10: penstock.router.v1.TokenLogprob
-	(v1.FinishReason)(0),       // 11: penstock.router.v1.FinishReason
+	(*OutputConstraint)(nil),   // 2: penstock.inference.v1.OutputConstraint
+	(*SamplingParameters)(nil), // 3: penstock.inference.v1.SamplingParameters
+	(*GenerationStarted)(nil),  // 4: penstock.inference.v1.GenerationStarted
+	(*GenerationDelta)(nil),    // 5: penstock.inference.v1.GenerationDelta
+	(*GenerationFinished)(nil), // 6: penstock.inference.v1.GenerationFinished
+	nil,                        // 7: penstock.inference.v1.SamplingParameters.LogitBiasEntry
+	(*v1.ChatMessage)(nil),     // 8: penstock.router.v1.ChatMessage
+	(*v1.Tool)(nil),            // 9: penstock.router.v1.Tool
+	(*v1.ToolChoice)(nil),      // 10: penstock.router.v1.ToolChoice
+	(*v1.ResponseFormat)(nil),  // 11: penstock.router.v1.ResponseFormat
+	(*v1.TokenLogprob)(nil),    // 12: penstock.router.v1.TokenLogprob
+	(*v1.ToolCallDelta)(nil),   // 13: penstock.router.v1.ToolCallDelta
+	(v1.FinishReason)(0),       // 14: penstock.router.v1.FinishReason
 }
 var file_penstock_inference_v1_generation_proto_depIdxs = []int32{
 	1,  // 0: penstock.inference.v1.GenerationInput.chat:type_name -> penstock.inference.v1.ChatInput
-	7,  // 1: penstock.inference.v1.ChatInput.messages:type_name -> penstock.router.v1.ChatMessage
-	8,  // 2: penstock.inference.v1.ChatInput.tools:type_name -> penstock.router.v1.Tool
-	9,  // 3: penstock.inference.v1.ChatInput.tool_choice:type_name -> penstock.router.v1.ToolChoice
-	6,  // 4: penstock.inference.v1.SamplingParameters.logit_bias:type_name -> penstock.inference.v1.SamplingParameters.LogitBiasEntry
-	10, // 5: penstock.inference.v1.GenerationDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
-	11, // 6: penstock.inference.v1.GenerationFinished.finish_reason:type_name -> penstock.router.v1.FinishReason
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	8,  // 1: penstock.inference.v1.ChatInput.messages:type_name -> penstock.router.v1.ChatMessage
+	9,  // 2: penstock.inference.v1.ChatInput.tools:type_name -> penstock.router.v1.Tool
+	10, // 3: penstock.inference.v1.ChatInput.tool_choice:type_name -> penstock.router.v1.ToolChoice
+	11, // 4: penstock.inference.v1.OutputConstraint.response_format:type_name -> penstock.router.v1.ResponseFormat
+	7,  // 5: penstock.inference.v1.SamplingParameters.logit_bias:type_name -> penstock.inference.v1.SamplingParameters.LogitBiasEntry
+	12, // 6: penstock.inference.v1.GenerationStarted.prompt_logprobs:type_name -> penstock.router.v1.TokenLogprob
+	12, // 7: penstock.inference.v1.GenerationDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
+	13, // 8: penstock.inference.v1.GenerationDelta.tool_calls:type_name -> penstock.router.v1.ToolCallDelta
+	14, // 9: penstock.inference.v1.GenerationFinished.finish_reason:type_name -> penstock.router.v1.FinishReason
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_penstock_inference_v1_generation_proto_init() }
@@ -664,14 +823,20 @@ func file_penstock_inference_v1_generation_proto_init() {
 		(*GenerationInput_Chat)(nil),
 		(*GenerationInput_Prompt)(nil),
 	}
-	file_penstock_inference_v1_generation_proto_msgTypes[2].OneofWrappers = []any{}
+	file_penstock_inference_v1_generation_proto_msgTypes[1].OneofWrappers = []any{}
+	file_penstock_inference_v1_generation_proto_msgTypes[2].OneofWrappers = []any{
+		(*OutputConstraint_ResponseFormat)(nil),
+		(*OutputConstraint_Regex)(nil),
+		(*OutputConstraint_Grammar)(nil),
+	}
+	file_penstock_inference_v1_generation_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_inference_v1_generation_proto_rawDesc), len(file_penstock_inference_v1_generation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -41,7 +41,9 @@ type GenerateRequest struct {
 	// Names what is produced in the usage journal. Empty: the context's request id.
 	OperationId string `protobuf:"bytes,6,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	// Which try of the operation this is, from 0.
-	Attempt       uint32 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt uint32 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// The form that answers must have. Default: free text. A tool_choice that demands a call brings its own form, and excludes this.
+	Constraint    *OutputConstraint `protobuf:"bytes,8,opt,name=constraint,proto3" json:"constraint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -123,6 +125,13 @@ func (x *GenerateRequest) GetAttempt() uint32 {
 		return x.Attempt
 	}
 	return 0
+}
+
+func (x *GenerateRequest) GetConstraint() *OutputConstraint {
+	if x != nil {
+		return x.Constraint
+	}
+	return nil
 }
 
 // GenerateResponse is the next event of a generation.
@@ -1176,7 +1185,7 @@ var File_penstock_inference_v1_inference_service_proto protoreflect.FileDescript
 
 const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\n" +
-	"-penstock/inference/v1/inference_service.proto\x12\x15penstock.inference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a&penstock/inference/v1/generation.proto\"\xe4\x02\n" +
+	"-penstock/inference/v1/inference_service.proto\x12\x15penstock.inference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a&penstock/inference/v1/generation.proto\"\xad\x03\n" +
 	"\x0fGenerateRequest\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -1185,7 +1194,10 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\bsampling\x18\x04 \x01(\v2).penstock.inference.v1.SamplingParametersR\bsampling\x12\x15\n" +
 	"\x01n\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18\x10R\x01n\x12*\n" +
 	"\foperation_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\voperationId\x12\x18\n" +
-	"\aattempt\x18\a \x01(\rR\aattempt\"\xea\x01\n" +
+	"\aattempt\x18\a \x01(\rR\aattempt\x12G\n" +
+	"\n" +
+	"constraint\x18\b \x01(\v2'.penstock.inference.v1.OutputConstraintR\n" +
+	"constraint\"\xea\x01\n" +
 	"\x10GenerateResponse\x12D\n" +
 	"\astarted\x18\x01 \x01(\v2(.penstock.inference.v1.GenerationStartedH\x00R\astarted\x12>\n" +
 	"\x05delta\x18\x02 \x01(\v2&.penstock.inference.v1.GenerationDeltaH\x00R\x05delta\x12G\n" +
@@ -1295,49 +1307,51 @@ var file_penstock_inference_v1_inference_service_proto_goTypes = []any{
 	(*v1.RequestContext)(nil),     // 18: penstock.context.v1.RequestContext
 	(*GenerationInput)(nil),       // 19: penstock.inference.v1.GenerationInput
 	(*SamplingParameters)(nil),    // 20: penstock.inference.v1.SamplingParameters
-	(*GenerationStarted)(nil),     // 21: penstock.inference.v1.GenerationStarted
-	(*GenerationDelta)(nil),       // 22: penstock.inference.v1.GenerationDelta
-	(*GenerationFinished)(nil),    // 23: penstock.inference.v1.GenerationFinished
-	(*status.Status)(nil),         // 24: google.rpc.Status
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*OutputConstraint)(nil),      // 21: penstock.inference.v1.OutputConstraint
+	(*GenerationStarted)(nil),     // 22: penstock.inference.v1.GenerationStarted
+	(*GenerationDelta)(nil),       // 23: penstock.inference.v1.GenerationDelta
+	(*GenerationFinished)(nil),    // 24: penstock.inference.v1.GenerationFinished
+	(*status.Status)(nil),         // 25: google.rpc.Status
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_penstock_inference_v1_inference_service_proto_depIdxs = []int32{
 	18, // 0: penstock.inference.v1.GenerateRequest.context:type_name -> penstock.context.v1.RequestContext
 	19, // 1: penstock.inference.v1.GenerateRequest.input:type_name -> penstock.inference.v1.GenerationInput
 	20, // 2: penstock.inference.v1.GenerateRequest.sampling:type_name -> penstock.inference.v1.SamplingParameters
-	21, // 3: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
-	22, // 4: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
-	23, // 5: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
-	3,  // 6: penstock.inference.v1.EmbedRequest.items:type_name -> penstock.inference.v1.EmbedItem
-	18, // 7: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
-	5,  // 8: penstock.inference.v1.EmbedResponse.results:type_name -> penstock.inference.v1.EmbedResult
-	24, // 9: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
-	7,  // 10: penstock.inference.v1.CountTokensRequest.items:type_name -> penstock.inference.v1.CountTokensItem
-	18, // 11: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
-	19, // 12: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
-	9,  // 13: penstock.inference.v1.CountTokensResponse.results:type_name -> penstock.inference.v1.CountTokensResult
-	24, // 14: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
-	11, // 15: penstock.inference.v1.GetUsageRequest.items:type_name -> penstock.inference.v1.GetUsageItem
-	13, // 16: penstock.inference.v1.GetUsageResponse.results:type_name -> penstock.inference.v1.GetUsageResult
-	24, // 17: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
-	14, // 18: penstock.inference.v1.GetUsageResult.attempts:type_name -> penstock.inference.v1.AttemptUsage
-	25, // 19: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
-	17, // 20: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
-	0,  // 21: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
-	2,  // 22: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
-	6,  // 23: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
-	10, // 24: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
-	15, // 25: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
-	1,  // 26: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
-	4,  // 27: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
-	8,  // 28: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
-	12, // 29: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
-	16, // 30: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
-	26, // [26:31] is the sub-list for method output_type
-	21, // [21:26] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	21, // 3: penstock.inference.v1.GenerateRequest.constraint:type_name -> penstock.inference.v1.OutputConstraint
+	22, // 4: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
+	23, // 5: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
+	24, // 6: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
+	3,  // 7: penstock.inference.v1.EmbedRequest.items:type_name -> penstock.inference.v1.EmbedItem
+	18, // 8: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
+	5,  // 9: penstock.inference.v1.EmbedResponse.results:type_name -> penstock.inference.v1.EmbedResult
+	25, // 10: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
+	7,  // 11: penstock.inference.v1.CountTokensRequest.items:type_name -> penstock.inference.v1.CountTokensItem
+	18, // 12: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
+	19, // 13: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
+	9,  // 14: penstock.inference.v1.CountTokensResponse.results:type_name -> penstock.inference.v1.CountTokensResult
+	25, // 15: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
+	11, // 16: penstock.inference.v1.GetUsageRequest.items:type_name -> penstock.inference.v1.GetUsageItem
+	13, // 17: penstock.inference.v1.GetUsageResponse.results:type_name -> penstock.inference.v1.GetUsageResult
+	25, // 18: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
+	14, // 19: penstock.inference.v1.GetUsageResult.attempts:type_name -> penstock.inference.v1.AttemptUsage
+	26, // 20: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
+	17, // 21: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
+	0,  // 22: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
+	2,  // 23: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
+	6,  // 24: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
+	10, // 25: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
+	15, // 26: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
+	1,  // 27: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
+	4,  // 28: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
+	8,  // 29: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
+	12, // 30: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
+	16, // 31: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
+	27, // [27:32] is the sub-list for method output_type
+	22, // [22:27] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_penstock_inference_v1_inference_service_proto_init() }
