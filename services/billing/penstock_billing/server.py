@@ -8,8 +8,6 @@ from typing import Any
 from penstock.billing.v1.budget_service_pb2_grpc import add_BudgetServiceServicer_to_server
 from penstock.billing.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
 from penstock.billing.v1.limit_service_pb2_grpc import add_LimitServiceServicer_to_server
-from penstock.billing.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
-from penstock.billing.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from servicekit.background import background
 from servicekit.metrics import Metrics
 from servicekit.server import AddServicer, Service
@@ -19,10 +17,10 @@ from penstock_billing.clock import SECOND_US, Clock, to_us, utc_now
 from penstock_billing.group_commit import GroupLimits
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
+from penstock_billing.reports import open_reports
 from penstock_billing.servicer import HoldServicer
 from penstock_billing.servicer_budgets import BudgetServicer
 from penstock_billing.servicer_limits import LimitServicer
-from penstock_billing.servicer_usage import PriceServicer, UsageServicer
 from penstock_billing.settings import BillingSettings
 from penstock_billing.store import keep_price_book
 from penstock_billing.sweep import Sweeper, SweepLimits
@@ -44,9 +42,11 @@ async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncItera
                 (add_HoldServiceServicer_to_server, holds),
                 (add_BudgetServiceServicer_to_server, BudgetServicer(transactions, clock)),
                 (add_LimitServiceServicer_to_server, LimitServicer(transactions, clock)),
-                (add_UsageServiceServicer_to_server, UsageServicer(transactions, clock)),
-                (add_PriceServiceServicer_to_server, PriceServicer(prices, clock)),
             ]
             sweeper = Sweeper(transactions, recorder, clock, SweepLimits(settings.sweep_items_max, grace_us))
-            async with background(sweeper.run(settings.sweep_interval_seconds), "billing sweeper"):
+            async with (
+                background(sweeper.run(settings.sweep_interval_seconds), "billing sweeper"),
+                open_reports(settings, transactions, prices, clock) as reports,
+            ):
+                servicers += reports
                 yield Service(settings, servicers, metrics, dependencies={"database": transactions.probe})

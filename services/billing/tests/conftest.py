@@ -1,7 +1,7 @@
 """A whole billing service in the test's process, and a client that reads like prose."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -32,6 +32,7 @@ from penstock_billing.server import build
 from penstock_billing.settings import BillingSettings
 from penstock_billing.transactions import open_transactions
 from servicekit.channel import connect
+from servicekit.errors import from_rpc_error
 from servicekit.server import Running, running
 from testkit.clock import Clock
 
@@ -190,6 +191,13 @@ def info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
     return found
 
 
+async def refused(call: Awaitable[Any]) -> str:
+    """Give the reason for which a call is refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value).reason
+
+
 async def until(condition: Callable[[], Any]) -> None:
     """Wait for what another task or process does, 20 seconds at most."""
     async with asyncio.timeout(20):
@@ -211,6 +219,11 @@ def tools() -> SimpleNamespace:
     )
 
 
+@pytest.fixture(name="refused")
+def _refused() -> Callable[[Awaitable[Any]], Awaitable[str]]:
+    return refused
+
+
 @pytest.fixture
 def price_book(tmp_path: Path) -> Path:
     path = tmp_path / "prices.yaml"
@@ -227,6 +240,7 @@ def settings(tmp_path: Path, price_book: Path) -> BillingSettings:
         drain_seconds=5,
         sweep_interval_seconds=3600,
         reconcile_seconds=0,
+        fold_interval_seconds=3600,
     )
 
 

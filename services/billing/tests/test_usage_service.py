@@ -1,4 +1,4 @@
-"""UsageService and PriceService, through a real server."""
+"""UsageService and PriceService, through a real server; nothing is folded yet (`test_fold`)."""
 
 from datetime import UTC, datetime
 from itertools import combinations
@@ -87,6 +87,12 @@ async def test_nothing_used_is_one_row_of_zeros_or_no_group(used: Any) -> None:
     assert len((await _query(used, [usage_pb2.USAGE_DIMENSION_DAY], start=BEGINNING + 26 * HOUR)).rows) == 0
 
 
+async def test_without_an_end_the_current_hour_counts(used: Any, tools: Any, clock: Clock) -> None:
+    await used.settle_all([tools.settle_item("6", output=1, end_seconds=int(clock.seconds))])
+    (row,) = (await _query(used)).rows
+    assert row.operations == 5
+
+
 async def test_an_end_before_its_start_is_refused(used: Any) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await _query(used, start=BEGINNING, end=BEGINNING - 1)
@@ -100,7 +106,8 @@ async def test_a_time_that_no_calendar_has_is_refused(used: Any) -> None:
 
 
 async def test_pages_of_sums_keep_their_end_while_usage_comes_in(used: Any, tools: Any, clock: Clock) -> None:
-    request = _request([usage_pb2.USAGE_DIMENSION_MODEL, usage_pb2.USAGE_DIMENSION_USER])
+    group_by = [usage_pb2.USAGE_DIMENSION_MODEL, usage_pb2.USAGE_DIMENSION_USER]
+    request = _request(group_by, end=int(clock.seconds))
     request.page_size = 2
     first = await used.usage.QueryUsage(request)
     await used.settle_all([tools.settle_item("6", output=99, model="m9", end_seconds=int(clock.seconds))])
@@ -173,7 +180,9 @@ async def test_prices_of_another_time(billing: Any) -> None:
 def _request(
     group_by: Any = (), start: int | None = None, end: int | None = None
 ) -> usage_service_pb2.QueryUsageRequest:
-    request = usage_service_pb2.QueryUsageRequest(parent="organizations/acme", group_by=group_by)
+    request = usage_service_pb2.QueryUsageRequest(
+        parent="organizations/acme", group_by=group_by, tag_key="project"
+    )
     if start is not None:
         request.start_time.seconds = start
     if end is not None:

@@ -1,0 +1,164 @@
+"""Sums of usage, read from the sums that are kept and from what they do not have yet: exact to the nano-dollar.
+
+The middle of a span comes from days and hours. What is left of it at its ends comes from lines, and so do lines that
+are not folded yet. It is one statement, so all of it is one snapshot.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.billing.v1 import usage_pb2
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
+
+from penstock_billing.clock import DAY_US, HOUR_US
+from penstock_billing.fold import LINE_SUMS, pending_lines, start_of, tag_of
+from penstock_billing.report_tables import SUMS, Grain, spend_hours, usage_pending, usage_rollups
+from penstock_billing.span import Part, cut
+from penstock_billing.tables import usage_lines
+
+_NAMES: dict[int, str] = {
+    usage_pb2.USAGE_DIMENSION_MODEL: "model",
+    usage_pb2.USAGE_DIMENSION_USER: "user_id",
+    usage_pb2.USAGE_DIMENSION_TEAM: "team_id",
+    usage_pb2.USAGE_DIMENSION_API_KEY: "api_key_id",
+    usage_pb2.USAGE_DIMENSION_ENDPOINT: "endpoint",
+    usage_pb2.USAGE_DIMENSION_OUTCOME: "outcome",
+}
+_SPANS_US: dict[int, int] = {usage_pb2.USAGE_DIMENSION_HOUR: HOUR_US, usage_pb2.USAGE_DIMENSION_DAY: DAY_US}
+_BY_MODEL: set[int] = {
+    usage_pb2.USAGE_DIMENSION_MODEL,
+    usage_pb2.USAGE_DIMENSION_ENDPOINT,
+    usage_pb2.USAGE_DIMENSION_OUTCOME,
+    *_SPANS_US,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuestion:
+    """Which usage to sum, and by what. Times of the operations' ends, in microseconds; the end is exclusive.
+
+    Args:
+        tag_key: the label whose value a grouping by TAG means.
+    """
+
+    organization: str
+    start_us: int
+    end_us: int
+    group_by: tuple[int, ...]
+    tag_key: str = ""
+
+
+def sum_usage(
+    connection: Connection, question: UsageQuestion, offset: int, items_max: int
+) -> Sequence[Sequence[Any]]:
+    """Sum usage by group, dearest first. Each row is the group's values in order, then SUMS."""
+    every = union_all(*_pieces(question)).subquery()
+    groups = [every.c[_group(place)] for place in range(len(question.group_by))]
+    totals = {name: _total(every.c[name]) for name in SUMS}
+    sums = (
+        select(*groups, *totals.values())
+        .group_by(*groups)
+        .order_by(totals["cost_nanos"].desc(), *groups)
+        .offset(offset)
+        .limit(items_max)
+    )
+    return connection.execute(sums).all()
+
+
+def sum_spend(connection: Connection, subject: str, start_us: int) -> dict[int, int]:
+    """Sum what a budget's subject was charged since a whole hour, by hour of posting."""
+    organization, _, of = subject.partition("/")
+    kind, _, who = of.partition("/")
+    folded = select(spend_hours.c.start_us, spend_hours.c.cost_nanos).where(
+        spend_hours.c.subject == subject, spend_hours.c.start_us >= start_us
+    )
+    lines = usage_lines.c
+    pending = (
+        select(start_of(lines.post_us, HOUR_US), lines.cost_nanos)
+        .select_from(pending_lines)
+        .where(usage_pending.c.organization == organization, lines.post_us >= start_us)
+    )
+    if kind:
+        pending = pending.where(lines[f"{kind}_id"] == who)
+    every = union_all(folded, pending).subquery()
+    begin, cost = every.c
+    rows = connection.execute(select(begin, func.sum(cost)).group_by(begin))
+    return {int(row[0]): int(row[1]) for row in rows}
+
+
+def _pieces(question: UsageQuestion) -> Iterator[Select[Any]]:
+    by_model = set(question.group_by) <= _BY_MODEL
+    by_day = usage_pb2.USAGE_DIMENSION_HOUR not in question.group_by and not by_model
+    span = cut(question.start_us, question.end_us, by_day=by_day)
+    yield _lines(question, span.lines, pending_only=False)
+    if span.summed is not None:
+        yield _lines(question, (span.summed,), pending_only=True)
+    for part in span.days:
+        yield _rolled(question, Grain.DAY, part)
+    for part in span.hours:
+        yield _rolled(question, Grain.HOUR_BY_MODEL if by_model else Grain.HOUR, part)
+
+
+def _rolled(question: UsageQuestion, grain: Grain, part: Part) -> Select[Any]:
+    rolled = usage_rollups.c
+    groups = _groups(question, rolled.start_us, rolled.__getitem__, rolled.tag)
+    return select(*groups, *(rolled[name] for name in SUMS)).where(
+        rolled.organization == question.organization,
+        rolled.tag_key == question.tag_key,
+        rolled.grain == grain.value,
+        rolled.start_us >= part[0],
+        rolled.start_us < part[1],
+    )
+
+
+def _lines(question: UsageQuestion, parts: Sequence[Part], *, pending_only: bool) -> Select[Any]:
+    lines = usage_lines.c
+    groups = _groups(question, lines.end_us, lines.__getitem__, tag_of(question.tag_key))
+    sums = (column.label(name) for name, column in zip(SUMS, LINE_SUMS, strict=True))
+    within = or_(False, *((lines.end_us >= start_us) & (lines.end_us < end_us) for start_us, end_us in parts))
+    # Of pending lines there are few: the plan begins with them.
+    organization = usage_pending.c.organization if pending_only else lines.organization
+    return (
+        select(*groups, *sums)
+        .select_from(pending_lines if pending_only else usage_lines)
+        .where(organization == question.organization, within)
+    )
+
+
+def _groups(
+    question: UsageQuestion,
+    at_us: ColumnElement[int],
+    column: Callable[[str], ColumnElement[Any]],
+    tag: ColumnElement[str],
+) -> list[ColumnElement[Any]]:
+    """Give the values of the dimensions, under the names that the pieces share."""
+    values: list[ColumnElement[Any]] = []
+    for dimension in question.group_by:
+        if dimension in _SPANS_US:
+            values.append(start_of(at_us, _SPANS_US[dimension]))
+        elif dimension == usage_pb2.USAGE_DIMENSION_TAG:
+            values.append(tag)
+        else:
+            values.append(column(_NAMES[dimension]))
+    return [value.label(_group(place)) for place, value in enumerate(values)]
+
+
+def _group(place: int) -> str:
+    return f"group_{place}"
+
+
+def _total(column: ColumnElement[int]) -> ColumnElement[int]:
+    # PostgreSQL sums 64-bit integers to a numeric; ours are 64-bit integers again.
+    return cast(func.coalesce(func.sum(column), literal(0)), BigInteger)
