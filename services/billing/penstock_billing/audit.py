@@ -14,6 +14,8 @@ from sqlalchemy.sql import Select
 
 from penstock_billing.budget_store import count_held, count_spent
 from penstock_billing.clock import to_us, utc_now
+from penstock_billing.fold import pending_lines
+from penstock_billing.report_tables import Grain, charge_days, spend_hours, usage_pending, usage_rollups
 from penstock_billing.rows import BUDGET, read_budget
 from penstock_billing.settings import BillingSettings
 from penstock_billing.tables import budgets, entries, hold_is_open, holds, usage_lines
@@ -34,11 +36,16 @@ def verify(connection: Connection, now_us: int) -> list[Difference]:
     """Recompute everything, in one snapshot; empty when the books are right.
 
     Every entry sums to zero. Per organization, what the entries hold is the sum of the open holds, and what they
-    charged is the sum of the settled holds, and of the usage lines. Per budget, the counters are what its subject's
-    lines and open holds sum to.
+    charged is the sum of the settled holds, and of the usage lines; and these are what every sum for people comes to,
+    with the lines that are not in it yet. Per budget, the counters are what its subject's spend and open holds sum to.
     """
     connection.execute(text(_SNAPSHOT[connection.dialect.name]))
-    return [*_unbalanced(connection), *_accounts(connection), *_counters(connection, now_us)]
+    return [
+        *_unbalanced(connection),
+        *_accounts(connection),
+        *_folded(connection),
+        *_counters(connection, now_us),
+    ]
 
 
 _SNAPSHOT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
@@ -63,6 +70,36 @@ def _accounts(connection: Connection) -> Iterator[Difference]:
             pair = kept.get(organization, 0), ledger.get(organization, 0)
             if pair[0] != pair[1]:
                 yield Difference(what, organization, *pair)
+
+
+def _folded(connection: Connection) -> Iterator[Difference]:
+    lines = _sums(connection, _by_organization(usage_lines, usage_lines.c.cost_nanos))
+    pending = _sums(
+        connection,
+        select(usage_pending.c.organization, func.sum(usage_lines.c.cost_nanos))
+        .select_from(pending_lines)
+        .group_by(usage_pending.c.organization),
+    )
+    spend = select(spend_hours.c.subject, func.sum(spend_hours.c.cost_nanos)).where(
+        spend_hours.c.subject.not_like("%/%")
+    )
+    for what, query in (
+        ("charges", _by_organization(charge_days, charge_days.c.cost_nanos)),
+        ("spend", spend.group_by(spend_hours.c.subject)),
+        *(
+            (
+                f"usage by {grain.name.lower()}",
+                _by_organization(usage_rollups, usage_rollups.c.cost_nanos, *of),
+            )
+            for grain in Grain
+            for of in [(usage_rollups.c.grain == grain.value, usage_rollups.c.tag_key == "")]
+        ),
+    ):
+        folded = _sums(connection, query)
+        for organization in sorted(lines.keys() | folded.keys()):
+            kept = folded.get(organization, 0) + pending.get(organization, 0)
+            if kept != lines.get(organization, 0):
+                yield Difference(what, organization, kept, lines.get(organization, 0))
 
 
 def _counters(connection: Connection, now_us: int) -> Iterator[Difference]:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from servicekit.errors import AlreadyExists, InvalidArgument, NotFound, ServiceError
-from sqlalchemy import BigInteger, Connection, Select, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from penstock_billing.budget import Budget, Subject
+from penstock_billing.rollup_store import sum_spend
 from penstock_billing.rows import BUDGET, budget_row, read_budget
 from penstock_billing.store import lock
-from penstock_billing.tables import budgets, hold_is_open, holds, usage_lines
+from penstock_billing.tables import budgets, hold_is_open, holds
 
 _COLUMNS = [budgets.c[name] for name in BUDGET]
 
@@ -89,25 +90,19 @@ def delete_budget(connection: Connection, organization: str, budget_id: str) -> 
 
 
 def count_spent(connection: Connection, budget: Budget) -> int:
-    """Sum from the ledger's lines what a budget's subject was charged since its period began."""
-    since = usage_lines.c.post_us >= budget.period_start_us
-    spent = select(func.coalesce(func.sum(usage_lines.c.cost_nanos), 0))
-    return int(connection.execute(spent.where(since, *_of_subject(usage_lines, budget))).scalar_one())
+    """Sum what a budget's subject was charged since its period began; periods begin at whole hours."""
+    return sum(sum_spend(connection, budget.subject, budget.period_start_us).values())
 
 
 def count_slices(connection: Connection, budget: Budget) -> dict[int, int]:
-    """Sum likewise by slice, for a rolling period."""
+    """Sum likewise by slice, for a rolling period; slices are whole hours."""
+    slices: dict[int, int] = {}
     slice_us = budget.period.slice_us
-    if not slice_us:
-        return {}
-    # Written out, because two parameters of equal value are not one expression to GROUP BY.
-    begin = usage_lines.c.post_us - usage_lines.c.post_us % literal(
-        slice_us, BigInteger, literal_execute=True
-    )
-    sums = select(begin, func.sum(usage_lines.c.cost_nanos)).group_by(begin)
-    since = usage_lines.c.post_us >= budget.period_start_us
-    rows = connection.execute(sums.where(since, *_of_subject(usage_lines, budget)))
-    return {int(row[0]): int(row[1]) for row in rows}
+    if slice_us:
+        for hour_us, nanos in sum_spend(connection, budget.subject, budget.period_start_us).items():
+            begin_us = hour_us // slice_us * slice_us
+            slices[begin_us] = slices.get(begin_us, 0) + nanos
+    return slices
 
 
 def count_held(connection: Connection, budget: Budget) -> int:

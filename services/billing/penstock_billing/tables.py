@@ -95,9 +95,8 @@ usage_lines = Table(
     Column("post_us", BigInteger, nullable=False),
     Column("book_version", String(16), nullable=False),
     Column("metadata", JSON, nullable=False),
-    # For people, who ask when it happened; and for budgets, which count when it was posted.
+    # For people, who ask when it happened.
     Index("usage_lines_end", "organization", "end_us"),
-    Index("usage_lines_post", "organization", "post_us"),
     sqlite_with_rowid=False,
 )
 

@@ -17,7 +17,7 @@ from penstock_billing.settings import BillingSettings
 from penstock_billing.tables import entries
 from penstock_billing.transactions import Transactions, open_transactions
 from servicekit.errors import Unavailable
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 from testkit.clock import Clock
 
 BEGINNING = 1_767_225_600  # 2026-01-01T00:00:00Z, where the test clock begins
@@ -166,6 +166,35 @@ async def test_spend_and_charges_sum_to_the_revenue_of_the_ledger(
         )
         assert await transactions.read(partial(_total, table=charge_days)) == revenue
         assert await transactions.read(partial(_total, table=spend_hours, subject="acme")) == revenue
+
+
+async def test_a_budget_made_later_counts_what_was_folded_and_what_was_not(
+    start: Any, tools: Any, store: BillingSettings, differences: Any
+) -> None:
+    async with (
+        start(database_url=store.database_url) as (billing, _server),
+        open_transactions(store) as transactions,
+    ):
+        await billing.settle_all([tools.settle_item(str(n), input=1, user="ann") for n in range(3)])
+        await transactions.write(partial(fold, tag_keys=TAGS, lines_max=2))
+        assert (await billing.create_budget(10_000, user="ann")).spent_nanos == 3_000
+        assert (await billing.create_budget(10_000, "other", user="bob")).spent_nanos == 0
+    assert await differences(database_url=store.database_url) == []
+
+
+async def test_the_audit_finds_a_sum_that_is_not_what_the_lines_say(
+    start: Any, tools: Any, store: BillingSettings, differences: Any
+) -> None:
+    async with (
+        start(database_url=store.database_url) as (billing, _server),
+        open_transactions(store) as transactions,
+    ):
+        await billing.settle(input=1)
+        await _fold_all(transactions)
+        wrong = update(charge_days).values(cost_nanos=charge_days.c.cost_nanos + 1)
+        await transactions.write(lambda connection: connection.execute(wrong).rowcount)
+    (found,) = await differences(database_url=store.database_url)
+    assert (found.what, found.of, found.kept, found.recomputed) == ("charges", "acme", 1_001, 1_000)
 
 
 async def test_a_label_that_no_sums_are_kept_of_is_refused(billing: Any, refused: Any) -> None:

@@ -4,9 +4,10 @@ Every step is a real transaction on SQLite. After each one the audit must find n
 model says, and no budget may be overrun by anything but usage that came after its hold had closed.
 """
 
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -18,11 +19,13 @@ from penstock_billing.budget import Budget, Period
 from penstock_billing.budget_store import create_budget, get_budget
 from penstock_billing.clock import DAY_US, SECOND_US, to_us
 from penstock_billing.commands import Authorize, Command, Extend, Release, Settle
+from penstock_billing.fold import fold
 from penstock_billing.ledger import Hold, HoldState, Payer
 from penstock_billing.prices import read_price_book
 from penstock_billing.store import read_overdue, transact
-from penstock_billing.tables import metadata
+from penstock_billing.transactions import MIGRATIONS
 from penstock_billing.writers import drive, run_on_sqlite
+from servicekit.database import _upgrade
 from servicekit.errors import ServiceError
 from sqlalchemy import create_engine
 
@@ -54,13 +57,26 @@ class Known:
     unbacked_nanos: int = 0
 
 
+@cache
+def _empty_store() -> sqlite3.Connection:
+    """Migrate a store once, to copy it from."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        _upgrade(connection, MIGRATIONS)
+    store = engine.raw_connection().driver_connection
+    assert isinstance(store, sqlite3.Connection)
+    return store
+
+
 class BillingMachine(RuleBasedStateMachine):
     @initialize(
         whole=st.integers(100_000, 400_000), ann=st.integers(0, 100_000), day=st.integers(40_000, 200_000)
     )
     def begin(self, whole: int, ann: int, day: int) -> None:
         self.engine = create_engine("sqlite://")
-        metadata.create_all(self.engine)
+        connection = self.engine.raw_connection().driver_connection
+        assert connection is not None
+        _empty_store().backup(connection)
         self.now_us = BEGINNING_US
         self.known: dict[str, Known] = {}
         self.budgets = {
@@ -71,6 +87,11 @@ class BillingMachine(RuleBasedStateMachine):
         with self.engine.begin() as connection:
             for budget in self.budgets.values():
                 create_budget(connection, budget)
+
+    @rule(lines_max=st.integers(1, 4))
+    def fold(self, lines_max: int) -> None:
+        with self.engine.begin() as connection:
+            fold(connection, ("project",), lines_max)
 
     @rule(items=AUTHORIZATIONS)
     def authorize(self, items: list[tuple[int, str, int, int, int]]) -> None:

@@ -51,6 +51,8 @@ def upgrade() -> None:
         "INSERT INTO usage_pending (organization, operation_id, attempt) "
         "SELECT organization, operation_id, attempt FROM usage_lines"
     )
+    # Budgets asked it for spend; they ask the sums now.
+    op.drop_index("usage_lines_post", "usage_lines")
     if op.get_bind().dialect.name == "postgresql":
         for statement in _NOTE_POSTGRESQL:
             op.execute(statement)
