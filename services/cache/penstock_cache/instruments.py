@@ -9,6 +9,7 @@ from servicekit.metrics import NAMESPACE, Metrics
 
 from penstock_cache.memory import Memory
 from penstock_cache.question import Tier
+from penstock_cache.semantic.tier import SemanticTier
 
 
 class Lookups:
@@ -45,3 +46,34 @@ class MemoryCollector(Collector):
         for reason, count in self._memory.evictions.items():
             evictions.add_metric([tier, reason.value], count)
         yield from (size, entries, evictions)
+
+
+class SemanticCollector(Collector):
+    """The state of the L3 tier, read when it is asked for."""
+
+    def __init__(self, semantic: SemanticTier) -> None:
+        self._semantic = semantic
+
+    def collect(self) -> Iterator[Metric]:
+        """Give bytes, questions, and what is known of false hits."""
+        semantic = self._semantic
+        trusts = [shard.trust for shard in semantic.shards.values()]
+        for name, text, value in (
+            ("semantic_bytes", "Bytes of questions and vectors.", semantic.size_bytes),
+            ("semantic_questions", "Questions that can be found by meaning.", len(semantic)),
+        ):
+            yield GaugeMetricFamily(f"{NAMESPACE}_cache_{name}", text, value)
+        for name, text, count in (
+            (
+                "semantic_held_back",
+                "Answers by meaning that were held back to be checked.",
+                semantic.held_back,
+            ),
+            (
+                "semantic_checked",
+                "Answers by meaning that were checked.",
+                sum(trust.checked for trust in trusts),
+            ),
+            ("semantic_wrong", "Those that answered another question.", sum(trust.wrong for trust in trusts)),
+        ):
+            yield CounterMetricFamily(f"{NAMESPACE}_cache_{name}", text, count)

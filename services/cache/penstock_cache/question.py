@@ -76,11 +76,21 @@ class Answered(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A kept answer that fits. Similarity is the cosine of the two questions, 1 for exact tiers."""
+    """A kept answer that fits.
+
+    Args:
+        entry: the answer.
+        tier: that had it.
+        similarity: cosine of the two questions, 1 for exact tiers.
+        confidence: probability that it fits, 1 for exact tiers.
+        held_back: it is not given but checked: to the caller it is a miss.
+    """
 
     entry: Entry
     tier: Tier
     similarity: float
+    confidence: float = 1.0
+    held_back: bool = False
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:

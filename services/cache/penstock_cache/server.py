@@ -2,17 +2,22 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import SystemRandom
 
 from penstock.cache.v1.cache_service_pb2_grpc import add_CacheServiceServicer_to_server
 from servicekit.metrics import Metrics
 from servicekit.server import Service
 
-from penstock_cache.instruments import Lookups, MemoryCollector
+from penstock_cache.feedback import Learner
+from penstock_cache.instruments import Lookups, MemoryCollector, SemanticCollector
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
 from penstock_cache.partition import RoomKeys
+from penstock_cache.peers import connect_encoder
+from penstock_cache.recall import ExactTiers
 from penstock_cache.root_secret import load_root_secret
+from penstock_cache.semantic.tier import SemanticLimits, SemanticTier
 from penstock_cache.servicer import CacheServicer
 from penstock_cache.settings import CacheSettings
 from penstock_cache.sweeper import sweeping
@@ -25,13 +30,31 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
     memory = Memory(settings.bytes_max)
     metrics.registry.register(MemoryCollector(memory))
     keys = RoomKeys(load_root_secret(settings.service_dir / "root_secret"))
-    cache = AnswerCache(
-        memory,
-        [],
-        Lookups(metrics),
-        answer_bytes_max=settings.answer_bytes_max,
-        ttl_seconds_max=settings.ttl_seconds_max,
-    )
-    servicer = CacheServicer(cache, keys, clock)
-    async with sweeping(memory, clock, settings.sweep_interval_seconds):
+    async with AsyncExitStack() as stack:
+        encoder = connect_encoder(settings.inference_address, settings.encoder, metrics)
+        embedder = await stack.enter_async_context(encoder)
+        semantic = SemanticTier(
+            embedder, ExactTiers(memory, []).recall, _semantic_limits(settings), SystemRandom()
+        )
+        stack.push_async_callback(semantic.close)
+        metrics.registry.register(SemanticCollector(semantic))
+        cache = AnswerCache(
+            memory,
+            [semantic],
+            Lookups(metrics),
+            answer_bytes_max=settings.answer_bytes_max,
+            ttl_seconds_max=settings.ttl_seconds_max,
+        )
+        servicer = CacheServicer(cache, Learner(semantic, embedder), keys, clock)
+        for tier in (memory, semantic):
+            await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)
+
+
+def _semantic_limits(settings: CacheSettings) -> SemanticLimits:
+    return SemanticLimits(
+        bytes_max=settings.semantic_bytes_max,
+        lookup_seconds_max=settings.semantic_lookup_seconds_max,
+        wrong_share_max=settings.semantic_wrong_share_max,
+        shadow_share=settings.semantic_shadow_share,
+    )

@@ -14,6 +14,7 @@ from penstock.context.v1.request_context_pb2 import RequestContext
 from servicekit.errors import ServiceError
 
 from penstock_cache.entry import Answer
+from penstock_cache.feedback import Comparison, Judged, Learner, Verdict
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.partition import Partition, Room, RoomKeys
 from penstock_cache.question import Answered, Hit, Question, Tier
@@ -24,13 +25,19 @@ ROOMS_MAX = 4096
 _TIERS = MappingProxyType(
     {Tier.L1: CACHE_TIER_L1, Tier.L2: CACHE_TIER_L2, Tier.L3: CACHE_TIER_L3, Tier.L4: CACHE_TIER_L4}
 )
+_VERDICTS = MappingProxyType(
+    {Verdict.RIGHT: cache_service_pb2.VERDICT_RIGHT, Verdict.WRONG: cache_service_pb2.VERDICT_WRONG}
+)
 
 
 class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     """Serve an AnswerCache. The clock gives seconds since the epoch."""
 
-    def __init__(self, cache: AnswerCache, keys: RoomKeys, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, cache: AnswerCache, learner: Learner, keys: RoomKeys, clock: Callable[[], float]
+    ) -> None:
         self._cache = cache
+        self._learner = learner
         self._clock = clock
         # Rooms come again and again: one that was read before is found by its bytes.
         self._room = lru_cache(ROOMS_MAX)(lambda wire: keys.room(_partition(WirePartition.FromString(wire))))
@@ -53,6 +60,19 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         response = cache_service_pb2.StoreResponse()
         for kept in await self._cache.keep(answers, self._clock()):
             _write_kept(kept, response.results.add())
+        return response
+
+    async def Feedback(
+        self, request: cache_service_pb2.FeedbackRequest, _context: Any
+    ) -> cache_service_pb2.FeedbackResponse:
+        """Learn whether answers fitted."""
+        response = cache_service_pb2.FeedbackResponse()
+        for learnt in await self._learner.learn([_judged(item) for item in request.items]):
+            result = response.results.add()
+            if isinstance(learnt, ServiceError):
+                result.status.CopyFrom(learnt.to_status())
+            else:
+                result.verdict = _VERDICTS[learnt]
         return response
 
     async def Invalidate(
@@ -126,7 +146,7 @@ def _seconds(duration: Duration) -> float:
 def _write_found(found: Hit | ServiceError | None, result: cache_service_pb2.LookupResult) -> None:
     """Write a result; what has no status is OK, and what has no hit is a miss."""
     if isinstance(found, Hit):
-        _write_hit(found, result.hit)
+        _write_hit(found, result.shadow if found.held_back else result.hit)
     elif found is not None:
         result.status.CopyFrom(found.to_status())
 
@@ -141,6 +161,14 @@ def _write_hit(found: Hit, hit: cache_service_pb2.CacheHit) -> None:
     hit.store_time.seconds = int(entry.stored_at)
     hit.store_time.nanos = int(entry.stored_at % 1 * NANOS)
     hit.entry_id = entry.entry_id
+    hit.confidence = found.confidence
+
+
+def _judged(item: cache_service_pb2.FeedbackItem) -> Judged:
+    if item.HasField("comparison"):
+        compared = Comparison(item.comparison.kept_text, item.comparison.generated_text)
+        return Judged(item.context.organization, item.entry_id, compared)
+    return Judged(item.context.organization, item.entry_id, Verdict(item.verdict))
 
 
 def _write_kept(kept: str | ServiceError, result: cache_service_pb2.StoreResult) -> None:

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from pydantic import Field
-from servicekit.settings import ServiceSettings, grpc_port_default
+from servicekit.settings import ServiceSettings, grpc_port_default, peer_address_default
 
 MIB = 1024 * 1024
 
@@ -18,3 +18,9 @@ class CacheSettings(ServiceSettings):
     answer_bytes_max: int = Field(default=8 * MIB, ge=1, le=16 * MIB)
     ttl_seconds_max: float = Field(default=86_400.0, gt=0)
     sweep_interval_seconds: float = Field(default=5.0, gt=0, le=3600)
+    inference_address: str = peer_address_default(50055)
+    encoder: str = Field(default="all-minilm-l6-v2", max_length=256)
+    semantic_bytes_max: int = Field(default=256 * MIB, ge=MIB)
+    semantic_lookup_seconds_max: float = Field(default=0.1, gt=0, le=10)
+    semantic_wrong_share_max: float = Field(default=0.02, gt=0, lt=1)
+    semantic_shadow_share: float = Field(default=0.01, ge=0, le=1)

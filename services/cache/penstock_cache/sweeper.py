@@ -3,14 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-
-from penstock_cache.memory import Memory
+from typing import Protocol
 
 # About a millisecond of work, so that no request waits longer than that for a sweep.
 ENTRIES_MAX = 256
 
 
-async def sweep(memory: Memory, clock: Callable[[], float]) -> None:
+class Expiring(Protocol):
+    """What is swept."""
+
+    def expire(self, now: float, entries_max: int) -> int:
+        """Drop what is past its time, so much at most; give how much."""
+
+
+async def sweep(memory: Expiring, clock: Callable[[], float]) -> None:
     """Drop everything that is past its time now, and let requests in between."""
     now = clock()
     swept = ENTRIES_MAX
@@ -21,7 +27,7 @@ async def sweep(memory: Memory, clock: Callable[[], float]) -> None:
 
 @asynccontextmanager
 async def sweeping(
-    memory: Memory, clock: Callable[[], float], interval_seconds: float
+    memory: Expiring, clock: Callable[[], float], interval_seconds: float
 ) -> AsyncIterator[None]:
     """Sweep again and again while the block runs; a failing sweep ends the block rather than go unseen."""
 

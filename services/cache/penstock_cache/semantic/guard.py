@@ -1,0 +1,196 @@
+"""The guard: two questions that look the same must also ask the same. Pure.
+
+Each rule names one way in which near questions differ in meaning, and tells whether two questions differ so. The rules
+are independent of each other and know nothing of similarity; `bench/cache_quality.py` publishes what each one catches
+and what it costs.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from penstock_cache.semantic.lexicon import lexicon
+from penstock_cache.semantic.sketch import Sketch
+
+Rule = Callable[[Sketch, Sketch], bool]
+
+_MODALS = frozenset(lexicon().modals.values())
+_UNMISTAKABLE = _MODALS | frozenset(lexicon().asks.values()) - {"thing"}
+_AKIN = (
+    frozenset({"time", "span"}),
+    frozenset({"manner", "can"}),
+    frozenset({"can", "will"}),
+    frozenset({"reason", "can"}),
+)
+_BASE_LENGTH_MIN = 3
+_START, _END = "^", "$"
+
+
+def failed_rule(one: Sketch, other: Sketch) -> str:
+    """Name the first rule by which two questions differ; empty when none does."""
+    for name, differ in RULES.items():
+        if differ(one, other):
+            return name
+    return ""
+
+
+def _numbers(one: Sketch, other: Sketch) -> bool:
+    return one.numbers != other.numbers
+
+
+def _units(one: Sketch, other: Sketch) -> bool:
+    return one.units != other.units
+
+
+def _code(one: Sketch, other: Sketch) -> bool:
+    return one.code != other.code
+
+
+def _script(one: Sketch, other: Sketch) -> bool:
+    return one.script != other.script
+
+
+def _negation(one: Sketch, other: Sketch) -> bool:
+    """A different number of negations, or the same number of other words negated."""
+    if one.negations != other.negations:
+        return True
+    return one.is_assertion and other.is_assertion and one.negated != other.negated
+
+
+def _names(one: Sketch, other: Sketch) -> bool:
+    return any(name not in other.words for name in one.names) or any(
+        name not in one.words for name in other.names
+    )
+
+
+def _listed(words: frozenset[str]) -> Rule:
+    """Differ by any word of a list."""
+
+    def differ(one: Sketch, other: Sketch) -> bool:
+        return not words.isdisjoint(frozenset(one.words) ^ frozenset(other.words))
+
+    return differ
+
+
+def _comparison(one: Sketch, other: Sketch) -> bool:
+    """Other words of comparison on each side, or on one side and a number beside it."""
+    words = lexicon().comparison
+    mine, theirs = words.intersection(one.words), words.intersection(other.words)
+    return mine != theirs and bool(one.numbers or (mine - theirs and theirs - mine))
+
+
+def _asks(one: Sketch, other: Sketch) -> bool:
+    asked = {one.asks, other.asks}
+    return len(asked) > 1 and asked <= _UNMISTAKABLE and asked not in _AKIN
+
+
+def _antonyms(one: Sketch, other: Sketch) -> bool:
+    """A word of one stands against a word of the other, by the lexicon or by a prefix."""
+    mine, theirs = (
+        frozenset(one.words) - frozenset(other.words),
+        frozenset(other.words) - frozenset(one.words),
+    )
+    opposites = lexicon().antonyms
+    if any(not theirs.isdisjoint(opposites.get(word, ())) for word in mine):
+        return True
+    return any(_prefixed(word, base) or _prefixed(base, word) for word in mine for base in theirs)
+
+
+def _prefixed(word: str, base: str) -> bool:
+    return len(word) > len(base) >= _BASE_LENGTH_MIN and (
+        (word.endswith(base) and word[: -len(base)] in lexicon().prefixes) or word == base + "les"
+    )
+
+
+def _direction(one: Sketch, other: Sketch) -> bool:
+    """A shared word comes after "from" in one and after "to" in the other, or the like."""
+    opposites = lexicon().antonyms
+    theirs = dict(_roles(other))
+    return any(theirs.get(word) in opposites.get(role, ()) for word, role in _roles(one))
+
+
+def _roles(of: Sketch) -> list[tuple[str, str]]:
+    content = frozenset(of.content)
+    roles, role = [], ""
+    for word in of.words:
+        if word in lexicon().direction:
+            role = word
+        elif role and (word in content or word in of.numbers):
+            roles.append((word, role))
+            role = ""
+    return roles
+
+
+def _substitution(one: Sketch, other: Sketch) -> bool:
+    """Another word stands between the same neighbours: what is asked about was exchanged."""
+    mine, theirs = (
+        frozenset(one.content).difference(other.words),
+        frozenset(other.content).difference(one.words),
+    )
+    if not mine or not theirs:
+        return False
+    return not _contexts(one, mine).isdisjoint(_contexts(other, theirs))
+
+
+def _contexts(of: Sketch, wanted: frozenset[str]) -> set[tuple[str, str]]:
+    words = (_START, *of.words, _END)
+    return {(words[at], words[at + 2]) for at, word in enumerate(of.words) if word in wanted}
+
+
+def _order(one: Sketch, other: Sketch) -> bool:
+    """Two words changed places: who does what to whom."""
+    if one.words == other.words:
+        return False
+    shared = frozenset(one.words).intersection(other.words).difference(lexicon().function)
+    mine, theirs = ([word for word in of.words if word in shared] for of in (one, other))
+    if mine == theirs:
+        return one.is_passive != other.is_passive and frozenset(one.content) == frozenset(other.content)
+    if one.is_passive != other.is_passive:
+        return False
+    return _exchanged(mine, theirs) or _swapped(_before(one, shared), _before(other, shared))
+
+
+def _exchanged(mine: list[str], theirs: list[str]) -> bool:
+    """Tell whether two words that are not neighbours stand in each other's place, and all others in their own."""
+    moved = [at for at, (here, there) in enumerate(zip(mine, theirs, strict=False)) if here != there]
+    if len(mine) != len(theirs) or not moved[1:]:
+        return False
+    first, *between, last = moved
+    return not between and last > first + 1
+
+
+def _before(of: Sketch, wanted: frozenset[str]) -> dict[str, str]:
+    return {word: left for left, word in zip((_START, *of.words), of.words, strict=False) if word in wanted}
+
+
+def _swapped(mine: dict[str, str], theirs: dict[str, str]) -> bool:
+    """Tell whether two words took each other's place behind the same neighbours."""
+    moved = {(left, theirs[word]) for word, left in mine.items() if theirs.get(word, left) != left}
+    return any((there, here) in moved for here, there in moved)
+
+
+def _assertion(one: Sketch, other: Sketch) -> bool:
+    """A statement of fact is another one as soon as any word that carries its subject is another."""
+    return one.is_assertion and other.is_assertion and frozenset(one.content) != frozenset(other.content)
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "script": _script,
+        "numbers": _numbers,
+        "units": _units,
+        "code": _code,
+        "time": _listed(lexicon().time),
+        "names": _names,
+        "languages": _listed(lexicon().languages),
+        "negation": _negation,
+        "quantity": _listed(lexicon().quantity),
+        "rank": _listed(lexicon().rank),
+        "comparison": _comparison,
+        "asks": _asks,
+        "antonyms": _antonyms,
+        "direction": _direction,
+        "order": _order,
+        "substitution": _substitution,
+        "assertion": _assertion,
+    }
+)

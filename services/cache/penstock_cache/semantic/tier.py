@@ -1,0 +1,166 @@
+"""The L3 tier: finds the answers of questions that ask the same in other words."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from penstock_cache.entry import Entry, Selector
+from penstock_cache.question import Hit, Question, Tier
+from penstock_cache.semantic.calibration import calibration
+from penstock_cache.semantic.clustering import Clustering
+from penstock_cache.semantic.recent import RecentVectors
+from penstock_cache.semantic.shard import Candidate, RoomKey, SemanticShard
+from penstock_cache.semantic.sketch import sketch
+from penstock_cache.semantic.vectors import Vector
+
+# The encoder reads little more, and what it does not read must not be taken for equal.
+QUERY_CHARACTERS_MAX = 1000
+KEEP_SECONDS_MAX = 2.0  # for an embedding while nobody waits
+
+Recall = Callable[[Question, float], Awaitable[Entry | None]]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors, or does not. The fingerprint changes with the encoder."""
+
+    fingerprint: str
+
+    async def embed(self, texts: Sequence[tuple[str, str]], seconds_max: float) -> list[Vector | None]:
+        """Give vectors of texts, each with its organization, in order; None for what was not embedded in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticLimits:
+    """What the tier may take, and how often it may be wrong."""
+
+    bytes_max: int
+    lookup_seconds_max: float  # for an embedding while somebody waits
+    wrong_share_max: float  # of a tenant's answers by meaning
+    shadow_share: float  # of its answers by meaning that are held back to be checked
+
+
+class SemanticTier:
+    """Questions of all tenants by meaning, each tenant in a shard of its own.
+
+    Args:
+        embedder: turns questions into vectors.
+        recall: gives the living entry of a question's key from the exact tiers; this one keeps no answers.
+        limits: of memory, time and errors.
+        rng: decides what is held back.
+    """
+
+    tier = Tier.L3
+
+    def __init__(self, embedder: Embedder, recall: Recall, limits: SemanticLimits, rng: Random) -> None:
+        self.shards: dict[str, SemanticShard] = {}
+        self.held_back = 0
+        self._embedder = embedder
+        self._recall = recall
+        self._limits = limits
+        self._rng = rng
+        self._fingerprint = embedder.fingerprint
+        self._recent = RecentVectors()
+        self._clustering = Clustering()
+
+    @property
+    def size_bytes(self) -> int:
+        """Tell what all shards take."""
+        return sum(shard.size_bytes for shard in self.shards.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self.shards.values()))
+
+    async def find(self, questions: Sequence[Question], now: float) -> list[Hit | None]:
+        """Look for each question by meaning."""
+        asked = [question for question in questions if _is_short(question)]
+        vectors = await self._vectors(asked, self._limits.lookup_seconds_max)
+        found: dict[bytes, Hit | None] = {}
+        for question, vector in zip(asked, vectors, strict=True):
+            if vector is not None:
+                found[question.key] = await self._find(question, vector, now)
+        return [found.get(question.key) for question in questions]
+
+    async def keep(self, kept: Sequence[tuple[Question, Entry]], _now: float) -> None:
+        """Keep questions whose answers the exact tiers keep."""
+        short = [(question, entry) for question, entry in kept if _is_short(question)]
+        vectors = await self._vectors([question for question, _ in short], KEEP_SECONDS_MAX)
+        for (question, entry), vector in zip(short, vectors, strict=True):
+            if vector is not None:
+                self._keep(question, entry, vector)
+
+    async def forget(self, organization: str, selector: Selector) -> int:
+        """Forget what a selector names, vectors included; give how many."""
+        self._recent.forget(organization)
+        shard = self.shards.get(organization)
+        return 0 if shard is None else shard.forget(selector)
+
+    def expire(self, now: float, entries_max: int) -> int:
+        """Drop what is past its time, so many at most; give how many."""
+        count = 0
+        for shard in self.shards.values():
+            count += shard.expire(now, entries_max - count)
+        return count
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        await self._clustering.close()
+
+    async def _vectors(self, questions: Sequence[Question], seconds_max: float) -> list[Vector | None]:
+        """Embed questions, but those that were embedded a moment ago."""
+        vectors = [self._recent.take(question.organization, question.key) for question in questions]
+        lacking = [index for index, vector in enumerate(vectors) if vector is None]
+        texts = [(questions[index].organization, questions[index].query_text) for index in lacking]
+        embedded = await self._embedder.embed(texts, seconds_max) if texts else []
+        self._start_over_with_another_encoder()
+        for index, vector in zip(lacking, embedded, strict=True):
+            vectors[index] = vector
+        return vectors
+
+    async def _find(self, question: Question, vector: Vector, now: float) -> Hit | None:
+        """Give the answer of the surest candidate that is still kept and young enough."""
+        shard = self.shards.get(question.organization)
+        candidates = (
+            shard.find(_room(question), vector, sketch(question.query_text), now) if shard is not None else []
+        )
+        for candidate in candidates:
+            entry = await self._recall(question._replace(key=candidate.key), now)
+            if entry is not None:
+                return self._hit(question.organization, entry, candidate)
+        self._recent.put(question.organization, question.key, vector)
+        return None
+
+    def _hit(self, organization: str, entry: Entry, candidate: Candidate) -> Hit:
+        self.shards[organization].use(candidate.key)
+        held_back = self._rng.random() < self._limits.shadow_share
+        self.held_back += held_back
+        return Hit(entry, Tier.L3, candidate.similarity, candidate.confidence, held_back)
+
+    def _keep(self, question: Question, entry: Entry, vector: Vector) -> None:
+        shard = self.shards.get(question.organization)
+        if shard is None:
+            shard = SemanticShard(calibration(), self._limits.wrong_share_max)
+            self.shards[question.organization] = shard
+        room = _room(question)
+        shard.put(room, entry, vector, sketch(question.query_text))
+        self._clustering.consider(shard.rooms, room)
+        size_bytes = self.size_bytes
+        while size_bytes > self._limits.bytes_max:
+            largest = max(self.shards.values(), key=lambda one: one.size_bytes)
+            size_bytes -= largest.evict()
+
+    def _start_over_with_another_encoder(self) -> None:
+        """Forget all vectors when they can no longer be compared with new ones."""
+        if self._embedder.fingerprint != self._fingerprint:
+            if self._fingerprint:
+                self.shards.clear()
+                self._recent = RecentVectors()
+            self._fingerprint = self._embedder.fingerprint
+
+
+def _is_short(question: Question) -> bool:
+    return 0 < len(question.query_text) <= QUERY_CHARACTERS_MAX
+
+
+def _room(question: Question) -> RoomKey:
+    return question.room.secret, question.history_digest

@@ -1,0 +1,100 @@
+"""A text as words that can be compared: stems, numbers, units, code. Pure."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from penstock_cache.semantic.lexicon import Lexicon, expand, lexicon, stem
+
+_TOKEN = re.compile(
+    r"""
+    (?P<code>`[^`]+`|https?://\S+|[\w.+-]+@[\w-]+\.\w+|\w+\(\)|[\w.-]*[/\\_][\w./\\-]*\w|(?<![\w-])-{1,2}[a-zA-Z][\w-]*)
+    |(?P<number>(?<![\w.])[-+]?\d+(?:[.,:]\d+)*(?=[^\W\d]{0,12}(?!\w)))
+    |(?P<word>[^\W\d_]+(?:['’`´][^\W\d_]+)*(?!\w))
+    |(?P<mixed>\w+(?:-\w*\d\w*)*)
+    |(?P<symbol>[$€£¥₹%°])
+    |(?P<operator>[<>=!+*/^&|~?:]*[<>=+*/^&|~][<>=+*/^&|~]*)
+    |(?P<stop>[.!?]+)
+    """,
+    re.VERBOSE,
+)
+_NOT = r"(?:n['’`´]?t|\s+not)"
+_HEDGE = re.compile(
+    rf"(?:(?:\b(?:am|do|can|could|did|was)|['’`´]m|\bim){_NOT}\s+(?:really\s+|quite\s+|entirely\s+)?"
+    r"(?:know|sure|certain|clear|understand|see|figure\s+out|tell)|\bunsure|\buncertain)"
+    r"\s+(?:of\s+|on\s+|about\s+|exactly\s+)?(?=(?:why|how|what|when|where|who|which|if|whether)\b)",
+    re.IGNORECASE,
+)
+_TAG = re.compile(
+    rf"(?<=\w),?\s+(?:is|are|am|was|were|do|does|did|has|have|had|can|could|will|would|should|wo|ai){_NOT}?\s+(?:i|you|he|she|it|we|they)\s*\?\s*$",
+    re.IGNORECASE,
+)
+_SYMBOLS = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupe", "%": "percent", "°": "degre"}
+_GROUPED = re.compile(r",(?=\d{3}\b)")
+_INNER_CAPITAL = re.compile(r"[a-z][A-Z]")
+
+
+class Word(NamedTuple):
+    """A word, a number, a unit or a piece of code; words by the stem that stands for all their synonyms."""
+
+    text: str
+    kind: str  # "word", "function", "number", "unit", "code"
+    is_name: bool = False
+
+
+def read(text: str) -> list[Word]:
+    """Take a text apart."""
+    words: list[Word] = []
+    lists = lexicon()
+    starts = True
+    for match in _TOKEN.finditer(_plainly(unicodedata.normalize("NFKC", text))):
+        kind, token = match.lastgroup, match.group()
+        if kind == "word" and not _INNER_CAPITAL.search(token):
+            words.extend(
+                _words(token, lists, starts=starts, counted=bool(words) and words[-1].kind == "number")
+            )
+        elif kind == "number":
+            words.append(Word(_plain(token), "number"))
+        elif kind == "symbol":
+            words.append(Word(_SYMBOLS[token], "unit"))
+        elif kind != "stop":
+            words.append(Word(token.lower() if kind == "mixed" else token.strip("`"), "code"))
+        starts = kind == "stop"
+    return words
+
+
+def _plainly(text: str) -> str:
+    """Leave out what negates nothing: "I'm not sure why" asks why, and ", isn't it?" asks nothing of its own."""
+    return _TAG.sub("?", _HEDGE.sub("", text))
+
+
+def _words(token: str, lists: Lexicon, *, starts: bool, counted: bool) -> Iterator[Word]:
+    for part in expand(token.lower()):
+        form = stem(part)
+        value = lists.numbers.get(form)
+        if value is not None:
+            yield Word(value, "number")
+            continue
+        concept = lists.concepts.get(form, form)
+        if (counted and form in lists.units) or form in lists.currencies:
+            yield Word(concept, "unit")
+        elif form in lists.function:
+            yield Word(concept, "function")
+        else:
+            yield Word(concept, "word", _is_name(token, form, lists, starts=starts))
+
+
+def _is_name(token: str, form: str, lists: Lexicon, *, starts: bool) -> bool:
+    """Tell a name by its capital letter, unless a sentence begins with it or it is an everyday word."""
+    if not token[0].isupper() or form in lists.antonyms or form in lists.negation:
+        return False
+    return not starts or (len(token) > 1 and token.isupper())
+
+
+def _plain(number: str) -> str:
+    """Write a number in one way: 1,000 as 1000, 1.50 as 1.5."""
+    number = _GROUPED.sub("", number)
+    if number.count(".") == 1 and ":" not in number and "," not in number:
+        number = number.rstrip("0").rstrip(".")
+    return number
