@@ -139,6 +139,15 @@ class Budget:
         """What may still be set aside; negative after the amount was lowered."""
         return self.amount_nanos - self.spent_nanos - self.held_nanos
 
+    def reset_us(self, now_us: int) -> int | None:
+        """Give when less of what was spent counts than now; None: never, or nothing was spent."""
+        if not self.period.slice_us:
+            return self.period.next_us(now_us)
+        if not self.slices:
+            return None
+        span_us, slice_us = _ROLLING[self.period]
+        return min(self.slices) + slice_us + span_us
+
     def roll(self, now_us: int) -> None:
         """Start anew when a period has begun. A clock that jumps back starts nothing."""
         start_us = self.period.start_us(now_us)

@@ -12,6 +12,7 @@ from penstock_billing.ledger import Payer
 
 # What is in flight ends when it ends; there is no better guess.
 IN_FLIGHT_RETRY_MS = 1000
+LEVEL_MAX = 2**63 - 1
 
 
 class Unit(IntEnum):
@@ -114,8 +115,8 @@ class Count:
         return max(0, -(-excess // limit.value))
 
     def take(self, limit: Limit, units: int) -> None:
-        """Fill units in, also beyond what fits: usage that is known is counted."""
-        self.level += units * (limit.window_ms or 1)
+        """Fill units in, also beyond what fits: usage that is known is counted, as far as 64 bits go."""
+        self.level = min(self.level + units * (limit.window_ms or 1), LEVEL_MAX)
 
     def give_back(self, limit: Limit, units: int, taken_ms: int) -> None:
         """Take units out that were filled in then and not used, but for what may have drained of them meanwhile.

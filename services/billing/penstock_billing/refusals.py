@@ -31,9 +31,9 @@ def budget_exceeded(budget: Budget, needed_nanos: int, now_us: int) -> ServiceEr
         "available_nanos": str(max(0, budget.available_nanos)),
         "needed_nanos": str(needed_nanos),
     }
-    next_us = budget.period.next_us(now_us)
-    if next_us is not None:
-        metadata["reset_time"] = rfc3339(next_us)
+    reset_us = budget.reset_us(now_us)
+    if reset_us is not None:
+        metadata["reset_time"] = rfc3339(reset_us)
     return ResourceExhausted(
         "BUDGET_EXCEEDED", "What this may cost does not fit into a budget.", metadata=metadata
     )

@@ -21,6 +21,9 @@ from penstock.billing.v1 import (
     hold_pb2,
     hold_service_pb2,
     hold_service_pb2_grpc,
+    limit_pb2,
+    limit_service_pb2,
+    limit_service_pb2_grpc,
     price_service_pb2_grpc,
     usage_service_pb2,
     usage_service_pb2_grpc,
@@ -53,6 +56,7 @@ class Client:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.holds = hold_service_pb2_grpc.HoldServiceStub(channel)
         self.budgets = budget_service_pb2_grpc.BudgetServiceStub(channel)
+        self.limits = limit_service_pb2_grpc.LimitServiceStub(channel)
         self.usage = usage_service_pb2_grpc.UsageServiceStub(channel)
         self.prices = price_service_pb2_grpc.PriceServiceStub(channel)
 
@@ -78,13 +82,20 @@ class Client:
         return result
 
     async def extend(
-        self, operation_id: str = "op", *, expire_time: Any, amount_nanos: int = 0, **who: Any
+        self,
+        operation_id: str = "op",
+        *,
+        expire_time: Any,
+        amount_nanos: int = 0,
+        max_tokens: int = 0,
+        **who: Any,
     ) -> Any:
         item = hold_service_pb2.ExtendItem(
             context=context(**who),
             operation_id=operation_id,
             expire_time=expire_time,
             amount_nanos=amount_nanos,
+            max_tokens=max_tokens,
         )
         (result,) = (await self.holds.Extend(hold_service_pb2.ExtendRequest(items=[item]))).results
         return result
@@ -98,6 +109,22 @@ class Client:
             budget=budget_pb2.Budget(amount_nanos=amount_nanos, **fields),
         )
         return (await self.budgets.CreateBudget(request)).budget
+
+    async def create_limit(
+        self, limit_id: str, value: int, organization: str = "acme", **fields: Any
+    ) -> limit_pb2.Limit:
+        request = limit_service_pb2.CreateLimitRequest(
+            parent=f"organizations/{organization}",
+            limit_id=limit_id,
+            limit=limit_pb2.Limit(value=value, **fields),
+        )
+        return (await self.limits.CreateLimit(request)).limit
+
+    async def claim_lapsed(self, items_max: int = 10, claim_seconds: int = 10) -> Any:
+        request = hold_service_pb2.ClaimLapsedHoldsRequest(
+            items_max=items_max, claim=timedelta(seconds=claim_seconds)
+        )
+        return (await self.holds.ClaimLapsedHolds(request)).holds
 
     async def budget(self, budget_id: str = "b", organization: str = "acme") -> budget_pb2.Budget:
         name = f"organizations/{organization}/budgets/{budget_id}"
@@ -127,6 +154,8 @@ def authorize_item(
     n: int = 0,
     lease_seconds: int = 60,
     deadline_time: Any = None,
+    model: str = "",
+    holder: str = "",
     **who: Any,
 ) -> hold_service_pb2.AuthorizeItem:
     return hold_service_pb2.AuthorizeItem(
@@ -137,6 +166,8 @@ def authorize_item(
         max_tokens=max_tokens,
         n=n,
         lease=timedelta(seconds=lease_seconds),
+        model=model,
+        holder=holder,
     )
 
 
@@ -184,6 +215,15 @@ def reason(status: status_pb2.Status) -> str:
     return info(status).reason
 
 
+def retry_seconds(status: status_pb2.Status) -> int | None:
+    """Give when to retry, rounded up; None where nothing says."""
+    for detail in status.details:
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(retry):
+            return retry.retry_delay.seconds + (retry.retry_delay.nanos > 0)
+    return None
+
+
 def info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
     assert status.code, "the item was not refused"
     found = error_details_pb2.ErrorInfo()
@@ -214,6 +254,7 @@ def tools() -> SimpleNamespace:
         attempt=attempt,
         reason=reason,
         info=info,
+        retry_seconds=retry_seconds,
         client=Client,
         until=until,
     )

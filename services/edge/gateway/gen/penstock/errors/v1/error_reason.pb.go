@@ -116,13 +116,15 @@ const (
 	//
 	// Canonical code RESOURCE_EXHAUSTED. Example of the ErrorInfo:
 	//
-	//	{"reason": "RATE_LIMIT_EXCEEDED", "domain": "penstock", "metadata": {"limit": "requests_per_minute", "value": "60"}}
+	//	{"reason": "RATE_LIMIT_EXCEEDED", "domain": "penstock", "metadata": {"limit": "organizations/acme/limits/rpm",
+	//	 "unit": "requests", "window_seconds": "60", "value": "60", "remaining": "0", "needed": "1"}}
 	ErrorReason_ERROR_REASON_RATE_LIMIT_EXCEEDED ErrorReason = 15
 	// Too many requests of this principal are in flight.
 	//
 	// Canonical code RESOURCE_EXHAUSTED. Example of the ErrorInfo:
 	//
-	//	{"reason": "CONCURRENCY_LIMIT_EXCEEDED", "domain": "penstock", "metadata": {"value": "8"}}
+	//	{"reason": "CONCURRENCY_LIMIT_EXCEEDED", "domain": "penstock", "metadata": {"limit": "organizations/acme/limits/running",
+	//	 "unit": "in_flight", "window_seconds": "0", "value": "8", "remaining": "0", "needed": "1"}}
 	ErrorReason_ERROR_REASON_CONCURRENCY_LIMIT_EXCEEDED ErrorReason = 16
 	// What the request may cost does not fit into a budget. Nothing was taken.
 	//
