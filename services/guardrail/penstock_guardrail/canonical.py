@@ -22,6 +22,7 @@ LETTER = "\xaa"
 # Any other character outside ASCII.
 OTHER = "\xff"
 
+_LEFT_OUT = 0x100
 _ASCII_END = 0x80
 _CODES = 0x110000
 _PAGE_BITS = 8
@@ -80,8 +81,8 @@ def view_of(text: str, offset: int = 0) -> View:
     if "\\" in text:
         text, starts, ends = _unescaped(text, starts, ends)
     characters = _TABLE.read(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32))
-    kept = characters != 0
-    return View(characters[kept].tobytes(), starts[kept].tolist(), ends[kept].tolist())
+    kept = characters != _LEFT_OUT
+    return View(characters[kept].astype(np.uint8).tobytes(), starts[kept].tolist(), ends[kept].tolist())
 
 
 def whole_escapes(text: str) -> int:
@@ -139,13 +140,13 @@ def _parts_words(character: str) -> bool:
 
 
 class _Table:
-    """What stands for each code point, 0 for what is left out; made page by page as pages are met."""
+    """What stands for each code point; made page by page as pages are met."""
 
     def __init__(self) -> None:
-        self._characters = np.zeros(_CODES, np.uint8)
+        self._characters = np.full(_CODES, _LEFT_OUT, np.uint16)
         self._is_made = np.zeros(_CODES >> _PAGE_BITS, np.bool_)
 
-    def read(self, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+    def read(self, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
         """Give what stands for each. O(len(codes)), and once in a process 100 µs for each page of 256."""
         pages = codes >> _PAGE_BITS
         if not self._is_made[pages].all():
@@ -156,7 +157,9 @@ class _Table:
     def _make(self, page: int) -> None:
         first = page << _PAGE_BITS
         standing = (_canonical(code) for code in range(first, first + (1 << _PAGE_BITS)))
-        self._characters[first : first + (1 << _PAGE_BITS)] = [ord(each) if each else 0 for each in standing]
+        self._characters[first : first + (1 << _PAGE_BITS)] = [
+            ord(each) if each else _LEFT_OUT for each in standing
+        ]
         self._is_made[page] = True
 
 

@@ -44,6 +44,10 @@ def test_a_view_has_one_byte_a_character():
     assert list(view.starts) == [0, 1, 2, 3, 5, 6]
 
 
+def test_a_nul_is_a_character_like_others():
+    assert view_of("a\x00b").characters == view_of("a\x00bé").characters[:3] == b"a\x00b"
+
+
 @given(st.text(), st.text())
 def test_views_of_parts_make_the_view_of_the_whole(first, second):
     second = first[whole_escapes(first) :] + second

@@ -2,6 +2,8 @@
 
 from penstock_guardrail.detectors.assignment import AssignmentDetector
 from penstock_guardrail.detectors.card import CardDetector
+from penstock_guardrail.detectors.crypto import CryptoDetector
+from penstock_guardrail.detectors.date import DateDetector
 from penstock_guardrail.detectors.detector import (
     LOOKBEHIND_CHARACTERS_MAX,
     MATCH_CHARACTERS_MAX,
@@ -10,12 +12,18 @@ from penstock_guardrail.detectors.detector import (
     recognizer,
 )
 from penstock_guardrail.detectors.email import EmailDetector
+from penstock_guardrail.detectors.health import HealthDetector
 from penstock_guardrail.detectors.iban import IbanDetector
 from penstock_guardrail.detectors.ip import IpDetector
 from penstock_guardrail.detectors.jwt import JwtDetector
+from penstock_guardrail.detectors.labelled import LabelledDetector
+from penstock_guardrail.detectors.mac import MacDetector
+from penstock_guardrail.detectors.national_id import NationalIdDetector
+from penstock_guardrail.detectors.phone import PhoneDetector
 from penstock_guardrail.detectors.private_key import PrivateKeyDetector
 from penstock_guardrail.detectors.secret import SecretDetector
 from penstock_guardrail.detectors.ssn import SsnDetector
+from penstock_guardrail.detectors.url import UrlDetector
 from penstock_guardrail.detectors.url_password import UrlPasswordDetector
 
 __all__ = [
@@ -35,10 +43,18 @@ def all_detectors() -> list[Detector]:
         JwtDetector(),
         SecretDetector(),
         UrlPasswordDetector(),
+        LabelledDetector(),
+        NationalIdDetector(),
         CardDetector(),
         IbanDetector(),
         SsnDetector(),
-        EmailDetector(),
+        CryptoDetector(),
+        MacDetector(),
         IpDetector(),
+        EmailDetector(),
+        DateDetector(),
+        PhoneDetector(),
+        HealthDetector(),
+        UrlDetector(),
         AssignmentDetector(),
     ]

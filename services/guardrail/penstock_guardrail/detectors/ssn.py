@@ -47,7 +47,7 @@ class SsnDetector:
         if b"-" in view[start:end]:
             return 0.85, "area, group and serial in range"
         if b" " in view[start:end]:
-            return 0.6, "area, group and serial in range"
+            return 0.4, "area, group and serial in range; no context word"
         return 0.0, ""
 
 

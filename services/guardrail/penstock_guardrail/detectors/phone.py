@@ -1,0 +1,146 @@
+"""Telephone numbers: E.164 (checked against the plans of all countries), North American and national forms."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from penstock_guardrail.detectors.context import Context, continues_number
+from penstock_guardrail.detectors.detector import Candidate
+from penstock_guardrail.grammar import (
+    BOUNDARY,
+    characters,
+    either,
+    literal,
+    literals,
+    optional,
+    repeated,
+    sequence,
+    words,
+)
+from penstock_guardrail.pattern import Pattern
+
+_DIGITS_MIN, _DIGITS_MAX = 6, 15
+_NO_DIGITS = bytes(sorted(set(range(256)) - set(b"0123456789")))
+_GROUPS = sequence(
+    characters("[0-9]", 1, 15),
+    repeated(sequence(characters("[ ()./-]", 1, 2), characters("[0-9]", 1, 15)), 0, 7),
+)
+_EXTENSION = sequence(
+    characters(" ", 0, 1),
+    literals("x", "ext", "ext.", "extension", "#", ignore_case=True),
+    characters(" ", 0, 1),
+    characters("[0-9]", 1, 6),
+)
+_NUMBER = sequence(
+    either(BOUNDARY, literal("+"), literal("("), literal("+("), literal("(+")), _GROUPS, optional(_EXTENSION)
+)
+# "office" in "22 498317 office": the word after may say what it is.
+_AFTER_CHARACTERS_MAX = 10
+_AFTER = sequence(characters("[ (,-]", 1, 2), characters("[A-Za-z]", 1, 8))
+
+_CONTEXT = (
+    r"tele?(?:phone|fon\w*|fax)?\b|tel\.|phones?\b|telefones?|telefonos?|telefon\w*|"
+    r"(?:call|dial|ring|text|sms)\b|fax\b|mobile?\b|movil|handy|celular|cell\b|whatsapp|answering|"
+    r"reach (?:me|us|you|him|her|them)|contact\b|office\b|hotline|gsm\b|anrufen|rufnummer|appele[rz]?|"
+    r"numero de|llam\w+|ligar|chiam\w+|bel(?:len)?\b|nummer\b"
+)
+_AGAINST = r"order|invoice|ticket|account|card|ssn|iban|isbn|issn|version|serial|tracking|part no|model|zip|postal|case"
+_AFTER_WORDS = r"(?i)[ (,-]{1,2}(?:office|fax|mobile|home|work|cell|direct|phone|tel)\b"
+_NORTH_AMERICAN = (
+    r"(?:\+?1[ .-]?|001[ .-])?(?:\([0-9]{3}\) ?|[0-9]{3}[.-])[0-9]{3}[.-][0-9]{4}"
+    r"(?: ?(?:x|ext\.?|#) ?[0-9]{1,6})?"
+)
+_NO_PHONE = (
+    r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}(?: [0-9]{1,2})?|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}|"
+    r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9]{3}-[0-9]{2}-[0-9]{4}|[0-9]+\.[0-9]+|(?:19|20)[0-9]{2} ?- ?(?:19|20)[0-9]{2}"
+)
+# National numbers are looked up in the plans of these countries where nothing else says what they are.
+_REGIONS = ("GB", "DE", "FR", "IT", "ES", "NL", "SE", "CH", "AT", "AU", "IN", "JP", "BR", "ZA")
+_NOT_BEFORE = (b"_", b"$", b"#", b"+", b"=", b"&")
+_NOT_AFTER = (b"_", b"%", b"@")
+_LOOKUPS_KEPT = 4096
+
+
+class PhoneDetector:
+    """Find telephone numbers by plan, by form, and by the words beside them."""
+
+    name = "phone"
+    version = 1
+    trigger = r"[0-9](?:[ ()./-]{0,2}[0-9]){5}"
+    grammar = sequence(_NUMBER, optional(_AFTER))
+
+    def __init__(self) -> None:
+        self._number = Pattern(words(_NUMBER))
+        self._context = Context(_CONTEXT, 32)
+        self._against = Context(_AGAINST, 24)
+        self._after = Pattern(_AFTER_WORDS)
+        self._north_american = Pattern(_NORTH_AMERICAN)
+        self._no_phone = Pattern(_NO_PHONE)
+
+    def find(self, view: bytes, start: int, end: int) -> Iterator[Candidate]:
+        """Give the numbers that begin in [start, end)."""
+        for first, last in self._number.spans(view, start, end):
+            digits = len(view[first:last].translate(None, _NO_DIGITS))
+            if digits >= _DIGITS_MIN and _stands_alone(view, first, last):
+                confidence, evidence = self._belief(view, first, last, digits)
+                if confidence > 0:
+                    yield Candidate(first, last, "PHONE_NUMBER", confidence, "phone/1", evidence)
+
+    def _belief(self, view: bytes, start: int, end: int, digits: int) -> tuple[float, str]:
+        written = view[start:end]
+        north_american = self._north_american.match(view, start, end) == (start, end)
+        if digits > _DIGITS_MAX and not north_american:
+            return 0.0, ""
+        if written.startswith((b"+", b"(+")):
+            return _international(written.decode("latin-1"))
+        context = self._context.before(view, start) or self._after.match(view, end) is not None
+        if north_american:
+            return (0.95, "North American form; context word") if context else (0.75, "North American form")
+        if self._against.before(view, start) or self._no_phone.match(view, start, end) == (start, end):
+            return 0.0, ""
+        if context:
+            return 0.8, "digits of a phone number; context word"
+        return _national(written.decode("latin-1"))
+
+
+def _stands_alone(view: bytes, start: int, end: int) -> bool:
+    before, after = view[max(0, start - 1) : start], view[end : end + 1]
+    return (
+        not continues_number(view, start, b" ./-()+")
+        and not (before.isalnum() or before in _NOT_BEFORE)
+        and not (after.isalnum() or after in _NOT_AFTER)
+    )
+
+
+def _international(written: str) -> tuple[float, str]:
+    number = _parsed(written, None)
+    if number is not None and _library().is_valid_number(number):
+        return 0.95, f"valid in the plan of +{number.country_code}"
+    if number is not None and _library().is_possible_number(number):
+        return 0.7, f"possible in the plan of +{number.country_code}"
+    return 0.0, ""
+
+
+@lru_cache(_LOOKUPS_KEPT)
+def _national(written: str) -> tuple[float, str]:
+    """Believe a grouped number with a trunk prefix that is valid in one of the plans."""
+    if not written.startswith(("0", "(0")) or written.isdigit():
+        return 0.0, ""
+    for region in _REGIONS:
+        number = _parsed(written, region)
+        if number is not None and _library().is_valid_number(number):
+            return 0.6, f"valid in the plan of {region}"
+    return 0.0, ""
+
+
+def _parsed(written: str, region: str | None) -> Any:
+    try:
+        return _library().parse(written, region)
+    except _library().NumberParseException:
+        return None
+
+
+def _library() -> Any:
+    """Give the numbering plans: 50 ms and 10 MB that texts without numbers never pay."""
+    return import_module("phonenumbers")
