@@ -1,0 +1,1 @@
+"""Which answers stay when memory is full. Pure."""

@@ -1,0 +1,115 @@
+"""Several policies play by themselves; what memory holds follows the one that lately saved most. Pure.
+
+After each request every expert is credited with what its own cache would have saved; credit fades. When room is needed,
+what goes is something that the leader's cache does not hold, in the order in which the leader let go. So memory turns
+into the leader's cache step by step; a change of the leader costs nothing at once, and in the long run memory saves
+what the best expert would, less what is lost between two leaders.
+
+Following the leader: N. Littlestone, M. Warmuth, "The weighted majority algorithm", 1994; for caches: I. Ari et al.,
+"ACME: adaptive caching using multiple experts", 2002.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterator
+
+from penstock_cache.replacement.expert import Expert
+from penstock_cache.replacement.lirs import Lirs
+from penstock_cache.replacement.multi_queue import MultiQueue
+from penstock_cache.replacement.queue import Item
+from penstock_cache.replacement.recency import Recency
+from penstock_cache.replacement.s3fifo import S3Fifo
+from penstock_cache.replacement.worth import Worth
+
+# Credit halves within about so many requests; a cache with more items waits longer for its hits.
+MEMORY_REQUESTS = 100_000
+MEMORY_REQUESTS_PER_ITEM = 20
+# A change of the leader costs this part of what is held, refetched.
+CHANGE_COST = 0.03
+WORTH_STEP = 0.01
+_CREDIT_UNIT_MAX = 1e100
+
+
+class Mixture:
+    """Decides what leaves."""
+
+    def __init__(self) -> None:
+        self._experts: tuple[Expert, ...] = (
+            MultiQueue(lifetime=8, ghosts=8),
+            MultiQueue(lifetime=1, ghosts=4),
+            Lirs(),
+            S3Fifo(),
+            Recency(),
+            Worth(),
+        )
+        self.leader = 0
+        self.credits = [0.0] * len(self._experts)
+        self._worth_mean = 0.0
+        self._credit_unit = 1.0  # grows, which is the same as all credit fading
+        self._released: tuple[deque[bytes], ...] = tuple(deque() for _ in self._experts)
+
+    def hit(self, item: Item, held_bytes: int, items: int) -> None:
+        """Tell of a request for what memory holds; experts that do not hold it would have had to fetch it."""
+        for number, expert in enumerate(self._experts):
+            if expert.hit(item.key) is not None:
+                self.credits[number] += item.worth * self._credit_unit
+            else:
+                expert.insert(item)
+                self._released[number].extend(expert.shrink(held_bytes))
+        self._fade(items)
+
+    def miss(self, key: bytes, items: int) -> None:
+        """Tell of a request for what memory does not hold; experts that do would have saved its worth."""
+        for number, expert in enumerate(self._experts):
+            item = expert.hit(key)
+            if item is not None:
+                self.credits[number] += item.worth * self._credit_unit
+        self._fade(items)
+
+    def insert(self, item: Item) -> None:
+        """Take in an item; experts that hold it already need not be told."""
+        for expert in self._experts:
+            if item.key not in expert:
+                expert.insert(item)
+        self._worth_mean += (item.worth - self._worth_mean) * WORTH_STEP
+
+    def discard(self, key: bytes) -> None:
+        """Forget a key altogether."""
+        for expert in self._experts:
+            expert.discard(key)
+
+    def victims(self, held: Collection[bytes], bytes_max: int) -> Iterator[bytes]:
+        """Give what should leave, one after the other, for so many bytes to be held at most."""
+        for expert, released in zip(self._experts, self._released, strict=True):
+            released.extend(expert.shrink(bytes_max))
+            if len(released) > 2 * len(held) + 64:
+                self._tidy(released, held, expert)
+        self._elect(len(held))
+        expert, released = self._experts[self.leader], self._released[self.leader]
+        while True:
+            while released:
+                key = released.popleft()
+                if key in held and key not in expert:
+                    yield key
+            self._tidy(released, held, expert)
+            if not released:
+                return
+
+    def _elect(self, items: int) -> None:
+        """Change the leader if that gains more than the turning of memory into another's cache costs."""
+        best = self.credits.index(max(self.credits))
+        gain = (self.credits[best] - self.credits[self.leader]) / self._credit_unit
+        if gain > CHANGE_COST * items * self._worth_mean:
+            self.leader = best
+
+    def _fade(self, items: int) -> None:
+        self._credit_unit *= 1 + 1 / (MEMORY_REQUESTS + MEMORY_REQUESTS_PER_ITEM * items)
+        if self._credit_unit > _CREDIT_UNIT_MAX:
+            self.credits = [credit / self._credit_unit for credit in self.credits]
+            self._credit_unit = 1.0
+
+    def _tidy(self, released: deque[bytes], held: Collection[bytes], expert: Expert) -> None:
+        """Note whatever memory holds and an expert does not, in the order it was let go where that is known."""
+        known = dict.fromkeys(key for key in released if key in held)
+        known.update(dict.fromkeys(held))
+        released.clear()
+        released.extend(key for key in known if key not in expert)
