@@ -120,7 +120,7 @@ class Segments:
     def syncing(self) -> Callable[[], None]:
         """Give a function, for any thread, that waits until what was appended so far is on disk."""
         if self._current is None:
-            return lambda: None
+            return _nothing
         file = self._current.reopened()
 
         def sync() -> None:
@@ -154,10 +154,10 @@ class Segments:
 
     def _seal_current(self) -> None:
         assert self._current is not None
-        if not self._sync:
-            self.syncing()()
+        sync = _nothing if self._sync else self.syncing()
         segment, self._current = self._current, None
         segment.seal()
+        sync()
         self._delete_if_through(segment)
 
     def _delete_if_through(self, segment: Segment) -> None:
@@ -182,6 +182,10 @@ def read_records(path: Path) -> Iterator[bytes]:
         at += _HEADER.size + length
     if at < len(data):
         log.warning("spool_tail_cut", file=path.name, bytes_cut=len(data) - at)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _frame(record: bytes) -> bytes:
