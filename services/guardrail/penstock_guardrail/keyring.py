@@ -1,23 +1,34 @@
-"""The keys of organizations: made at first use, kept wrapped by the root key, unwrapped in memory."""
+"""The keys of organizations and of persons: made at first use, kept wrapped, unwrapped in memory.
 
-from collections.abc import Callable, Collection, Mapping
+The root key wraps the organizations' keys, an organization's key those of its persons. Who destroys a person's wrapped
+key destroys all that is sealed under it.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_guardrail.root_key import RootKeyError
-from penstock_guardrail.sealing import key_id, new_key, seal, unseal
-from penstock_guardrail.store import OrganizationKey, VaultStore
+from penstock_guardrail.sealing import derived_key, key_id, new_key, seal, unseal
+from penstock_guardrail.store import OrganizationKey, Subject, SubjectKey, VaultStore
 
 _CACHED_KEYS_MAX = 4096
+_SUBJECT_HEX_DIGITS = 32
+
+Named = TypeVar("Named", str, Subject)
 
 
 class Keyring:
-    """Give each organization its key."""
+    """Give each organization and each person their key."""
 
     def __init__(self, store: VaultStore, root_key: bytes, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._root_key = root_key
         self._clock = clock
         self._cached: dict[str, bytes] = {}
+        self._persons: dict[Subject, bytes] = {}
 
     async def check_root_key(self) -> None:
         """Make sure that the root key is the one the store was written with.
@@ -46,9 +57,56 @@ class Keyring:
                 stored.organization: unseal(self._root_key, stored.wrapped_key, stored.organization)
                 for stored in await self._load(missing)
             }
-            self._remember(loaded)
+            _remember(self._cached, loaded)
             keys |= loaded
         return keys
+
+    async def persons(self, persons: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], bytes]:
+        """Give the keys of some persons, each named by organization and user.
+
+        Raises:
+            Unavailable: a key is not in memory and the store does not answer (STORAGE_UNAVAILABLE).
+        """
+        organizations = await self.keys({organization for organization, _ in persons})
+        subjects = {person: self.subject(organizations[person[0]], person) for person in persons}
+        missing = [subject for subject in subjects.values() if subject not in self._persons]
+        if not missing:
+            return {person: self._persons[subject] for person, subject in subjects.items()}
+        async with self._store.transaction() as connection:
+            stored = await self.of_subjects(connection, missing, organizations)
+        loaded = {
+            subject: opened
+            for subject, key in stored.items()
+            if (opened := self.opened(organizations[subject[0]], key)) is not None
+        }
+        found = {person: loaded.get(name) or self._persons[name] for person, name in subjects.items()}
+        _remember(self._persons, loaded)
+        return found
+
+    async def of_subjects(
+        self, connection: AsyncConnection, subjects: Sequence[Subject], organizations: Mapping[str, bytes]
+    ) -> Mapping[Subject, SubjectKey]:
+        """Give the wrapped keys of persons within a transaction; make those that are not there."""
+        fresh = [
+            SubjectKey(*subject, seal(organizations[subject[0]], new_key(), _place(subject)))
+            for subject in sorted(set(subjects))
+        ]
+        return await self._store.keep_subject_keys(connection, fresh)
+
+    def subject(self, organization_key: bytes, person: tuple[str, str]) -> Subject:
+        """Give the name that a person has in tables: nobody can tell whose it is without the organization's key."""
+        organization, user = person
+        return organization, derived_key(organization_key, f"subject|{user}").hex()[:_SUBJECT_HEX_DIGITS]
+
+    def opened(self, organization_key: bytes, key: SubjectKey) -> bytes | None:
+        """Unwrap a person's key; None when it was destroyed."""
+        if key.wrapped_key is None:
+            return None
+        return unseal(organization_key, key.wrapped_key, _place((key.organization, key.subject)))
+
+    def forget(self, subject: Subject) -> None:
+        """Forget the key of a person, who was erased."""
+        self._persons.pop(subject, None)
 
     async def _load(self, organizations: set[str]) -> list[OrganizationKey]:
         stored = await self._store.organization_keys(organizations)
@@ -63,7 +121,12 @@ class Keyring:
         wrapped = seal(self._root_key, new_key(), organization)
         return OrganizationKey(organization, key_id(self._root_key), wrapped, self._clock())
 
-    def _remember(self, keys: Mapping[str, bytes]) -> None:
-        if len(self._cached) + len(keys) > _CACHED_KEYS_MAX:
-            self._cached.clear()
-        self._cached.update(keys)
+
+def _remember(cached: dict[Named, bytes], keys: Mapping[Named, bytes]) -> None:
+    if len(cached) + len(keys) > _CACHED_KEYS_MAX:
+        cached.clear()
+    cached.update(keys)
+
+
+def _place(subject: Subject) -> str:
+    return "|".join(subject)

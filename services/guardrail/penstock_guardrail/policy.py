@@ -1,13 +1,13 @@
-"""The policy: what is done with what was found, and how sensitive that makes a text."""
+"""The policy: what is done with what was found, how sensitive that makes a text, and who may do what with it."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 _VERSION_HEX_DIGITS = 16
 
@@ -30,13 +30,23 @@ class Classification(IntEnum):
     RESTRICTED = 4
 
 
-_EnumT = TypeVar("_EnumT", Action, Classification)
+class Replacement(IntEnum):
+    """What stands in for what is redacted. A higher value tells less."""
+
+    TOKEN = 1
+    HASH = 2
+    MASK = 3
+
+
+_EnumT = TypeVar("_EnumT", Action, Classification, Replacement)
 
 
 def _by_name(enum: type[_EnumT]) -> BeforeValidator:
     names = {member.name.lower(): member for member in enum}
 
     def read(name: object) -> _EnumT:
+        if isinstance(name, enum):
+            return name
         if not isinstance(name, str) or name not in names:
             raise ValueError(f"{name!r} is none of {', '.join(names)}")
         return names[name]
@@ -44,24 +54,67 @@ def _by_name(enum: type[_EnumT]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-class _Model(BaseModel):
+def _as_name(member: IntEnum) -> str:
+    return member.name.lower()
+
+
+_by_its_name = PlainSerializer(_as_name, when_used="json")
+ActionName = Annotated[Action, _by_name(Action), _by_its_name]
+ClassificationName = Annotated[Classification, _by_name(Classification), _by_its_name]
+ReplacementName = Annotated[Replacement, _by_name(Replacement), _by_its_name]
+Operation = Literal["chat", "embed", "restore"]
+
+
+class Model(BaseModel):
+    """A part of a policy, as files and tables hold it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Rule(_Model):
+class Rule(Model):
     """What one type leads to."""
 
-    action: Annotated[Action, _by_name(Action)]
-    classification: Annotated[Classification, _by_name(Classification)]
+    action: ActionName
+    classification: ClassificationName
+    replacement: ReplacementName = Replacement.TOKEN
+
+    def and_also(self, other: "Rule") -> "Rule":
+        """Give the rule that keeps both."""
+        return Rule.model_construct(
+            action=max(self.action, other.action),
+            classification=max(self.classification, other.classification),
+            replacement=max(self.replacement, other.replacement),
+        )
+
+    def __str__(self) -> str:
+        return f"{_as_name(self.action)} {_as_name(self.replacement)} {_as_name(self.classification)}"
 
 
-class Policy(_Model):
-    """The rules for all types."""
+class Grant(Model):
+    """An operation that a role may do with texts, up to a classification."""
+
+    role: str
+    operation: Operation
+    classification_max: ClassificationName
+
+
+class Residency(Model):
+    """Where texts of a classification, or of a higher one, may go."""
+
+    classification: ClassificationName
+    regions: tuple[str, ...] = Field(min_length=1)
+
+
+class Policy(Model):
+    """All that is decided by. What no grant allows is refused."""
 
     confidence_min: float = Field(ge=0, le=1)
-    nothing_found: Annotated[Classification, _by_name(Classification)]
+    nothing_found: ClassificationName
     types: dict[str, Rule]
     other_types: Rule
+    grants: tuple[Grant, ...]
+    residencies: tuple[Residency, ...] = ()
+    retention_days: int = Field(default=365, ge=1, le=3660)
 
     def rule(self, found_type: str) -> Rule:
         """Give the rule of a type."""
@@ -70,6 +123,22 @@ class Policy(_Model):
     def action(self, found_type: str, confidence: float) -> Action:
         """Decide on one finding."""
         return self.rule(found_type).action if confidence >= self.confidence_min else Action.ALLOW
+
+    def ceiling(self, roles: Iterable[str], operation: str) -> int:
+        """Give the highest classification that any of the roles may do it with; 0 when none may."""
+        return max(
+            (
+                grant.classification_max
+                for grant in self.grants
+                if grant.operation == operation and grant.role in roles
+            ),
+            default=0,
+        )
+
+    def regions(self, classification: Classification) -> frozenset[str] | None:
+        """Give where texts of a classification may go; None when anywhere."""
+        allowed = [set(each.regions) for each in self.residencies if each.classification <= classification]
+        return frozenset.intersection(*map(frozenset, allowed)) if allowed else None
 
     def version(self, recognizers: Sequence[str]) -> str:
         """Name the policy by its content and by the recognizers it decides on: equal versions decide equally."""

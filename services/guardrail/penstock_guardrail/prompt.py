@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter
+from penstock_guardrail.policy import Replacement
+from penstock_guardrail.redaction import placeholder
 from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
 from penstock_guardrail.verdict import Finding, Judged, findings_of, judge, limit_reached
 
@@ -15,13 +17,13 @@ class Prompt:
     findings: Sequence[Finding] = ()
     judged: Mapping[int, Sequence[Judged]] | None = None
 
-    def values(self) -> list[tuple[str, str]]:
-        """Give the types and values to redact, in the order they occur."""
+    def values(self, replacement: Replacement) -> list[tuple[str, str]]:
+        """Give the types and values that something of a kind stands in for, in the order they occur."""
         return [
             (each.finding.type, each.piece.text)
             for pieces in (self.judged or {}).values()
             for each in pieces
-            if each.finding is not None and each.is_redacted
+            if each.finding is not None and each.is_redacted and each.finding.replacement is replacement
         ]
 
     def texts(self, tokens: Mapping[tuple[str, str], str]) -> dict[int, str]:
@@ -53,6 +55,7 @@ def screen_prompt(rules: Rules, texts: Sequence[str]) -> Prompt:
 
 
 def _written(judged: Judged, tokens: Mapping[tuple[str, str], str]) -> str:
-    if judged.finding is not None and judged.is_redacted:
-        return tokens[judged.finding.type, judged.piece.text]
-    return judged.piece.text
+    if judged.finding is None or not judged.is_redacted:
+        return judged.piece.text
+    found_type = judged.finding.type
+    return tokens.get((found_type, judged.piece.text)) or placeholder(found_type)

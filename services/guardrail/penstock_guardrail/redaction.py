@@ -59,6 +59,17 @@ def mint(key: bytes, values: Sequence[tuple[str, str]]) -> dict[tuple[str, str],
     return tokens
 
 
+def hashed(key: bytes, values: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Give each type and value its keyed hash, the same wherever the key is the same."""
+    return {
+        (
+            found_type,
+            value,
+        ): f"[{found_type}#{hmac.digest(key, f'{found_type}|{value}'.encode(), 'sha256').hex()[:12]}]"
+        for found_type, value in values
+    }
+
+
 def placeholder(found_type: str) -> str:
     """Write what stands for a value that is not to come back."""
     return f"[{found_type}]"

@@ -1,7 +1,8 @@
 """The workflow: canonicalise, detect, decide; then redact or refuse on the way in, restore and replace on the way out.
 
-One list of items is one read and one write of the vault at most, and none for items in which nothing was found.
-When the vault does not answer, items that need it fail, which is to say closed, and the others pass.
+One list of items is one read and one write of the vault at most, and none for items in which nothing was found, and one
+write of the audit journal. When the vault does not answer, items that need it fail, which is to say closed, and the
+others pass; when the journal does not, all fail: what is not written down is not decided.
 """
 
 import asyncio
@@ -14,10 +15,14 @@ from typing import TypeVar
 
 from servicekit.errors import DeadlineExceeded, ServiceError
 
+from penstock_guardrail.access import Access, Asker, access
 from penstock_guardrail.answer import AnswerStream, Values, screen_answer
-from penstock_guardrail.policy import Action
+from penstock_guardrail.audited_stream import AuditedStream
+from penstock_guardrail.policies.book import PolicyBook
+from penstock_guardrail.policy import Action, Classification, Policy, Replacement
 from penstock_guardrail.prompt import Prompt, screen_prompt
-from penstock_guardrail.rules import Rules
+from penstock_guardrail.redaction import type_of
+from penstock_guardrail.trail import INPUT, OUTPUT, Decision, Request, Trail
 from penstock_guardrail.vault import Deposit, Principal, Receipt, Vault, Withdrawal
 from penstock_guardrail.verdict import Verdict, classify, strongest
 
@@ -38,11 +43,16 @@ class Direction(Enum):
 class Item:
     """The texts of one request or answer. `deadline` is of the monotonic clock, in seconds."""
 
-    principal: Principal
+    request: Request
     direction: Direction
     texts: Sequence[str]
     redaction_session: str = ""
     deadline: float = math.inf
+
+    @property
+    def principal(self) -> Principal:
+        """On whose behalf it is."""
+        return self.request.principal
 
 
 Outcome = Verdict | ServiceError
@@ -51,15 +61,14 @@ Outcome = Verdict | ServiceError
 class Screen:
     """Decide on texts."""
 
-    def __init__(self, rules: Rules, vault: Vault) -> None:
-        self._rules = rules
+    def __init__(self, book: PolicyBook, vault: Vault, trail: Trail) -> None:
+        self._book = book
         self._vault = vault
-        self._nothing_found = Verdict(Action.ALLOW, rules.policy.nothing_found)
+        self._trail = trail
 
-    @property
-    def version(self) -> str:
-        """Name the policy and the recognizers that decide."""
-        return self._rules.version
+    def version(self, organization: str) -> str:
+        """Name the policy of an organization and the recognizers that decide."""
+        return self._book.of(organization).rules.version
 
     async def inspect(self, items: Sequence[Item]) -> list[Outcome]:
         """Decide on whole texts. An outcome stands for each item, in order."""
@@ -76,31 +85,52 @@ class Screen:
                 (prompts if item.direction is Direction.INPUT else answers)[position] = item
         outcomes |= await self._inspect_prompts(prompts)
         outcomes |= await self._inspect_answers(answers)
-        return [outcomes[position] for position in range(len(items))]
+        return await self._written_down(items, [outcomes[position] for position in range(len(items))])
 
-    async def open_stream(self, principal: Principal, redaction_session: str) -> AnswerStream:
+    async def open_stream(self, request: Request, redaction_session: str) -> AuditedStream:
         """Begin to screen the answers to one request as they come.
 
         Raises:
             Unavailable: the vault does not answer (STORAGE_UNAVAILABLE).
         """
         values: Values = {}
+        regime = self._book.of(request.principal.organization)
         if redaction_session:
-            (values,) = await self._vault.withdraw([Withdrawal(principal, redaction_session)])
-        return AnswerStream(self._rules, values)
+            (found,) = await self._vault.withdraw([Withdrawal(request.principal, redaction_session)])
+            values = _permitted(found, regime.rules.policy, request.asker)
+        return AuditedStream(AnswerStream(regime.rules, values), request, regime, self._trail)
+
+    async def _written_down(self, items: Sequence[Item], outcomes: list[Outcome]) -> list[Outcome]:
+        decided = [
+            (_decision(item, outcome), self._book.of(item.principal.organization))
+            for item, outcome in zip(items, outcomes, strict=True)
+            if isinstance(outcome, Verdict)
+        ]
+        try:
+            await self._trail.keep(decided)
+        except ServiceError as error:
+            return [error if isinstance(outcome, Verdict) else outcome for outcome in outcomes]
+        return outcomes
 
     async def _inspect_prompts(self, items: Mapping[int, Item]) -> dict[int, Outcome]:
-        screened = await _computed_each(items, lambda _, item: screen_prompt(self._rules, item.texts))
+        screened = await _computed_each(items, lambda _, item: self._screened(item))
         deposits = {
-            position: Deposit(items[position].principal, values)
-            for position, prompt in screened.items()
-            if strongest(prompt.findings) is not Action.REFUSE and (values := prompt.values())
+            position: Deposit(items[position].principal, tokens, hashes)
+            for position, (prompt, granted) in screened.items()
+            if granted.refusal is None
+            and strongest(prompt.findings) is not Action.REFUSE
+            and _any(tokens := prompt.values(Replacement.TOKEN), hashes := prompt.values(Replacement.HASH))
         }
         receipts = await self._deposited(deposits)
         return {
-            position: self._verdict_on_prompt(prompt, receipts.get(position))
-            for position, prompt in screened.items()
+            position: self._verdict_on_prompt(items[position], screened[position], receipts.get(position))
+            for position in items
         }
+
+    def _screened(self, item: Item) -> tuple[Prompt, Access]:
+        rules = self._book.of(item.principal.organization).rules
+        prompt = screen_prompt(rules, item.texts)
+        return prompt, access(rules.policy, item.request.asker, _classification(prompt, rules.policy))
 
     async def _deposited(self, deposits: Mapping[int, Deposit]) -> Mapping[int, Receipt | ServiceError]:
         if not deposits:
@@ -111,16 +141,22 @@ class Screen:
             return dict.fromkeys(deposits, error)
         return dict(zip(deposits, receipts, strict=True))
 
-    def _verdict_on_prompt(self, prompt: Prompt, receipt: Receipt | ServiceError | None) -> Outcome:
+    def _verdict_on_prompt(
+        self, item: Item, screened: tuple[Prompt, Access], receipt: Receipt | ServiceError | None
+    ) -> Outcome:
         if isinstance(receipt, ServiceError):
             return receipt
-        if not prompt.findings:
-            return self._nothing_found
-        classification = classify((finding.type for finding in prompt.findings), self._rules.policy)
+        prompt, granted = screened
+        policy = self._book.of(item.principal.organization).rules.policy
+        classification = _classification(prompt, policy)
+        if granted.refusal is not None:
+            return Verdict(Action.REFUSE, classification, [*prompt.findings, granted.refusal])
         action = strongest(prompt.findings)
-        if receipt is None:
-            return Verdict(action, classification, prompt.findings)
-        return Verdict(action, classification, prompt.findings, prompt.texts(receipt.tokens), receipt.session)
+        if action is Action.REFUSE or not prompt.findings:
+            return Verdict(action, classification, prompt.findings, regions=granted.regions)
+        receipt = receipt or Receipt("", {})
+        texts = prompt.texts(receipt.tokens)
+        return Verdict(action, classification, prompt.findings, texts, receipt.session, granted.regions)
 
     async def _inspect_answers(self, items: Mapping[int, Item]) -> dict[int, Outcome]:
         withdrawals = {
@@ -132,9 +168,13 @@ class Screen:
         rest = {position: item for position, item in items.items() if position not in failed}
         nothing: Values = {}
         verdicts = await _computed_each(
-            rest, lambda position, item: screen_answer(self._rules, item.texts, values.get(position, nothing))
+            rest, lambda position, item: self._answered(item, values.get(position, nothing))
         )
         return {**failed, **verdicts}
+
+    def _answered(self, item: Item, values: Values) -> Verdict:
+        rules = self._book.of(item.principal.organization).rules
+        return screen_answer(rules, item.texts, _permitted(values, rules.policy, item.request.asker))
 
     async def _withdrawn(
         self, withdrawals: Mapping[int, Withdrawal]
@@ -146,6 +186,32 @@ class Screen:
         except ServiceError as error:
             return {}, dict.fromkeys(withdrawals, error)
         return dict(zip(withdrawals, values, strict=True)), {}
+
+
+def _decision(item: Item, verdict: Verdict) -> Decision:
+    direction = INPUT if item.direction is Direction.INPUT else OUTPUT
+    verdicts = verdict.action, verdict.classification, verdict.findings, verdict.regions
+    return Decision(item.request, direction, *verdicts)
+
+
+def _classification(prompt: Prompt, policy: Policy) -> Classification:
+    return classify((finding.type for finding in prompt.findings), policy)
+
+
+def _permitted(values: Values, policy: Policy, asker: Asker) -> Values:
+    """Leave out what the principal may not see again: its tokens stay in the text."""
+    if not values:
+        return values
+    ceiling = policy.ceiling(asker.roles, "restore")
+    return {
+        token: value
+        for token, value in values.items()
+        if policy.rule(type_of(token)).classification <= ceiling
+    }
+
+
+def _any(*values: Sequence[object]) -> bool:
+    return any(values)
 
 
 async def computed(characters: int, compute: Callable[[], T]) -> T:

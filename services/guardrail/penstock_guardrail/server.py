@@ -4,25 +4,41 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from penstock.guardrail.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from penstock.guardrail.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
 from penstock.guardrail.v1.guardrail_service_pb2_grpc import add_GuardrailServiceServicer_to_server
+from penstock.guardrail.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
+from servicekit.background import background
 from servicekit.database import open_database
 from servicekit.errors import ServiceError
 from servicekit.logging import get_logger
 from servicekit.metrics import Metrics
-from servicekit.server import Service
+from servicekit.server import AddServicer, Service
 
 from penstock_guardrail import policy, root_key
+from penstock_guardrail.audit.journal import open_journal
+from penstock_guardrail.audit.log import AuditLog
+from penstock_guardrail.audit.signing import Signer
 from penstock_guardrail.counters import Counters
+from penstock_guardrail.erasure import Eraser
 from penstock_guardrail.keyring import Keyring
+from penstock_guardrail.policies.book import PolicyBook
+from penstock_guardrail.policies.desk import PolicyDesk
+from penstock_guardrail.policies.profile import load_profiles
+from penstock_guardrail.retention import Retention
 from penstock_guardrail.rules import make_rules
 from penstock_guardrail.screen import Screen
 from penstock_guardrail.servicer import GuardrailServicer
+from penstock_guardrail.servicer_audit import AuditServicer, ErasureServicer
+from penstock_guardrail.servicer_policies import PolicyServicer
 from penstock_guardrail.settings import GuardrailSettings
 from penstock_guardrail.store import MIGRATIONS, VaultStore
+from penstock_guardrail.trail import Trail
 from penstock_guardrail.vault import Vault
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 def _now() -> datetime:
@@ -40,18 +56,28 @@ async def build(settings: GuardrailSettings, clock: Callable[[], datetime] = _no
         keyring = Keyring(store, key, clock)
         await keyring.check_root_key()
         vault = Vault(store, keyring, timedelta(seconds=settings.session_seconds), clock)
-        sweeper = asyncio.create_task(_sweep(vault, settings.sweep_seconds))
-        servicer = GuardrailServicer(Screen(rules, vault), Counters(metrics))
-        try:
-            yield Service(
-                settings,
-                [(add_GuardrailServiceServicer_to_server, servicer)],
-                metrics,
-                dependencies={"database": database.ping},
-            )
-        finally:
-            sweeper.cancel()
-            await asyncio.gather(sweeper, return_exceptions=True)
+        log = AuditLog(store, keyring, Signer(key))
+        book = PolicyBook(store, keyring, rules, load_profiles())
+        await book.refresh()
+        retention = Retention(store, keyring, log, clock)
+        async with (
+            open_journal(
+                settings.service_dir / "audit", log.append, metrics, settings.audit_sync_seconds
+            ) as journal,
+            background(book.refresh_for_ever(settings.policy_poll_seconds), "policy book"),
+            background(_sweep(vault, retention, settings.sweep_seconds), "guardrail sweeper"),
+        ):
+            screen = Screen(book, vault, Trail(journal, clock))
+            servicers: list[tuple[AddServicer, Any]] = [
+                (add_GuardrailServiceServicer_to_server, GuardrailServicer(screen, Counters(metrics))),
+                (
+                    add_PolicyServiceServicer_to_server,
+                    PolicyServicer(PolicyDesk(store, keyring, log, book, clock), book),
+                ),
+                (add_AuditServiceServicer_to_server, AuditServicer(log)),
+                (add_ErasureServiceServicer_to_server, ErasureServicer(Eraser(store, keyring, log, clock))),
+            ]
+            yield Service(settings, servicers, metrics, dependencies={"database": database.ping})
 
 
 def _root_key(settings: GuardrailSettings) -> bytes:
@@ -60,12 +86,14 @@ def _root_key(settings: GuardrailSettings) -> bytes:
     return root_key.read_or_create(settings.service_dir / "root.key")
 
 
-async def _sweep(vault: Vault, interval_seconds: float) -> None:
-    """Delete expired sessions for ever; while the store is down, later."""
+async def _sweep(vault: Vault, retention: Retention, interval_seconds: float) -> None:
+    """Delete what is over for ever; while the store is down, later."""
     while True:
         try:
             while await vault.sweep():
                 pass
+            while await retention.enforce():
+                pass
         except ServiceError as error:
-            log.warning("sweep_failed", reason=error.reason)
+            logger.warning("sweep_failed", reason=error.reason)
         await asyncio.sleep(interval_seconds)

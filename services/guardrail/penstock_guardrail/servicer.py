@@ -4,14 +4,18 @@ from collections.abc import AsyncIterator
 from types import MappingProxyType
 from typing import Any
 
+from penstock.context.v1.request_context_pb2 import RequestContext
 from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2, guardrail_service_pb2_grpc
 from servicekit.context import deadline_of, from_proto
 from servicekit.errors import InvalidArgument, ServiceError
 
-from penstock_guardrail.answer import AnswerStream, Released
+from penstock_guardrail.access import Asker
+from penstock_guardrail.answer import Released
+from penstock_guardrail.audited_stream import AuditedStream
 from penstock_guardrail.counters import Counters
-from penstock_guardrail.policy import Action, Classification
+from penstock_guardrail.policy import Action, Classification, Replacement
 from penstock_guardrail.screen import Direction, Item, Screen, computed
+from penstock_guardrail.trail import Request
 from penstock_guardrail.vault import Principal
 from penstock_guardrail.verdict import Finding, Verdict
 
@@ -29,6 +33,13 @@ _CLASSIFICATIONS = MappingProxyType(
         Classification.INTERNAL: finding_pb2.CLASSIFICATION_INTERNAL,
         Classification.CONFIDENTIAL: finding_pb2.CLASSIFICATION_CONFIDENTIAL,
         Classification.RESTRICTED: finding_pb2.CLASSIFICATION_RESTRICTED,
+    }
+)
+_REPLACEMENTS = MappingProxyType(
+    {
+        Replacement.TOKEN: finding_pb2.REPLACEMENT_UNSPECIFIED,
+        Replacement.MASK: finding_pb2.REPLACEMENT_MASK,
+        Replacement.HASH: finding_pb2.REPLACEMENT_HASH,
     }
 )
 _DIRECTIONS = MappingProxyType(
@@ -51,8 +62,10 @@ class GuardrailServicer(guardrail_service_pb2_grpc.GuardrailServiceServicer):
     ) -> guardrail_service_pb2.InspectResponse:
         """Decide on whole texts."""
         response = guardrail_service_pb2.InspectResponse()
-        for outcome in await self._screen.inspect([_item(item) for item in request.items]):
-            result = response.results.add(policy_version=self._screen.version)
+        outcomes = await self._screen.inspect([_item(item) for item in request.items])
+        for item, outcome in zip(request.items, outcomes, strict=True):
+            version = self._screen.version(item.context.organization)
+            result = response.results.add(policy_version=version)
             if isinstance(outcome, ServiceError):
                 result.status.CopyFrom(outcome.to_status())
             else:
@@ -69,20 +82,24 @@ class GuardrailServicer(guardrail_service_pb2_grpc.GuardrailServiceServicer):
             return
         _check_opening(opening)
         context = from_proto(opening.open.context)
-        principal = Principal(context.organization, context.user)
-        stream = await self._screen.open_stream(principal, opening.open.redaction_session)
-        async for request in requests:
-            context.check_deadline()
-            choice, released = await _advanced(stream, request)
-            self._counters.found(released.findings)
-            self._counters.held(released.held_characters)
-            yield _response(choice, released, finished=request.HasField("finish"))
+        stream = await self._screen.open_stream(
+            _request(opening.open.context), opening.open.redaction_session
+        )
+        try:
+            async for request in requests:
+                context.check_deadline()
+                choice, released = await _advanced(stream, request)
+                self._counters.found(released.findings)
+                self._counters.held(released.held_characters)
+                yield _response(choice, released, finished=request.HasField("finish"))
+        finally:
+            await stream.abandon()
 
 
 def _item(item: guardrail_service_pb2.InspectItem) -> Item:
     context = item.context
     return Item(
-        Principal(context.organization, context.user),
+        _request(context, item.operation or "chat"),
         _DIRECTIONS[item.direction],
         [segment.text for segment in item.segments],
         item.redaction_session,
@@ -90,10 +107,17 @@ def _item(item: guardrail_service_pb2.InspectItem) -> Item:
     )
 
 
+def _request(context: RequestContext, operation: str = "chat") -> Request:
+    asker = Asker(tuple(context.roles), operation, context.region)
+    principal = Principal(context.organization, context.user)
+    return Request(principal, asker, context.api_key, context.request_id)
+
+
 def _write_verdict(verdict: Verdict, result: guardrail_service_pb2.InspectResult) -> None:
     result.action = _ACTIONS[verdict.action]
     result.classification = _CLASSIFICATIONS[verdict.classification]
     result.redaction_session = verdict.redaction_session
+    result.regions.extend(verdict.regions)
     for position, text in verdict.texts.items():
         result.redactions.add(segment_index=position, text=text)
     result.findings.extend(map(_finding, verdict.findings))
@@ -109,6 +133,7 @@ def _finding(finding: Finding) -> finding_pb2.Finding:
         recognizer=finding.recognizer,
         evidence=finding.evidence,
         action=_ACTIONS[finding.action],
+        replacement=_REPLACEMENTS[finding.replacement],
     )
 
 
@@ -119,12 +144,12 @@ def _check_opening(request: StreamRequest) -> None:
         raise _out_of_order("open.direction", "Streams are of answers; prompts go through Inspect.")
 
 
-async def _advanced(stream: AnswerStream, request: StreamRequest) -> tuple[int, Released]:
+async def _advanced(stream: AuditedStream, request: StreamRequest) -> tuple[int, Released]:
     if request.HasField("delta"):
         choice, text = request.delta.choice_index, request.delta.text
         return choice, await computed(len(text), lambda: stream.push(choice, text))
     if request.HasField("finish"):
-        return request.finish.choice_index, stream.finish(request.finish.choice_index)
+        return request.finish.choice_index, await stream.finish(request.finish.choice_index)
     raise _out_of_order("message", "The stream is open already.")
 
 

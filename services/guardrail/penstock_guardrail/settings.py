@@ -17,4 +17,6 @@ class GuardrailSettings(ServiceSettings):
     root_key_file: Path | None = None
     session_seconds: float = Field(default=3600.0, ge=60, le=7 * 86_400)
     sweep_seconds: float = Field(default=60.0, gt=0, le=3600)
+    policy_poll_seconds: float = Field(default=0.5, gt=0, le=1.5)
+    audit_sync_seconds: float = Field(default=0.05, ge=0, le=5)
     item_characters_max: int = Field(default=1_048_576, ge=1024, le=16_777_216)

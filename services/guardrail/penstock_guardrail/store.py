@@ -1,42 +1,21 @@
-"""The guardrail's own tables: keys of organizations, redaction sessions, sealed values. No value is in the clear."""
+"""What the vault keeps: keys of organizations and of persons, redaction sessions, sealed values."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 from servicekit.database import Database
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_guardrail.tables import organization_keys as _keys
+from penstock_guardrail.tables import redacted_values as _values
+from penstock_guardrail.tables import redaction_sessions as _sessions
+from penstock_guardrail.tables import subject_keys as _subjects
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-
-_metadata = sa.MetaData()
-_keys = sa.Table(
-    "organization_keys",
-    _metadata,
-    sa.Column("organization", sa.String(64), primary_key=True),
-    sa.Column("root_key_id", sa.String(16)),
-    sa.Column("wrapped_key", sa.LargeBinary),
-    sa.Column("create_time", sa.DateTime(timezone=True)),
-)
-_sessions = sa.Table(
-    "redaction_sessions",
-    _metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("organization", sa.String(64)),
-    sa.Column("user", sa.String(256)),
-    sa.Column("wrapped_key", sa.LargeBinary),
-    sa.Column("expire_time", sa.DateTime(timezone=True)),
-)
-_values = sa.Table(
-    "redacted_values",
-    _metadata,
-    sa.Column(
-        "session", sa.String(32), sa.ForeignKey("redaction_sessions.id", ondelete="CASCADE"), primary_key=True
-    ),
-    sa.Column("token", sa.String(64), primary_key=True),
-    sa.Column("sealed_value", sa.LargeBinary),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +29,24 @@ class OrganizationKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """The key of a person, wrapped by the organization's; `subject` is a keyed hash of the user's id.
+
+    Without a key there was none since the erasure. What was recorded until `erase_us` is not to be readable.
+    """
+
+    organization: str
+    subject: str
+    wrapped_key: bytes | None
+    erase_us: int = 0
+
+
+Subject = tuple[str, str]  # organization, and a keyed hash of the user's id
+
+
+@dataclass(frozen=True, slots=True)
 class RedactionSession:
-    """Whose values were replaced, and the key they are sealed with, wrapped by the organization's key."""
+    """Whose values were replaced, and the key they are sealed with, wrapped by the person's key."""
 
     id: str
     organization: str
@@ -96,6 +91,46 @@ class VaultStore:
         async with self._database.transaction() as connection:
             await connection.execute(statement, [asdict(key) for key in keys])
 
+    async def keep_subject_keys(
+        self, connection: AsyncConnection, fresh: Sequence[SubjectKey]
+    ) -> dict[Subject, SubjectKey]:
+        """Give the keys of some persons: those there are, else the fresh ones, which are in the order of subjects."""
+        names = [(key.organization, key.subject) for key in fresh]
+        found = await self.subject_keys(connection, names)
+        new = [key for key, name in zip(fresh, names, strict=True) if not _has_key(found.get(name))]
+        if not new:
+            return found
+        statement = sa.text(
+            "INSERT INTO subject_keys (organization, subject, wrapped_key)"
+            " VALUES (:organization, :subject, :wrapped_key) ON CONFLICT (organization, subject)"
+            " DO UPDATE SET wrapped_key = COALESCE(subject_keys.wrapped_key, excluded.wrapped_key)"
+        ).bindparams(sa.bindparam("wrapped_key", type_=sa.LargeBinary))
+        await connection.execute(
+            statement,
+            [
+                {"organization": k.organization, "subject": k.subject, "wrapped_key": k.wrapped_key}
+                for k in new
+            ],
+        )
+        return await self.subject_keys(connection, names)
+
+    async def subject_keys(
+        self, connection: AsyncConnection, subjects: Collection[Subject]
+    ) -> dict[Subject, SubjectKey]:
+        """Give the keys there are."""
+        columns = _subjects.c.organization, _subjects.c.subject, _subjects.c.wrapped_key, _subjects.c.erase_us
+        query = sa.select(*columns).where(sa.tuple_(*columns[:2]).in_(subjects))
+        rows = (await connection.execute(query)).mappings()
+        return {(row["organization"], row["subject"]): SubjectKey(**row) for row in rows}
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin to write."""
+        return self._database.transaction()
+
+    def connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin to read."""
+        return self._database.connect()
+
     async def add_sessions(
         self, sessions: Sequence[RedactionSession], values: Sequence[RedactedValue]
     ) -> None:
@@ -120,3 +155,7 @@ class VaultStore:
         expired = sa.select(_sessions.c.id).where(_sessions.c.expire_time <= now).limit(most)
         async with self._database.transaction() as connection:
             return (await connection.execute(_sessions.delete().where(_sessions.c.id.in_(expired)))).rowcount
+
+
+def _has_key(found: SubjectKey | None) -> bool:
+    return found is not None and found.wrapped_key is not None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock_guardrail.cutter import TOO_MANY_FINDINGS, Piece
-from penstock_guardrail.policy import Action, Classification, Policy
+from penstock_guardrail.policy import Action, Classification, Policy, Replacement
 from penstock_guardrail.redaction import TOKEN_TYPE
 
 
@@ -20,17 +20,22 @@ class Finding:
     recognizer: str
     evidence: str
     action: Action
+    replacement: Replacement = Replacement.TOKEN
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision on the texts of one item. `texts` are those that changed, by their position."""
+    """The decision on the texts of one item. `texts` are those that changed, by their position.
+
+    `regions` are those the texts may go to; none named means all.
+    """
 
     action: Action
     classification: Classification
     findings: Sequence[Finding] = ()
     texts: Mapping[int, str] = field(default_factory=dict)
     redaction_session: str = ""
+    regions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +88,7 @@ def _finding(piece: Piece, policy: Policy, segment: int) -> Finding | None:
     too_many = found.type == TOO_MANY_FINDINGS
     action = Action.REFUSE if too_many else policy.action(found.type, found.confidence)
     place = (segment, piece.start, piece.end)
-    return Finding(found.type, *place, found.confidence, found.recognizer, found.evidence, action)
+    replacement = policy.rule(found.type).replacement
+    return Finding(
+        found.type, *place, found.confidence, found.recognizer, found.evidence, action, replacement
+    )

@@ -77,7 +77,8 @@ class Guardrail:
 
 
 def context(organization: str = "acme", user: str = "ann", **more: Any) -> RequestContext:
-    return RequestContext(request_id="r", organization=organization, user=user, **more)
+    roles = more.pop("roles", ("business_user",))
+    return RequestContext(request_id="r", organization=organization, user=user, roles=roles, **more)
 
 
 def item(direction: Any, texts: Sequence[str], session: str = "", **who: Any) -> Any:

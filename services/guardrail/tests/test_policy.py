@@ -14,6 +14,8 @@ types:
   CREDIT_CARD: {action: restrict_to_private, classification: restricted}
   IBAN_CODE: {action: refuse, classification: confidential}
 other_types: {action: redact, classification: confidential}
+grants:
+  - {role: business_user, operation: chat, classification_max: restricted}
 """
 
 

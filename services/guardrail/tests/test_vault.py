@@ -70,7 +70,7 @@ async def test_no_value_and_no_key_lies_on_the_disk_in_the_clear(start, settings
     async with start() as (guardrail, _server):
         await guardrail.redact("ann@example.com", "card 4111 1111 1111 1111")
     root = bytes.fromhex((settings.service_dir / "root.key").read_text())
-    for path in settings.service_dir.iterdir():
+    for path in filter(Path.is_file, settings.service_dir.rglob("*")):
         content = path.read_bytes()
         assert not [value for value in (b"ann@", b"4111", root) if value in content], path
 

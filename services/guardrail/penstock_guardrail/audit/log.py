@@ -1,0 +1,179 @@
+"""The audit log: append what was decided, show it, prove that it only grew.
+
+The row of a log is locked while it grows, so that replicas append one after the other: no hole and no fork. What is in
+an entry is sealed under the key of the person it is about; what is in the tree is a commitment, so it proves the same
+after the person's key is gone.
+"""
+
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from servicekit.errors import InvalidArgument
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_guardrail.audit import store
+from penstock_guardrail.audit.entry import Entry
+from penstock_guardrail.audit.merkle import Frontier, consistency, inclusion, leaf_hash
+from penstock_guardrail.audit.signing import Signer
+from penstock_guardrail.keyring import Keyring
+from penstock_guardrail.sealing import seal, unseal
+from penstock_guardrail.store import Subject, SubjectKey, VaultStore
+
+_SALT_BYTES = 32
+
+Keys = Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An entry as it can be read: without record and salt when it was erased or its time is over."""
+
+    index: int
+    leaf_hash: bytes
+    record: bytes = b""
+    salt: bytes = b""
+
+
+class AuditLog:
+    """The logs of all organizations."""
+
+    def __init__(self, vault: VaultStore, keyring: Keyring, signer: Signer) -> None:
+        self._vault = vault
+        self._keyring = keyring
+        self._signer = signer
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Append entries, in one transaction; those that are there already are left out.
+
+        Raises:
+            Unavailable: the store does not answer (STORAGE_UNAVAILABLE). Nothing was appended.
+        """
+        keys = await self._keyring.keys({entry.organization for entry in entries})
+        async with self._vault.transaction() as connection:
+            await self.append_within(connection, entries, keys)
+
+    async def append_within(
+        self, connection: AsyncConnection, entries: Sequence[Entry], keys: Keys
+    ) -> Mapping[str, Frontier]:
+        """Append entries within a transaction of the caller's; give the trees as they are then."""
+        if not entries:
+            return {}
+        trees = await store.locked(connection, sorted({entry.organization for entry in entries}))
+        there = await store.known(connection, [(entry.organization, entry.id) for entry in entries])
+        new = {(entry.organization, entry.id): entry for entry in entries}
+        fresh = [entry for key, entry in new.items() if key not in there]
+        if not fresh:
+            return trees
+        subjects = {entry.id: self._subject(entry, keys) for entry in fresh}
+        persons = await self._keyring.of_subjects(connection, list(subjects.values()), keys)
+        opened = {name: self._keyring.opened(keys[name[0]], key) for name, key in persons.items()}
+        rows: list[Mapping[str, Any]] = []
+        nodes: list[Mapping[str, Any]] = []
+        for entry in fresh:
+            name = subjects[entry.id]
+            leaf, sealed = _committed(entry, persons[name], opened[name])
+            tree = trees[entry.organization]
+            rows.append(_row(entry, tree.size, name, leaf, sealed))
+            nodes += [
+                {
+                    "organization": entry.organization,
+                    "level": node.level,
+                    "node_index": node.index,
+                    "hash": root,
+                }
+                for node, root in tree.append(leaf)
+            ]
+        await store.add(connection, rows, nodes, trees)
+        return trees
+
+    async def checkpoint(self, organization: str) -> tuple[int, str]:
+        """Give the size of a log and a signed checkpoint of it."""
+        async with self._vault.connect() as connection:
+            tree = await store.frontier(connection, organization)
+        return tree.size, self.signed(organization, tree)
+
+    def signed(self, organization: str, tree: Frontier) -> str:
+        """Sign a tree."""
+        return self._signer.sign(organization, tree.size, tree.root)
+
+    def verifier_key(self, organization: str) -> str:
+        """Give the key that the checkpoints of a log are verified with."""
+        return self._signer.verifier_key(organization)
+
+    async def entries(self, organization: str, start: int, most: int) -> list[Shown]:
+        """Give entries, in order, without gaps."""
+        keys = await self._keyring.keys({organization})
+        async with self._vault.connect() as connection:
+            rows = await store.page(connection, organization, start, most)
+            names = {(organization, row.subject) for row in rows}
+            persons = await self._vault.subject_keys(connection, names) if names else {}
+        opened = {name: self._keyring.opened(keys[organization], key) for name, key in persons.items()}
+        return [_shown(row, opened.get((organization, row.subject))) for row in rows]
+
+    async def inclusion_proof(self, organization: str, index: int, size: int) -> list[bytes]:
+        """Prove that an entry is in the tree of a size.
+
+        Raises:
+            InvalidArgument: the log has not that size, or the tree not that entry (INVALID_ARGUMENT).
+        """
+        if index >= size:
+            raise _beyond("index")
+        return await self._proof(organization, inclusion(index, size), size)
+
+    async def consistency_proof(self, organization: str, first: int, second: int) -> list[bytes]:
+        """Prove that the tree of a size begins with that of a smaller one.
+
+        Raises:
+            InvalidArgument: the log has not these sizes, or the first is the larger (INVALID_ARGUMENT).
+        """
+        if first > second:
+            raise _beyond("first_size")
+        return await self._proof(organization, consistency(first, second), second)
+
+    async def _proof(self, organization: str, ranges: list[store.Leaves], size: int) -> list[bytes]:
+        async with self._vault.connect() as connection:
+            if size > (await store.frontier(connection, organization)).size:
+                raise _beyond("tree_size")
+            return await store.roots(connection, organization, ranges)
+
+    def _subject(self, entry: Entry, keys: Keys) -> Subject:
+        return self._keyring.subject(keys[entry.organization], (entry.organization, entry.user))
+
+
+def _committed(entry: Entry, person: SubjectKey, key: bytes | None) -> tuple[bytes, bytes | None]:
+    """Give the leaf of an entry, and what it commits to, sealed; nothing of what an erased person did before."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    leaf = leaf_hash(hmac.digest(salt, entry.record, "sha256"))
+    if key is None or entry.time_us <= person.erase_us:
+        return leaf, None
+    return leaf, seal(key, salt + entry.record, _place(entry.organization, entry.id))
+
+
+def _row(entry: Entry, index: int, subject: Subject, leaf: bytes, sealed: bytes | None) -> Mapping[str, Any]:
+    return {
+        "organization": entry.organization,
+        "entry_index": index,
+        "entry_id": entry.id,
+        "leaf_hash": leaf,
+        "subject": subject[1],
+        "sealed": sealed,
+        "expire_us": entry.expire_us,
+    }
+
+
+def _shown(row: Any, key: bytes | None) -> Shown:
+    if row.sealed is None or key is None:
+        return Shown(row.entry_index, row.leaf_hash)
+    opened = unseal(key, row.sealed, _place(row.organization, row.entry_id))
+    return Shown(row.entry_index, row.leaf_hash, opened[_SALT_BYTES:], opened[:_SALT_BYTES])
+
+
+def _place(organization: str, entry_id: str) -> str:
+    return f"audit|{organization}|{entry_id}"
+
+
+def _beyond(field: str) -> InvalidArgument:
+    return InvalidArgument("INVALID_ARGUMENT", "The log is not that long.", metadata={"field": field})

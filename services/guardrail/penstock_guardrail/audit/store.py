@@ -1,0 +1,133 @@
+"""The tables of the audit log. Every function runs within the caller's transaction or connection."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_guardrail.audit.merkle import Frontier, Node, folded, joined, made_of, perfect
+from penstock_guardrail.store import Subject
+from penstock_guardrail.tables import audit_entries, audit_logs, audit_nodes
+
+Leaves = tuple[int, int]
+_ORGANIZATIONS_MAX = 64
+
+
+async def locked(connection: AsyncConnection, organizations: Sequence[str]) -> dict[str, Frontier]:
+    """Give the trees of some logs, none of which grows meanwhile. Locked in order, so nobody waits in a ring."""
+    ordered = sorted(organizations)
+    await connection.execute(
+        sa.text(
+            "INSERT INTO audit_logs (organization, size, frontier) VALUES (:organization, 0, :frontier)"
+            " ON CONFLICT DO NOTHING"
+        ).bindparams(sa.bindparam("frontier", type_=sa.LargeBinary)),
+        [{"organization": organization, "frontier": b""} for organization in ordered],
+    )
+    query = sa.select(audit_logs).where(audit_logs.c.organization.in_(ordered))
+    rows = await connection.execute(query.order_by(audit_logs.c.organization).with_for_update())
+    return {row.organization: Frontier.parse(row.size, row.frontier) for row in rows}
+
+
+async def frontier(connection: AsyncConnection, organization: str) -> Frontier:
+    """Give the tree of a log; an empty one when there is none."""
+    query = sa.select(audit_logs).where(audit_logs.c.organization == organization)
+    row = (await connection.execute(query)).first()
+    return Frontier.parse(row.size, row.frontier) if row else Frontier()
+
+
+async def known(connection: AsyncConnection, ids: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Tell which entries, by organization and id, are there already."""
+    key = audit_entries.c.organization, audit_entries.c.entry_id
+    rows = await connection.execute(sa.select(*key).where(sa.tuple_(*key).in_(ids)))
+    return {(row.organization, row.entry_id) for row in rows}
+
+
+async def add(
+    connection: AsyncConnection,
+    entries: Sequence[Mapping[str, Any]],
+    nodes: Sequence[Mapping[str, Any]],
+    trees: Mapping[str, Frontier],
+) -> None:
+    """Keep new entries, the nodes that they complete, and the trees as they are now."""
+    await connection.execute(audit_entries.insert(), entries)
+    if nodes:
+        await connection.execute(audit_nodes.insert(), nodes)
+    changed = sa.update(audit_logs).where(audit_logs.c.organization == sa.bindparam("name"))
+    await connection.execute(
+        changed.values(size=sa.bindparam("new_size"), frontier=sa.bindparam("new_frontier")),
+        [
+            {"name": organization, "new_size": tree.size, "new_frontier": tree.stored}
+            for organization, tree in trees.items()
+        ],
+    )
+
+
+async def page(connection: AsyncConnection, organization: str, start: int, most: int) -> Sequence[Any]:
+    """Give the rows of entries from a position on."""
+    query = sa.select(audit_entries).where(
+        audit_entries.c.organization == organization,
+        audit_entries.c.entry_index >= start,
+        audit_entries.c.entry_index < start + most,
+    )
+    return (await connection.execute(query.order_by(audit_entries.c.entry_index))).all()
+
+
+async def roots(connection: AsyncConnection, organization: str, ranges: Iterable[Leaves]) -> list[bytes]:
+    """Give the roots over ranges of leaves, as a proof names them."""
+    return [
+        joined([await _root(connection, organization, node) for node in perfect(leaves)]) for leaves in ranges
+    ]
+
+
+async def forget_subject(connection: AsyncConnection, subject: Subject) -> int:
+    """Delete what is sealed for a person; tell of how many entries."""
+    organization, name = subject
+    mine = sa.and_(audit_entries.c.organization == organization, audit_entries.c.subject == name)
+    return await _forget(connection, mine)
+
+
+async def with_expired(connection: AsyncConnection, now_us: int) -> list[str]:
+    """Name the logs that hold contents whose time is over."""
+    query = sa.select(audit_entries.c.organization).where(*_expired(now_us)).distinct()
+    return list((await connection.execute(query.limit(_ORGANIZATIONS_MAX))).scalars())
+
+
+async def forget_expired(
+    connection: AsyncConnection, organizations: Sequence[str], now_us: int, most: int
+) -> dict[str, int]:
+    """Delete what is sealed in entries whose time is over, not more than `most` a log; count them by log."""
+    counts = {}
+    for organization in organizations:
+        mine = audit_entries.c.organization == organization
+        query = sa.select(audit_entries.c.entry_index).where(mine, *_expired(now_us)).limit(most)
+        over = list((await connection.execute(query)).scalars())
+        counts[organization] = await _forget(connection, mine & audit_entries.c.entry_index.in_(over))
+    return {organization: count for organization, count in counts.items() if count}
+
+
+def _expired(now_us: int) -> tuple[Any, Any]:
+    return audit_entries.c.sealed.is_not(None), audit_entries.c.expire_us <= now_us
+
+
+async def _forget(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> int:
+    emptied = sa.update(audit_entries).where(which, audit_entries.c.sealed.is_not(None)).values(sealed=None)
+    return (await connection.execute(emptied)).rowcount
+
+
+async def _root(connection: AsyncConnection, organization: str, node: Node) -> bytes:
+    level, span = made_of(node)
+    if level:
+        query = (
+            sa.select(audit_nodes.c.hash)
+            .where(
+                audit_nodes.c.organization == organization,
+                audit_nodes.c.level == level,
+                audit_nodes.c.node_index >= span.start,
+                audit_nodes.c.node_index < span.stop,
+            )
+            .order_by(audit_nodes.c.node_index)
+        )
+        return folded(list((await connection.execute(query)).scalars()))
+    rows = await page(connection, organization, span.start, len(span))
+    return folded([row.leaf_hash for row in rows])

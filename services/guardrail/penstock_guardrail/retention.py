@@ -1,0 +1,62 @@
+"""Retention: what is over is deleted, and the log says how much."""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from servicekit.logging import get_logger
+
+from penstock_guardrail.audit import store
+from penstock_guardrail.audit.entry import Entry, make_record, read_record, to_us
+from penstock_guardrail.audit.log import AuditLog
+from penstock_guardrail.keyring import Keyring
+from penstock_guardrail.store import VaultStore
+
+ENTRIES_MAX = 1000
+_RETENTION_DAYS = 3660
+
+log = get_logger(__name__)
+
+
+class Retention:
+    """Deletes the contents of entries whose time is over; what they commit to stays in the tree."""
+
+    def __init__(
+        self, vault: VaultStore, keyring: Keyring, audit: AuditLog, clock: Callable[[], datetime]
+    ) -> None:
+        self._vault = vault
+        self._keyring = keyring
+        self._audit = audit
+        self._clock = clock
+
+    async def enforce(self) -> int:
+        """Delete a bounded part of what is over; tell how many entries.
+
+        Raises:
+            Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
+        """
+        now_us = to_us(self._clock())
+        async with self._vault.connect() as connection:
+            organizations = await store.with_expired(connection, now_us)
+        if not organizations:
+            return 0
+        keys = await self._keyring.keys(organizations)
+        async with self._vault.transaction() as connection:
+            counts = await store.forget_expired(connection, organizations, now_us, ENTRIES_MAX)
+            entries = [_entry(organization, count, now_us) for organization, count in counts.items()]
+            await self._audit.append_within(connection, entries, keys)
+        log.info("retention_enforced", organizations=len(counts), entries=sum(counts.values()))
+        return sum(counts.values())
+
+
+def _entry(organization: str, entries: int, now_us: int) -> Entry:
+    record = make_record(
+        "retention",
+        entry_id=secrets.token_hex(16),
+        time_us=now_us,
+        retention_days=_RETENTION_DAYS,
+        organization=organization,
+        user="",
+        entries=entries,
+    )
+    return read_record(record)

@@ -1,0 +1,115 @@
+"""The trail: every decision is written down before it is told, or it is not told."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import getrandbits  # ids are names and not secrets
+from typing import Any
+
+from penstock_guardrail.access import RECOGNIZER, Asker, access
+from penstock_guardrail.audit.entry import counted, make_record, to_us
+from penstock_guardrail.audit.journal import Journal
+from penstock_guardrail.policies.book import Regime, Shadow
+from penstock_guardrail.policy import Action, Classification
+from penstock_guardrail.vault import Principal
+from penstock_guardrail.verdict import Finding, classify
+
+INPUT, OUTPUT = "input", "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """On whose behalf something is decided, and what for."""
+
+    principal: Principal
+    asker: Asker
+    api_key: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided on a request, or on the answer to it."""
+
+    request: Request
+    direction: str
+    action: Action
+    classification: Classification
+    findings: Sequence[Finding] = ()
+    regions: Sequence[str] = ()
+
+
+class Trail:
+    """Writes decisions down."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], datetime]) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    async def keep(self, decisions: Iterable[tuple[Decision, Regime]]) -> None:
+        """Write a list of decisions down.
+
+        Raises:
+            Unavailable: the disk does not take them (STORAGE_UNAVAILABLE).
+            ResourceExhausted: too many wait for the log already (OVERLOADED).
+        """
+        now_us = to_us(self._clock())
+        records = [_record(decision, regime, now_us) for decision, regime in decisions]
+        if records:
+            await self._journal.append(records)
+
+
+def _record(decision: Decision, regime: Regime, now_us: int) -> bytes:
+    request, rules = decision.request, regime.rules
+    facts: dict[str, Any] = {
+        "organization": request.principal.organization,
+        "user": request.principal.user,
+        "api_key": request.api_key,
+        "roles": request.asker.roles,
+        "request_id": request.request_id,
+        "direction": decision.direction,
+        "operation": request.asker.operation,
+        "action": decision.action.name,
+        "classification": decision.classification.name,
+        "policy_version": rules.version,
+    }
+    if decision.regions:
+        facts["regions"] = list(decision.regions)
+    if decision.findings:
+        facts |= _found(decision.findings, regime)
+    if regime.shadow is not None and (would := shadowed(decision, regime.shadow)) is not decision.action:
+        facts["shadow"] = {"policy": regime.shadow.name, "action": would.name}
+    return make_record(
+        "decision",
+        entry_id=f"{now_us:014x}{getrandbits(64):016x}",
+        time_us=now_us,
+        retention_days=rules.policy.retention_days,
+        **facts,
+    )
+
+
+def _found(findings: Sequence[Finding], regime: Regime) -> dict[str, Any]:
+    """Count what was found: by type and action, by recognizer, and for each clause of a regulation."""
+    facts: dict[str, Any] = {
+        "findings": counted(f"{finding.type} {finding.action.name}" for finding in findings),
+        "recognizers": counted(finding.recognizer for finding in findings),
+    }
+    fields = counted(name for finding in findings for name in regime.audit_fields.get(finding.type, ()))
+    if fields:
+        facts["clauses"] = fields
+    return facts
+
+
+def shadowed(decision: Decision, shadow: Shadow) -> Action:
+    """Tell what another policy would do with what was found. Limits hold for every policy."""
+    policy, asker = shadow.policy, decision.request.asker
+    found = [finding for finding in decision.findings if finding.recognizer != RECOGNIZER]
+    if decision.direction == INPUT:
+        classification = classify((finding.type for finding in found), policy)
+        if access(policy, asker, classification).refusal is not None:
+            return Action.REFUSE
+    actions = (
+        policy.action(finding.type, finding.confidence) if finding.end else finding.action
+        for finding in found
+    )
+    return max(actions, default=Action.ALLOW)
