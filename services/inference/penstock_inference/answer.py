@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from penstock_inference.answer_text import AnswerText, Logprobs, Released
 from penstock_inference.logprobs import TokenLogprob
 from penstock_inference.sequence import EndConditions
+from penstock_inference.tool_calls import ToolCallDelta, ToolCallParser
 
 
 class FinishReason(enum.Enum):
     """Why an answer is whole."""
 
     STOP = "stop"  # the model's end token, or a stop text
+    TOOL_CALLS = "tool_calls"  # the model waits for what the tools that it calls have to say
     LENGTH = "length"  # as many tokens as were asked for, or as the context window holds
 
 
@@ -23,15 +25,18 @@ class Delta:
     completion_tokens: int  # produced so far
     logprobs: Logprobs = ()
     finish_reason: FinishReason | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
     prompt_logprobs: Logprobs = ()  # of the whole prompt, in the answer's first delta, when they are wanted
 
 
 class Answer:
     """Put an answer together from its tokens."""
 
-    def __init__(self, ends: EndConditions, text: AnswerText) -> None:
+    def __init__(self, ends: EndConditions, text: AnswerText, calls: ToolCallParser | None = None) -> None:
+        """Begin; with a parser, what it finds to be calls of tools is given as such and not as text."""
         self._ends = ends
         self._text = text
+        self._calls = calls
         self._tokens = 0
         self._prompt_logprobs: Logprobs = ()
 
@@ -44,7 +49,14 @@ class Answer:
         self._tokens += 1
         prompt_logprobs, self._prompt_logprobs = self._prompt_logprobs, ()
         released, reason = self._feed(token, logprob)
-        return Delta(released.text, self._tokens, released.logprobs, reason, prompt_logprobs)
+        if self._calls is None:
+            return Delta(released.text, self._tokens, released.logprobs, reason, (), prompt_logprobs)
+        parsed = self._calls.feed(released.text)
+        if reason is not None:
+            parsed += self._calls.finish()
+        if reason is FinishReason.STOP and self._calls.calls:
+            reason = FinishReason.TOOL_CALLS
+        return Delta(parsed.content, self._tokens, released.logprobs, reason, parsed.calls, prompt_logprobs)
 
     def _feed(self, token: int, logprob: TokenLogprob | None) -> tuple[Released, FinishReason | None]:
         if token in self._ends.end_tokens:

@@ -6,6 +6,7 @@ computes the next, another thread (delivery.py) turns tokens into text (answer.p
 and hands the results back to the event loop, where each request's mailbox (mailbox.py) collects them.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
@@ -14,12 +15,15 @@ from servicekit.errors import InvalidArgument
 
 from penstock_inference.answer import Answer
 from penstock_inference.answer_text import AnswerText, Logprobs
+from penstock_inference.forms import Form, tool_calls
+from penstock_inference.grammar import Grammar
 from penstock_inference.job import Job
 from penstock_inference.mailbox import AnswerDelta, Mailbox
 from penstock_inference.models import GenerativeModel, Models
-from penstock_inference.prompt import PromptInput
+from penstock_inference.prompt import Chat, PromptInput
 from penstock_inference.sampler import Sampler, SamplingParameters
 from penstock_inference.sequence import EndConditions, Sequence, Urgency
+from penstock_inference.tool_calls import ToolCallParser
 from penstock_inference.usage_record import Attempt
 
 STOP_CHARACTERS_MAX = 1024
@@ -50,9 +54,8 @@ class GenerationRequest:
     urgency: Urgency
     operation_id: str
     attempt: int
-    prompt_logprobs: bool = (
-        False  # those of the prompt's own tokens, with as many alternatives as the answer's
-    )
+    form: Form | None = None  # that every answer has; it ends by itself, whatever `ends` says of end tokens
+    prompt_logprobs: bool = False  # of the prompt's own tokens, with as many alternatives as the answer's
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,10 @@ class Generate:
         model = self._models.generative(request.model)
         _check(request, model)
         prompt = await model.prompts.tokens(request.prompt)
+        grammar = await _grammar(request, model)
         mailbox = Mailbox(self._delta_interval_seconds)
         attempt = Attempt(request.operation_id, request.attempt, model.id)
-        job = Job(*_answers(request, model, prompt), attempt, mailbox.put)
+        job = Job(*_answers(request, model, prompt, grammar), attempt, mailbox.put)
         unfinished = request.answers
         model.batcher.submit(job)
         try:
@@ -120,15 +124,26 @@ def _check(request: GenerationRequest, model: GenerativeModel) -> None:
         raise _invalid("sampling.min_tokens", "There are fewer tokens at most than at least.")
 
 
+async def _grammar(request: GenerationRequest, model: GenerativeModel) -> Grammar | None:
+    form, chat = request.form, request.prompt
+    if isinstance(chat, Chat) and chat.must_call:
+        if form is not None:
+            raise _invalid("constraint", "A call of a tool is demanded, which has a form of its own.")
+        functions = [tool["function"] for tool in chat.tools if tool["function"]["name"] in chat.must_call]
+        form = tool_calls(functions, several=chat.several_calls)
+    return None if form is None else await asyncio.to_thread(model.grammars.compile, form)
+
+
 def _answers(
-    request: GenerationRequest, model: GenerativeModel, prompt: list[int]
+    request: GenerationRequest, model: GenerativeModel, prompt: list[int], grammar: Grammar | None
 ) -> tuple[list[Sequence], list[Answer]]:
     """Make the answers and their sequences; they differ in their random numbers only."""
     room = model.limits.context_tokens_max - len(prompt)
     max_tokens = min(request.ends.max_tokens or room, room)
-    end_tokens = () if request.ends.ignore_eos else model.end_tokens
-    ends = EndConditions(frozenset(end_tokens), max_tokens, request.ends.min_tokens)
-    sampling = replace(request.sampling, min_tokens=request.ends.min_tokens, end_tokens=end_tokens)
+    min_tokens = 0 if grammar else request.ends.min_tokens
+    end_tokens = () if request.ends.ignore_eos and not grammar else model.end_tokens
+    ends = EndConditions(frozenset(end_tokens), max_tokens, min_tokens)
+    sampling = replace(request.sampling, min_tokens=min_tokens, end_tokens=end_tokens)
     seed = secrets.randbits(64) if request.seed is None else request.seed & _SEED_MASK
     sequences = [
         Sequence(
@@ -136,13 +151,20 @@ def _answers(
             organization=request.organization,
             urgency=request.urgency,
             ends=ends,
-            sampler=Sampler(sampling, prompt, max_tokens, (seed, choice)),
+            sampler=Sampler(
+                sampling, prompt, max_tokens, (seed, choice), grammar.begin() if grammar else None
+            ),
             scores_prompt=request.prompt_logprobs and choice == 0,
         )
         for choice in range(request.answers)
     ]
-    texts = (AnswerText(model.tokenizer, request.ends.stops) for _ in sequences)
-    return sequences, [Answer(ends, text) for text in texts]
+    return sequences, [_answer(request, model, ends) for _ in sequences]
+
+
+def _answer(request: GenerationRequest, model: GenerativeModel, ends: EndConditions) -> Answer:
+    has_tools = isinstance(request.prompt, Chat) and bool(request.prompt.tools)
+    calls = ToolCallParser(lambda: f"call_{secrets.token_hex(12)}") if has_tools else None
+    return Answer(ends, AnswerText(model.tokenizer, request.ends.stops), calls)
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:

@@ -11,6 +11,7 @@ from penstock_inference.chat_template import ChatTemplate
 from penstock_inference.delivery import HandOver
 from penstock_inference.embed import ENGINE, EmbeddingModel
 from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
+from penstock_inference.grammar import Grammars
 from penstock_inference.job import Result, deliver
 from penstock_inference.journal import Journal
 from penstock_inference.metrics import BatchMetrics
@@ -32,6 +33,9 @@ class Loader:
         """Load a model that answers."""
         loaded = await asyncio.to_thread(self._load_engine, model)
         prompts = await asyncio.to_thread(_prompt_reader, loaded)
+        grammars = await asyncio.to_thread(
+            Grammars, loaded.tokenizer, loaded.engine.limits.vocabulary_tokens, loaded.config.eos_ids
+        )
         metrics = BatchMetrics(self._metrics, model.id)
         scheduler = Scheduler(loaded.engine.limits, self._settings.waiting_max)
         metrics.watch(scheduler)
@@ -44,6 +48,7 @@ class Loader:
             end_tokens=loaded.config.eos_ids,
             tokenizer=loaded.tokenizer,
             prompts=prompts,
+            grammars=grammars,
             batcher=Batcher(
                 loaded.engine,
                 scheduler,

@@ -9,6 +9,7 @@ from servicekit.errors import ServiceError
 from penstock_inference.answer import Delta, FinishReason
 from penstock_inference.answer_text import Logprobs
 from penstock_inference.job import Outcome
+from penstock_inference.tool_calls import ToolCallDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class AnswerDelta:
     completion_tokens: int
     logprobs: Logprobs
     finish_reason: FinishReason | None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
     prompt_logprobs: Logprobs = ()
 
 
@@ -77,5 +79,6 @@ def _merge(index: int, deltas: list[Delta]) -> AnswerDelta:
         deltas[-1].completion_tokens,
         tuple(logprob for delta in deltas for logprob in delta.logprobs),
         deltas[-1].finish_reason,
+        tuple(call for delta in deltas for call in delta.tool_calls),
         deltas[0].prompt_logprobs,
     )

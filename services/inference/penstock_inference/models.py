@@ -11,6 +11,7 @@ from servicekit.logging import get_logger
 from penstock_inference.batcher import Batcher
 from penstock_inference.embed import EmbeddingModel
 from penstock_inference.engines import EngineLimits
+from penstock_inference.grammar import Grammars
 from penstock_inference.prompt import PromptReader
 from penstock_inference.tokenizer import Tokenizer
 
@@ -29,6 +30,7 @@ class GenerativeModel:
     end_tokens: tuple[int, ...]
     tokenizer: Tokenizer
     prompts: PromptReader
+    grammars: Grammars
     batcher: Batcher
 
     async def check(self) -> None:
@@ -38,6 +40,7 @@ class GenerativeModel:
     async def close(self) -> None:
         """Stop the batch loop and free the engine."""
         await asyncio.to_thread(self.batcher.close)
+        self.grammars.close()
 
 
 Model = GenerativeModel | EmbeddingModel

@@ -11,6 +11,7 @@ from servicekit.errors import InvalidArgument
 from penstock_inference.chat_template import BREAK, ChatTemplate, ChatTurn
 from penstock_inference.refusals import check_context
 from penstock_inference.tokenizer import Tokenizer
+from penstock_inference.tool_turns import write_tools
 
 _INLINE_CHARACTERS_MAX = 4000  # takes a millisecond; what is longer goes to a thread
 
@@ -21,6 +22,8 @@ class Chat:
 
     turns: tuple[ChatTurn, ...]
     tools: tuple[dict[str, Any], ...] = ()
+    must_call: tuple[str, ...] = ()  # names of tools, one of which must be called; none: the model decides
+    several_calls: bool = True  # in one turn
 
     @property
     def uses_tools(self) -> bool:
@@ -50,7 +53,7 @@ class PromptReader:
 
         Raises:
             InvalidArgument: it leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED), the model has no template for
-                conversations or for tools (UNSUPPORTED_FEATURE), or its template refuses them (INVALID_ARGUMENT).
+                conversations (UNSUPPORTED_FEATURE), or its template refuses them (INVALID_ARGUMENT).
         """
         text = prompt if isinstance(prompt, str) else self._render(prompt)
         self._check_length(text)
@@ -68,9 +71,9 @@ class PromptReader:
     def _render(self, chat: Chat) -> str:
         if self._template is None:
             raise unsupported("input.chat", "The model has no chat template; send a prompt.")
-        if not self._template.knows_tools and chat.uses_tools:
-            raise unsupported("input.chat.tools", "The model's chat template knows no tools.")
         self._check_length("".join(turn.content for turn in chat.turns))
+        if chat.uses_tools and not self._template.knows_tools:
+            return self._template.render(write_tools(chat.turns, chat.tools))
         return self._template.render(chat.turns, chat.tools)
 
     def _encode(self, text: str) -> list[int]:

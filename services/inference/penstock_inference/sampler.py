@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from penstock_inference.penalties import Penalties, PenaltyTally
-from penstock_inference.sampling import Controls, Floats, draw_token
+from penstock_inference.sampling import Bools, Controls, Floats, draw_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,16 @@ class SamplingParameters:
     )
 
 
+class TokenMask(Protocol):
+    """What an answer's form lets come next."""
+
+    def forbidden(self) -> Bools:
+        """Tell which tokens may not come next `[vocabulary]`; one at least may."""
+
+    def advance(self, token: int) -> None:
+        """Go on by a token that may come."""
+
+
 class Sampler:
     """The choosing of one sequence: its parameters, what it said so far, and its own stream of random numbers.
 
@@ -32,14 +43,20 @@ class Sampler:
     """
 
     def __init__(
-        self, parameters: SamplingParameters, prompt: list[int], answer_tokens_max: int, key: tuple[int, int]
+        self,
+        parameters: SamplingParameters,
+        prompt: list[int],
+        answer_tokens_max: int,
+        key: tuple[int, int],
+        mask: TokenMask | None = None,
     ) -> None:
         self._parameters = parameters
         self._bias_ids = np.fromiter(parameters.logit_bias, np.int64)
         self._bias = np.fromiter(parameters.logit_bias.values(), np.float32)
         neutral = parameters.penalties.neutral
         self._tally = None if neutral else PenaltyTally(parameters.penalties, prompt, answer_tokens_max)
-        self._edits = not neutral or bool(parameters.logit_bias)
+        self._mask = mask
+        self._edits = not neutral or bool(parameters.logit_bias) or mask is not None
         self._tokens = 0
         self._random = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
 
@@ -65,6 +82,8 @@ class Sampler:
         self._tokens += 1
         if self._tally is not None:
             self._tally.add(token)
+        if self._mask is not None:
+            self._mask.advance(token)
 
     def _may_not_end(self) -> bool:
         return self._tokens < self._parameters.min_tokens
@@ -75,6 +94,8 @@ class Sampler:
             self._tally.apply(logits)
         if self._may_not_end():
             logits[list(self._parameters.end_tokens)] = -np.inf
+        if self._mask is not None:
+            logits[self._mask.forbidden()] = -np.inf
         return logits
 
 

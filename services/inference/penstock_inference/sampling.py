@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 TEMPERATURE_MIN = 1e-4  # below, the likeliest token has all the mass there is in float32
 _NUCLEUS_THRESHOLD = 1 / 32

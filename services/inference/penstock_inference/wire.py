@@ -17,13 +17,14 @@ from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
 from penstock_inference.sequence import Urgency
 from penstock_inference.usage_record import Attempt
-from penstock_inference.wire_input import prompt_input
+from penstock_inference.wire_input import answer_form, prompt_input
 
 PRIORITY_DEFAULT = 5
 
 _FINISH_REASONS = MappingProxyType(
     {
         FinishReason.STOP: chat_completion_pb2.FINISH_REASON_STOP,
+        FinishReason.TOOL_CALLS: chat_completion_pb2.FINISH_REASON_TOOL_CALLS,
         FinishReason.LENGTH: chat_completion_pb2.FINISH_REASON_LENGTH,
     }
 )
@@ -48,6 +49,7 @@ def generation_request(request: inference_service_pb2.GenerateRequest, deadline:
         operation_id=request.operation_id or context.request_id,
         attempt=request.attempt,
         prompt_logprobs=sampling.prompt_logprobs,
+        form=answer_form(request.constraint),
     )
 
 
@@ -65,7 +67,7 @@ def generate_responses(
         )
         return [inference_service_pb2.GenerateResponse(started=started)]
     responses = []
-    if event.text or event.logprobs or event.finish_reason is None:
+    if event.text or event.tool_calls or event.logprobs or event.finish_reason is None:
         responses.append(inference_service_pb2.GenerateResponse(delta=_delta(event, token_bytes)))
     if event.finish_reason is not None:
         finished = generation_pb2.GenerationFinished(
@@ -129,6 +131,12 @@ def _delta(event: AnswerDelta, token_bytes: TokenBytes) -> generation_pb2.Genera
         text=event.text,
         completion_tokens=event.completion_tokens,
         logprobs=[_logprob(logprob, token_bytes) for logprob in event.logprobs],
+        tool_calls=[
+            chat_completion_pb2.ToolCallDelta(
+                index=call.index, id=call.id, name=call.name, arguments=call.arguments
+            )
+            for call in event.tool_calls
+        ],
     )
 
 

@@ -10,6 +10,7 @@ from penstock.router.v1 import chat_message_pb2, tool_pb2
 from servicekit.errors import InvalidArgument
 
 from penstock_inference.chat_template import ChatTurn
+from penstock_inference.forms import Form, Notation, json_object, json_schema
 from penstock_inference.prompt import Chat, PromptInput, unsupported
 
 _ROLES = MappingProxyType(
@@ -31,7 +32,29 @@ def prompt_input(wire: generation_pb2.GenerationInput) -> PromptInput:
     """
     if wire.WhichOneof("input") == "prompt":
         return wire.prompt
-    return Chat(tuple(map(_turn, wire.chat.messages)), tuple(_tools(wire.chat)))
+    chat = wire.chat
+    several_calls = chat.parallel_tool_calls if chat.HasField("parallel_tool_calls") else True
+    return Chat(tuple(map(_turn, chat.messages)), tuple(_tools(chat)), _must_call(chat), several_calls)
+
+
+def answer_form(wire: generation_pb2.OutputConstraint) -> Form | None:
+    """Read what every answer has to look like; None: anything.
+
+    Raises:
+        InvalidArgument: a schema is not JSON.
+    """
+    match wire.WhichOneof("form"):
+        case "regex":
+            return Form(Notation.REGEX, wire.regex)
+        case "grammar":
+            return Form(Notation.LARK, wire.grammar)
+        case _ if wire.response_format.HasField("json_schema"):
+            field = "constraint.response_format.json_schema.schema_json"
+            return json_schema(_json(wire.response_format.json_schema.schema_json, field))
+        case _ if wire.response_format.HasField("json_object"):
+            return json_object()
+        case _:
+            return None
 
 
 def _turn(message: chat_message_pb2.ChatMessage) -> ChatTurn:
@@ -75,22 +98,46 @@ def _tool_call(call: chat_message_pb2.ToolCall) -> dict[str, Any]:
 
 
 def _tools(chat: generation_pb2.ChatInput) -> list[dict[str, Any]]:
-    match chat.tool_choice.WhichOneof("choice"), chat.tool_choice.mode:
-        case "mode", tool_pb2.TOOL_CHOICE_MODE_NONE:
-            return []
-        case (None, _) | ("mode", tool_pb2.TOOL_CHOICE_MODE_AUTO):
-            return [_tool(tool.function, place) for place, tool in enumerate(chat.tools)]
-        case _:
-            raise unsupported("input.chat.tool_choice", "The model cannot be made to call a tool.")
+    if chat.tool_choice.mode == tool_pb2.TOOL_CHOICE_MODE_NONE:
+        return []
+    return [_tool(tool.function, place) for place, tool in enumerate(chat.tools)]
+
+
+def _must_call(chat: generation_pb2.ChatInput) -> tuple[str, ...]:
+    names = tuple(tool.function.name for tool in chat.tools)
+    if chat.tool_choice.HasField("function_name"):
+        wanted: tuple[str, ...] = (chat.tool_choice.function_name,)
+    elif chat.tool_choice.mode == tool_pb2.TOOL_CHOICE_MODE_REQUIRED:
+        wanted = names
+    else:
+        return ()
+    if not wanted or not set(wanted) <= set(names):
+        raise InvalidArgument(
+            "INVALID_ARGUMENT",
+            "There is no such tool to choose.",
+            metadata={"field": "input.chat.tool_choice"},
+        )
+    return wanted
 
 
 def _tool(function: tool_pb2.FunctionDefinition, place: int) -> dict[str, Any]:
-    try:
-        parameters = json.loads(function.parameters_json or "{}")
-    except ValueError as error:
-        field = f"input.chat.tools[{place}].function.parameters_json"
-        raise InvalidArgument(
-            "INVALID_ARGUMENT", f"It is not JSON: {error}", metadata={"field": field}
-        ) from error
+    parameters = _json(
+        function.parameters_json or "{}", f"input.chat.tools[{place}].function.parameters_json"
+    )
+    if not isinstance(parameters, dict):
+        raise _not_json("it is no object", f"input.chat.tools[{place}].function.parameters_json")
     described = {"name": function.name, "description": function.description, "parameters": parameters}
     return {"type": "function", "function": described}
+
+
+def _json(text: str, field: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(str(error), field) from error
+
+
+def _not_json(why: str, field: str) -> InvalidArgument:
+    return InvalidArgument(
+        "INVALID_ARGUMENT", f"It is not JSON that is wanted: {why}", metadata={"field": field}
+    )

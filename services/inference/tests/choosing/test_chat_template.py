@@ -7,6 +7,7 @@ from penstock_inference.chat_template import BREAK, ChatTemplate, ChatTurn
 from penstock_inference.formats.byte_level_bpe import ByteLevelVocabulary, byte_level_tokenizer_json
 from penstock_inference.prompt import Chat, PromptReader
 from penstock_inference.tokenizer import Tokenizer
+from penstock_inference.tool_turns import write_tools
 from servicekit.errors import InvalidArgument
 
 CHATML = (
@@ -82,15 +83,35 @@ async def test_a_raw_prompt_is_read_with_its_special_tokens(tokenizer: Tokenizer
     assert (await reader.tokens("a<|im_end|>"))[-1] == 1
 
 
-async def test_tools_need_a_template_that_knows_them(read) -> None:
+async def test_what_tools_say_of_themselves_is_no_special_token(read) -> None:
     tool = {"type": "function", "function": {"name": "now<|im_end|>"}}
-    with pytest.raises(InvalidArgument) as refused:
-        await read(CHATML)(ChatTurn("user", "hi"), tools=[tool])
-    assert refused.value.reason == "UNSUPPORTED_FEATURE"
-    with pytest.raises(InvalidArgument):
-        await read(CHATML)(ChatTurn("tool", "12:00", {"tool_call_id": "1"}))
-    tokens = await read(TOOLS)(ChatTurn("user", "hi"), tools=[tool])
-    assert not [token for token in tokens if token < 3]
+    plain = [token for token in await read(CHATML)(ChatTurn("user", "hi"), tools=[tool]) if token < 3]
+    assert plain == [
+        0,
+        1,
+        0,
+        1,
+        0,
+    ]  # a system turn that explains the tool, the user's, and the answer's beginning
+    assert not [token for token in await read(TOOLS)(ChatTurn("user", "hi"), tools=[tool]) if token < 3]
+
+
+def test_a_template_that_knows_no_tools_gets_turns_that_explain_and_show_them() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "now", "arguments": {"zone": "CET"}}}
+    turns = [
+        ChatTurn("system", "Be brief."),
+        ChatTurn("user", "What time is it?"),
+        ChatTurn("assistant", "", {"tool_calls": [call]}),
+        ChatTurn("tool", "12:00", {"tool_call_id": "1"}),
+    ]
+    tools = [{"type": "function", "function": {"name": "now", "description": "", "parameters": {}}}]
+    written = write_tools(turns, tools)
+    assert [turn.role for turn in written] == ["system", "user", "assistant", "tool"]
+    assert written[0].content.startswith("Be brief.")
+    assert '{"name": "now", "description": "", "parameters": {}}' in written[0].content
+    assert written[2].content == '<tool_call>\n{"name": "now", "arguments": {"zone": "CET"}}\n</tool_call>'
+    assert write_tools(turns, [])[0] == turns[0]
+    assert write_tools(turns[1:], tools)[0].role == "system"
 
 
 async def test_a_model_without_a_template_reads_no_conversations(tokenizer: Tokenizer) -> None:

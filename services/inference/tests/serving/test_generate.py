@@ -1,11 +1,16 @@
 """Answers of the real model through the real server."""
 
 import asyncio
+import json
 
 import pytest
-from inference_client import GREEDY, MODEL, Client, collect, generate_request
-from penstock.router.v1 import chat_message_pb2
-from penstock.router.v1.chat_completion_pb2 import FINISH_REASON_LENGTH, FINISH_REASON_STOP
+from inference_client import GREEDY, MODEL, Answer, Client, collect, generate_request
+from penstock.router.v1 import chat_message_pb2, tool_pb2
+from penstock.router.v1.chat_completion_pb2 import (
+    FINISH_REASON_LENGTH,
+    FINISH_REASON_STOP,
+    FINISH_REASON_TOOL_CALLS,
+)
 from penstock.router.v1.chat_message_pb2 import CHAT_ROLE_SYSTEM, CHAT_ROLE_USER
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -228,7 +233,7 @@ async def test_a_prompt_beyond_the_context_window_is_refused_with_the_numbers(cl
     assert int(refusal.metadata["prompt_tokens"]) > int(refusal.metadata["context_tokens"]) == 512
 
 
-async def test_images_and_tools_are_refused_with_their_field(client: Client) -> None:
+async def test_images_are_refused_with_their_field(client: Client) -> None:
     request = generate_request([(CHAT_ROLE_USER, "hi")])
     parts = chat_message_pb2.ContentParts()
     parts.parts.add(text="What is this?")
@@ -239,10 +244,6 @@ async def test_images_and_tools_are_refused_with_their_field(client: Client) -> 
         "UNSUPPORTED_FEATURE",
         "input.chat.messages.parts.image_url",
     )
-    request = generate_request([(CHAT_ROLE_USER, "hi")])
-    request.input.chat.tools.add().function.name = "now"
-    refusal = await client.refusal(request)
-    assert (refusal.reason, refusal.metadata["field"]) == ("UNSUPPORTED_FEATURE", "input.chat.tools")
 
 
 async def test_parts_of_text_are_one_text(client: Client) -> None:
@@ -256,3 +257,89 @@ async def test_parts_of_text_are_one_text(client: Client) -> None:
     async for response in client.stream(request):
         collect(response, answers)
     assert answers[0].text == joined.text
+
+
+def with_tools(question: str, tool_choice: tool_pb2.ToolChoice | None = None, **parameters):
+    request = generate_request([(CHAT_ROLE_USER, question)], **parameters)
+    function = {
+        "name": "weather",
+        "description": "Weather of a city.",
+        "parameters_json": json.dumps(WEATHER),
+    }
+    request.input.chat.tools.append(tool_pb2.Tool(function=function))
+    if tool_choice is not None:
+        request.input.chat.tool_choice.CopyFrom(tool_choice)
+    return request
+
+
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 20}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        tool_pb2.ToolChoice(mode=tool_pb2.TOOL_CHOICE_MODE_REQUIRED),
+        tool_pb2.ToolChoice(function_name="weather"),
+    ],
+    ids=["required", "named"],
+)
+async def test_a_tool_that_must_be_called_is_called_with_arguments_of_its_schema(
+    client: Client, choice: tool_pb2.ToolChoice
+) -> None:
+    request = with_tools("How is the weather in Paris?", choice, max_tokens=120, **GREEDY)
+    request.input.chat.parallel_tool_calls = False
+    deltas, finished = [], None
+    async for response in client.stream(request):
+        deltas += response.delta.tool_calls
+        assert response.delta.text == ""
+        if response.WhichOneof("event") == "finished":
+            finished = response.finished
+    assert finished.finish_reason == FINISH_REASON_TOOL_CALLS
+    assert (deltas[0].name, deltas[0].index) == ("weather", 0)
+    assert deltas[0].id.startswith("call_")
+    assert all(not delta.id and not delta.name for delta in deltas[1:])
+    assert set(json.loads("".join(delta.arguments for delta in deltas))) == {"city"}
+
+
+async def test_a_tool_that_is_not_there_cannot_be_chosen(client: Client) -> None:
+    refusal = await client.refusal(with_tools("?", tool_pb2.ToolChoice(function_name="stocks")))
+    assert refusal.reason == "INVALID_ARGUMENT"
+
+
+async def test_an_answer_is_json_of_the_schema_streamed_and_with_a_seed(client: Client) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "green"]}, "count": {"type": "integer", "maximum": 99}},
+        "required": ["colour", "count"],
+        "additionalProperties": False,
+    }
+    for seed in (1, 2):
+        request = generate_request(
+            [(CHAT_ROLE_USER, "Describe an apple.")],
+            n=3,
+            max_tokens=80,
+            min_tokens=70,
+            seed=seed,
+            ignore_eos=True,
+        )
+        request.constraint.response_format.json_schema.schema_json = json.dumps(schema)
+        request.constraint.response_format.json_schema.name = "apple"
+        answers = [Answer() for _ in range(3)]
+        async for response in client.stream(request):
+            collect(response, answers)
+        for answer in answers:
+            assert answer.finish_reason == FINISH_REASON_STOP
+            assert json.loads(answer.text)["colour"] in {"red", "green"}
+
+
+async def test_a_form_that_cannot_be_enforced_is_refused_with_its_fault(client: Client) -> None:
+    request = generate_request(CAPITAL)
+    request.constraint.regex = "(unclosed"
+    refusal = await client.refusal(request)
+    assert refusal.reason == "INVALID_ARGUMENT"
+    assert "unclosed group" in str(refusal)

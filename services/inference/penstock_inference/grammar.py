@@ -1,0 +1,123 @@
+"""Hold answers to a form: which tokens may come next, computed by llguidance beside the engine's step."""
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
+
+import llguidance
+import numpy as np
+from servicekit.errors import InvalidArgument
+
+from penstock_inference.forms import Form, Notation
+from penstock_inference.sampling import Bools
+from penstock_inference.tokenizer import Tokenizer
+
+_COMPILED_MAX = 256
+_MASK_SECONDS_MAX = 10.0  # one takes a tenth of a millisecond
+
+_READERS: MappingProxyType[Notation, Callable[[str], str]] = MappingProxyType(
+    {
+        Notation.JSON_SCHEMA: llguidance.LLMatcher.grammar_from_json_schema,
+        Notation.REGEX: llguidance.LLMatcher.grammar_from_regex,
+        Notation.LARK: llguidance.LLMatcher.grammar_from_lark,
+    }
+)
+
+
+class Grammars:
+    """Compile forms for one model's vocabulary. Thread-safe."""
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary_tokens: int, end_tokens: Sequence[int]) -> None:
+        """Read the vocabulary, which takes a fifth of a second. A form can be ended by any of `end_tokens`."""
+        self._vocabulary_tokens = vocabulary_tokens
+        self._tokenizer = llguidance.LLTokenizer(
+            llguidance.TokenizerWrapper(_Vocabulary(tokenizer, vocabulary_tokens, end_tokens)),
+            n_vocab=vocabulary_tokens,
+            eos_token=list(end_tokens),
+        )
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="grammar")
+        self._compiled = functools.lru_cache(maxsize=_COMPILED_MAX)(self._compile)
+
+    def compile(self, form: Form) -> "Grammar":
+        """Compile a form, which may take a second; those of late are remembered.
+
+        Raises:
+            InvalidArgument: it is not valid, or asks for what cannot be enforced (INVALID_ARGUMENT).
+        """
+        return self._compiled(form)
+
+    def close(self) -> None:
+        """Stop the worker; no mask may be asked for any more."""
+        self._worker.shutdown()
+
+    def _compile(self, form: Form) -> "Grammar":
+        matcher = llguidance.LLMatcher(self._tokenizer, _READERS[form.notation](form.text), log_level=0)
+        if matcher.is_error():
+            raise InvalidArgument(
+                "INVALID_ARGUMENT",
+                f"It is not {form.notation.value} that can be enforced: {matcher.get_error()}",
+                metadata={"field": "constraint"},
+            )
+        return Grammar(matcher, self._worker, self._vocabulary_tokens)
+
+
+class Grammar:
+    """A compiled form, from which each answer begins anew."""
+
+    def __init__(
+        self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor, vocabulary_tokens: int
+    ) -> None:
+        self._matcher = matcher
+        self._worker = worker
+        self._vocabulary_tokens = vocabulary_tokens
+
+    def begin(self) -> "GrammarMask":
+        """Begin an answer."""
+        return GrammarMask(self._matcher.deep_copy(), self._worker, self._vocabulary_tokens)
+
+
+class GrammarMask:
+    """Implement TokenMask: one answer's way through its form. The next mask is computed while the engine steps."""
+
+    def __init__(
+        self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor, vocabulary_tokens: int
+    ) -> None:
+        self._matcher = matcher
+        self._worker = worker
+        self._vocabulary_tokens = vocabulary_tokens
+        self._next: Future[Bools] = worker.submit(self._forbidden)
+
+    def forbidden(self) -> Bools:
+        """Tell which tokens may not come next `[vocabulary]`; one at least may."""
+        return self._next.result(_MASK_SECONDS_MAX)
+
+    def advance(self, token: int) -> None:
+        """Go on by a token that may come."""
+        self._next = self._worker.submit(self._forbidden_after, token)
+
+    def _forbidden_after(self, token: int) -> Bools:
+        self._matcher.consume_token(token)  # after an error it allows the end only
+        return self._forbidden()
+
+    def _forbidden(self) -> Bools:
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        forbidden: Bools = np.unpackbits(bits, bitorder="little")[: self._vocabulary_tokens] == 0
+        return forbidden
+
+
+class _Vocabulary:
+    """What llguidance asks of a tokenizer."""
+
+    bos_token_id = None
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary_tokens: int, end_tokens: Sequence[int]) -> None:
+        self._tokenizer = tokenizer
+        self.eos_token_id = end_tokens[0]
+        self.tokens = [tokenizer.token_bytes(token) for token in range(vocabulary_tokens)]
+        self.special_token_ids = sorted(tokenizer.special_tokens.values())
+        for text, token in tokenizer.special_tokens.items():
+            self.tokens[token] = text.encode()
+
+    def __call__(self, text: bytes) -> list[int]:
+        return self._tokenizer.encode(text.decode(errors="replace"), parse_special=False)
