@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from servicekit.errors import FailedPrecondition
 
 from penstock_billing.clock import to_us
+from penstock_billing.yaml_place import line_of
 
 VERSION_DIGITS = 16
 ROWS_MAX = 100_000
@@ -22,7 +23,12 @@ Dollars = Annotated[str, Field(pattern=r"^\d{1,5}(\.\d{1,9})?$")]
 
 
 class PriceBookError(ValueError):
-    """The price book cannot be used; the message says why."""
+    """The price book cannot be used; the message says why, `line` where, from 1; 0: nowhere in particular."""
+
+    def __init__(self, problem: str, line: int = 0) -> None:
+        super().__init__(f"line {line}: {problem}" if line else problem)
+        self.problem = problem
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +90,27 @@ def read_price_book(text: str) -> PriceBook:
         PriceBookError: it is not of that form, or prices of a SKU overlap in time.
     """
     try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
         book = _Book.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise PriceBookError(f"bad price book: {error}") from error
-    content = _content(book)
-    read = [row.read(version_of(content)) for row in book.prices]
-    rows = sorted(read, key=lambda row: (row.prices.sku, row.valid_from_us))
-    _refuse_overlap(rows)
-    return PriceBook(content, rows)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise PriceBookError(f"not YAML: {error.problem}", mark.line + 1 if mark else 0) from error
+    except yaml.YAMLError as error:
+        raise PriceBookError(f"not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the book"
+        raise PriceBookError(f"{place}: {first['msg']}", line_of(node, first["loc"])) from error
+    _refuse_overlap(book, node)
+    return _make(book)
+
+
+def restore_price_book(content: str) -> PriceBook:
+    """Read a book from the canonical content that it was kept as."""
+    book = _Book(prices=[_Row.model_validate_json(line) for line in content.splitlines()])
+    restored = _make(book)
+    assert restored.content == content, "what was kept is what is read"
+    return restored
 
 
 def version_of(content: str) -> str:
@@ -145,12 +164,21 @@ def _content(book: _Book) -> str:
     return "\n".join(sorted(json.dumps(row.model_dump(mode="json"), sort_keys=True) for row in book.prices))
 
 
-def _refuse_overlap(rows: list[PriceRow]) -> None:
-    for row in rows:
-        if row.valid_to_us is not None and row.valid_to_us <= row.valid_from_us:
-            raise PriceBookError(f"bad price book: {row.prices.sku!r} ends before it begins")
-    for earlier, later in pairwise(rows):
-        if earlier.prices.sku != later.prices.sku:
-            continue
-        if earlier.valid_to_us is None or later.valid_from_us < earlier.valid_to_us:
-            raise PriceBookError(f"bad price book: prices of {later.prices.sku!r} overlap in time")
+def _make(book: _Book) -> PriceBook:
+    content = _content(book)
+    rows = [row.read(version_of(content)) for row in book.prices]
+    return PriceBook(content, sorted(rows, key=lambda row: (row.prices.sku, row.valid_from_us)))
+
+
+def _refuse_overlap(book: _Book, node: yaml.Node | None) -> None:
+    placed = sorted(enumerate(book.prices), key=lambda placed: (placed[1].sku, placed[1].valid_from))
+    for place, row in placed:
+        if row.valid_to is not None and row.valid_to <= row.valid_from:
+            raise PriceBookError(f"{row.sku!r} ends before it begins", line_of(node, ("prices", place)))
+    for (earlier_place, earlier), (place, later) in pairwise(placed):
+        if earlier.sku == later.sku and (earlier.valid_to is None or later.valid_from < earlier.valid_to):
+            other = line_of(node, ("prices", earlier_place))
+            raise PriceBookError(
+                f"prices of {later.sku!r} overlap in time with those of line {other}",
+                line_of(node, ("prices", place)),
+            )

@@ -45,6 +45,10 @@ class Recorder:
         self._instruments = _Instruments(metrics)
         self._group = GroupCommit(self._record, limits)
 
+    def use(self, prices: PriceBook) -> None:
+        """Price what is admitted from now on by another book; a transaction is priced by one."""
+        self._prices = prices
+
     async def submit(self, commands: Sequence[Command]) -> list[Outcome]:
         """Record commands: when this returns, what was accepted is on disk.
 

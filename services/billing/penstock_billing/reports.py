@@ -11,7 +11,7 @@ from servicekit.server import AddServicer
 
 from penstock_billing.clock import Clock
 from penstock_billing.folder import Folder
-from penstock_billing.prices import PriceBook
+from penstock_billing.price_watch import PriceWatch
 from penstock_billing.servicer_prices import PriceServicer
 from penstock_billing.servicer_usage import UsageServicer
 from penstock_billing.settings import BillingSettings
@@ -20,15 +20,21 @@ from penstock_billing.transactions import Transactions
 
 @asynccontextmanager
 async def open_reports(
-    settings: BillingSettings, transactions: Transactions, prices: PriceBook, clock: Clock
+    settings: BillingSettings, transactions: Transactions, watch: PriceWatch, clock: Clock
 ) -> AsyncIterator[list[tuple[AddServicer, Any]]]:
     """Keep the sums while this is open, and give the services to add to the server."""
     folder = Folder(transactions, settings.allocation_tags)
-    async with background(folder.run(settings.fold_interval_seconds), "billing folder"):
+    async with (
+        background(folder.run(settings.fold_interval_seconds), "billing folder"),
+        background(watch.run(), "billing price watch"),
+    ):
         yield [
             (
                 add_UsageServiceServicer_to_server,
                 UsageServicer(transactions, clock, settings.allocation_tags),
             ),
-            (add_PriceServiceServicer_to_server, PriceServicer(prices, clock)),
+            (
+                add_PriceServiceServicer_to_server,
+                PriceServicer(transactions, watch, clock, settings.operator_organization),
+            ),
         ]

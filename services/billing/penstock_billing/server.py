@@ -15,6 +15,8 @@ from servicekit.server import AddServicer, Service
 from penstock_billing.claims import Claims
 from penstock_billing.clock import SECOND_US, Clock, to_us, utc_now
 from penstock_billing.group_commit import GroupLimits
+from penstock_billing.price_store import seed_price_book
+from penstock_billing.price_watch import PriceWatch
 from penstock_billing.prices import read_price_book
 from penstock_billing.record import Recorder
 from penstock_billing.reports import open_reports
@@ -22,7 +24,6 @@ from penstock_billing.servicer import HoldServicer
 from penstock_billing.servicer_budgets import BudgetServicer
 from penstock_billing.servicer_limits import LimitServicer
 from penstock_billing.settings import BillingSettings
-from penstock_billing.store import keep_price_book
 from penstock_billing.sweep import Sweeper, SweepLimits
 from penstock_billing.transactions import open_transactions
 
@@ -31,9 +32,9 @@ from penstock_billing.transactions import open_transactions
 async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncIterator[Service]:
     """Compose the service; on exit everything submitted is recorded before the store closes."""
     metrics = Metrics()
-    prices = read_price_book(settings.price_book.read_text())
+    seed = read_price_book(settings.price_book.read_text())
     async with open_transactions(settings) as transactions:
-        await transactions.write(partial(keep_price_book, book=prices, now_us=to_us(clock())))
+        prices = await transactions.write(partial(seed_price_book, book=seed, now_us=to_us(clock())))
         limits = GroupLimits(settings.transaction_items_max, settings.pending_items_max)
         async with aclosing(Recorder(transactions, prices, clock, metrics, limits)) as recorder:
             grace_us = settings.reconcile_seconds * SECOND_US
@@ -44,9 +45,10 @@ async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncItera
                 (add_LimitServiceServicer_to_server, LimitServicer(transactions, clock)),
             ]
             sweeper = Sweeper(transactions, recorder, clock, SweepLimits(settings.sweep_items_max, grace_us))
+            watch = PriceWatch(transactions, prices, recorder.use)
             async with (
                 background(sweeper.run(settings.sweep_interval_seconds), "billing sweeper"),
-                open_reports(settings, transactions, prices, clock) as reports,
+                open_reports(settings, transactions, watch, clock) as reports,
             ):
                 servicers += reports
                 yield Service(settings, servicers, metrics, dependencies={"database": transactions.probe})

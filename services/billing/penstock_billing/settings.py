@@ -26,3 +26,4 @@ class BillingSettings(ServiceSettings):
     sweep_items_max: int = Field(default=512, ge=1, le=4096)
     fold_interval_seconds: int = Field(default=1, ge=1, le=3600)
     allocation_tags: tuple[AllocationTag, ...] = Field(default=("project",), max_length=8)
+    operator_organization: str = Field(default="dev", pattern=r"^[a-z0-9-]{1,64}$")

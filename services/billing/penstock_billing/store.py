@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, insert, select
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select
 
 from penstock_billing import rows
 from penstock_billing.books import Books, Loaded, Outcome
@@ -20,7 +20,6 @@ from penstock_billing.tables import (
     holds,
     limit_counts,
     limits,
-    price_books,
     usage_lines,
 )
 from penstock_billing.writers import lock_key
@@ -110,15 +109,6 @@ def read_overdue(connection: Connection, now_us: int, grace_us: int, items_max: 
     return [
         Expire(Payer(row.organization), row.operation_id, grace_us) for row in connection.execute(overdue)
     ]
-
-
-def keep_price_book(connection: Connection, book: PriceBook, now_us: int) -> None:
-    """Keep the book for ever, so that the version on a usage line can always be looked up."""
-    lock(connection, {book.version})
-    kept = select(price_books.c.version).where(price_books.c.version == book.version)
-    if connection.execute(kept).first() is None:
-        row = {"version": book.version, "content": book.content, "load_us": now_us}
-        connection.execute(insert(price_books), row)
 
 
 _LOCK = select(
