@@ -17,6 +17,7 @@ from penstock_inference.usage_record import Attempt, encode_record, read_segment
 from penstock_inference.usage_segments import Segments
 
 SYNC_INTERVAL_SECONDS = 0.05
+_KEYS_PER_SEGMENT = 1 << 24  # more than a segment has room for
 
 log = get_logger(__name__)
 
@@ -25,14 +26,16 @@ class Journal:
     """Append and look up. Thread-safe."""
 
     def __init__(self, directory: Path, bytes_max: int) -> None:
-        """Open a journal, and read what processes before this one wrote. `bytes_max` bounds the files."""
+        """Open a journal. What processes before this one wrote is read meanwhile. `bytes_max` bounds the files."""
         self._lock = threading.Lock()
         self._segments = Segments(directory, bytes_max)
         self._by_operation: dict[str, list[Attempt]] = defaultdict(list)
         self._ended: dict[Path, list[Attempt]] = defaultdict(list)  # by the segment with their last record
         self._keys = 0
         self._failed = False
-        self._read()
+        self._before = self._segments.paths()
+        self._was_read = threading.Event()
+        threading.Thread(target=self._read, name="journal-read", daemon=True).start()
         self._dirty = threading.Event()
         self._closing = threading.Event()
         self._syncing = threading.Thread(target=self._sync_until_closed, name="journal-sync", daemon=True)
@@ -56,8 +59,17 @@ class Journal:
             self._dirty.set()
 
     def usage(self, operation_id: str) -> list[Attempt]:
-        """Give what is known of an operation's attempts, in the order in which they began; none if nothing is."""
+        """Give what is known of an operation's attempts, in the order in which they began; none if nothing is.
+
+        It blocks while what was written before is still being read: see `read`.
+        """
+        self._was_read.wait()
         return list(self._by_operation.get(operation_id, ()))
+
+    async def read(self) -> None:
+        """Wait until what processes before this one wrote is known: a second, when that is much."""
+        if not self._was_read.is_set():
+            await asyncio.to_thread(self._was_read.wait)
 
     async def check(self) -> None:
         """Probe: after a failure, raise Unavailable until the disk takes a line again."""
@@ -69,6 +81,7 @@ class Journal:
         self._closing.set()
         self._dirty.set()
         self._syncing.join()
+        self._was_read.wait()
         self._segments.close()
 
     def _append(self, attempts: list[Attempt], segment: Path) -> None:
@@ -88,10 +101,13 @@ class Journal:
                 self._ended[segment].append(attempt)
 
     def _begin_segment(self) -> Path:
-        for deleted in self._segments.delete_oldest():
-            for attempt in self._ended.pop(deleted, ()):
-                self._forget(attempt)
-        return self._segments.begin()
+        if self._was_read.is_set():
+            for deleted in self._segments.delete_oldest():
+                for attempt in self._ended.pop(deleted, ()):
+                    self._forget(attempt)
+        segment = self._segments.begin()
+        self._keys = int(segment.stem) * _KEYS_PER_SEGMENT  # so that nobody need know what was written before
+        return segment
 
     def _forget(self, attempt: Attempt) -> None:
         attempts = self._by_operation[attempt.operation_id]
@@ -101,13 +117,21 @@ class Journal:
 
     def _read(self) -> None:
         """Read what was written before; what ran then has ended with its process."""
-        latest = {attempt.key: attempt for path in self._segments.paths() for attempt in read_segment(path)}
-        for attempt in latest.values():
-            assert attempt.segment is not None
-            attempt.ended = True
-            self._by_operation[attempt.operation_id].append(attempt)
-            self._ended[attempt.segment].append(attempt)
-        self._keys = max(latest, default=0)
+        try:
+            latest = {attempt.key: attempt for path in self._before for attempt in read_segment(path)}
+            with self._lock:
+                known, self._by_operation = self._by_operation, defaultdict(list)
+                for attempt in latest.values():
+                    assert attempt.segment is not None
+                    attempt.ended = True
+                    self._by_operation[attempt.operation_id].append(attempt)
+                    self._ended[attempt.segment].append(attempt)
+                for operation_id, attempts in known.items():
+                    self._by_operation[operation_id] += attempts
+        except OSError:
+            log.exception("journal_read_failed")
+        finally:
+            self._was_read.set()
 
     def _sync_until_closed(self) -> None:
         while not self._closing.is_set():

@@ -77,6 +77,7 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
         self, request: inference_service_pb2.GetUsageRequest, _context: Any
     ) -> inference_service_pb2.GetUsageResponse:
         """Look operations up in the journal."""
+        await self._journal.read()
         response = inference_service_pb2.GetUsageResponse()
         for item in request.items:
             result = response.results.add()

@@ -174,10 +174,11 @@ class Loop:
         self.metrics = Metrics()
         batch_metrics = BatchMetrics(self.metrics, "fake")
         batch_metrics.watch(self.scheduler)
+        self.accounts = Accounts(journal, batch_metrics)
         self.batcher = Batcher(
             engine,
             self.scheduler,
-            Accounts(journal, batch_metrics),
+            self.accounts,
             batch_metrics,
             lambda results: loop.call_soon_threadsafe(deliver, results),
         )
@@ -188,9 +189,9 @@ class Loop:
         return caller
 
     async def settled(self) -> None:
-        """Wait until nothing runs or waits."""
+        """Wait until nothing runs or waits, and all is delivered."""
         async with asyncio.timeout(20):
-            while not self.scheduler.idle:  # noqa: ASYNC110 - the thread has no reason to tell
+            while not self.scheduler.idle or self.accounts.everybody():  # noqa: ASYNC110 - the thread has no reason to tell
                 await asyncio.sleep(0.001)
 
     def close(self) -> None:

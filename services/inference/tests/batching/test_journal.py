@@ -1,5 +1,7 @@
 """The usage journal: what it still knows after a crash, a torn line, a full disk and much time."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,24 @@ def test_a_running_attempt_is_seen_as_it_goes(tmp_path: Path) -> None:
     journal.write([mine])
     assert counts(journal) == [(0, 3, 0, False)]
     assert journal.usage("nobody") == []
+    journal.close()
+
+
+def test_a_long_past_keeps_nobody_waiting_but_who_asks_for_it(tmp_path: Path) -> None:
+    write_some(tmp_path / "before")
+    (old,) = (tmp_path / "before").iterdir()
+    directory = tmp_path / "journal"
+    directory.mkdir()
+    os.mkfifo(directory / "00000000.usage")  # whoever reads it waits
+    journal = Journal(directory, MIB)
+    mine = attempt(number=1)
+    mine.prompt_tokens = 3
+    journal.write([mine])
+    with ThreadPoolExecutor(1) as asking:
+        asked = asking.submit(counts, journal)
+        assert not asked.done()
+        (directory / "00000000.usage").write_bytes(old.read_bytes())
+        assert asked.result(20) == [(0, 7, 5, True), (1, 3, 0, False)]
     journal.close()
 
 
