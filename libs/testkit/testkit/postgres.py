@@ -21,10 +21,14 @@ _LAST_WORDS = 1_000
 
 
 class PostgresServer:
-    """PostgreSQL on a free port, one cluster in a directory. Kill, freeze and start it again at will."""
+    """PostgreSQL on a free port, one cluster in a directory. Kill, freeze and start it again at will.
 
-    def __init__(self, directory: Path) -> None:
+    Without fsync, unless `durable`, it survives a kill of its processes as in production; only a power cut is left out.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool = False) -> None:
         self.port = free_port()
+        self._unsafe = () if durable else ("fsync=off", "full_page_writes=off")
         self._binaries = _binaries()
         self._directory = directory
         self._names = (f"test_{number}" for number in itertools.count(1))
@@ -34,8 +38,7 @@ class PostgresServer:
 
     def start(self) -> ChildProcess:
         """Start it, again after a kill, and wait until it listens."""
-        # Without fsync it survives a kill of its processes as in production; only a power cut is left out.
-        options = ("listen_addresses=127.0.0.1", "max_connections=50", "fsync=off", "full_page_writes=off")
+        options = ("listen_addresses=127.0.0.1", "max_connections=50", *self._unsafe)
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self.port), "-k", ""]
         command += [argument for option in options for argument in ("-c", option)]
         deadline = time.monotonic() + START_SECONDS_MAX
