@@ -31,6 +31,11 @@ def presidio() -> str:
     return _python_peer("presidio", [])
 
 
+def libcachesim() -> str:
+    """Install libcachesim; return why that failed, or nothing."""
+    return _python_peer("libcachesim", [])
+
+
 def portkey() -> str:
     """Install Portkey's gateway; return why that failed, or nothing."""
     if not shutil.which("npm"):

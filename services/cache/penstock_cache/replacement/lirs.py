@@ -3,6 +3,7 @@
 LIRS: S. Jiang, X. Zhang, "LIRS: an efficient low inter-reference recency set replacement policy", SIGMETRICS 2002.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum
@@ -27,7 +28,7 @@ class Lirs:
         self._warm = Queue()
         self._cold = Queue()
         self._ghosts = Ghosts()
-        self._full = False
+        self._warm_bytes_max = math.inf  # until there is too little room for all
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._warm or key in self._cold
@@ -51,7 +52,7 @@ class Lirs:
 
     def insert(self, item: Item) -> None:
         """See `Expert.insert`."""
-        if item.key in self._stack or not self._full:
+        if item.key in self._stack or self._warm_bytes_max == math.inf:
             self._ghosts.take(item.key)
             self._warm_up(item)
         else:
@@ -60,12 +61,11 @@ class Lirs:
 
     def shrink(self, bytes_max: int) -> Iterator[bytes]:
         """See `Expert.shrink`."""
-        warm_bytes_max = int(bytes_max * WARM_SHARE)
-        if not self._full:
-            self._full = True
-            self._fill_up(warm_bytes_max)
-        while self._warm.size_bytes > warm_bytes_max:
-            self._cool_down()
+        was_full = self._warm_bytes_max != math.inf
+        self._warm_bytes_max = int(bytes_max * WARM_SHARE)
+        if not was_full:
+            self._fill_up()
+        self._cool_down()
         while self._warm.size_bytes + self._cold.size_bytes > bytes_max:
             yield self._let_go(self._cold.pop().key)
 
@@ -82,11 +82,12 @@ class Lirs:
         self._stack.move_to_end(item.key)
         self._warm.push(item)
         self._prune()
+        self._cool_down()
 
-    def _fill_up(self, warm_bytes_max: int) -> None:
+    def _fill_up(self) -> None:
         """Let the first that came be warm, as nothing is known of anyone, and the last cold."""
         cold: list[Item] = []
-        while self._warm.size_bytes > warm_bytes_max and len(self._warm) > 1:
+        while self._warm.size_bytes > self._warm_bytes_max and len(self._warm) > 1:
             item = self._warm.take(next(reversed(self._stack)))
             assert item is not None, "all are warm"
             self._stack.move_to_end(item.key, last=False)
@@ -97,12 +98,13 @@ class Lirs:
             self._cold.push(item)
 
     def _cool_down(self) -> None:
-        """Take the warmth from the item that was not used for longest."""
-        item = self._warm.take(next(iter(self._stack)))
-        assert item is not None, "the oldest of the stack is warm"
-        del self._stack[item.key]
-        self._cold.push(item)
-        self._prune()
+        """Take the warmth from those that were not used for longest, until the rest has room."""
+        while self._warm.size_bytes > self._warm_bytes_max:
+            item = self._warm.take(next(iter(self._stack)))
+            assert item is not None, "the oldest of the stack is warm"
+            del self._stack[item.key]
+            self._cold.push(item)
+            self._prune()
 
     def _let_go(self, key: bytes) -> bytes:
         if key in self._stack:

@@ -23,9 +23,6 @@ from penstock_cache.replacement.worth import Worth
 # Credit halves within about so many requests; a cache with more items waits longer for its hits.
 MEMORY_REQUESTS = 100_000
 MEMORY_REQUESTS_PER_ITEM = 20
-# A change of the leader costs this part of what is held, refetched.
-CHANGE_COST = 0.03
-WORTH_STEP = 0.01
 _CREDIT_UNIT_MAX = 1e100
 
 
@@ -41,11 +38,13 @@ class Mixture:
             Recency(),
             Worth(),
         )
-        self.leader = 0
         self.credits = [0.0] * len(self._experts)
-        self._worth_mean = 0.0
         self._credit_unit = 1.0  # grows, which is the same as all credit fading
         self._released: tuple[deque[bytes], ...] = tuple(deque() for _ in self._experts)
+
+    def leader(self) -> int:
+        """Give the number of the expert that lately saved most."""
+        return self.credits.index(max(self.credits))
 
     def hit(self, item: Item, held_bytes: int, items: int) -> None:
         """Tell of a request for what memory holds; experts that do not hold it would have had to fetch it."""
@@ -70,7 +69,6 @@ class Mixture:
         for expert in self._experts:
             if item.key not in expert:
                 expert.insert(item)
-        self._worth_mean += (item.worth - self._worth_mean) * WORTH_STEP
 
     def discard(self, key: bytes) -> None:
         """Forget a key altogether."""
@@ -83,8 +81,8 @@ class Mixture:
             released.extend(expert.shrink(bytes_max))
             if len(released) > 2 * len(held) + 64:
                 self._tidy(released, held, expert)
-        self._elect(len(held))
-        expert, released = self._experts[self.leader], self._released[self.leader]
+        leader = self.leader()
+        expert, released = self._experts[leader], self._released[leader]
         while True:
             while released:
                 key = released.popleft()
@@ -93,13 +91,6 @@ class Mixture:
             self._tidy(released, held, expert)
             if not released:
                 return
-
-    def _elect(self, items: int) -> None:
-        """Change the leader if that gains more than the turning of memory into another's cache costs."""
-        best = self.credits.index(max(self.credits))
-        gain = (self.credits[best] - self.credits[self.leader]) / self._credit_unit
-        if gain > CHANGE_COST * items * self._worth_mean:
-            self.leader = best
 
     def _fade(self, items: int) -> None:
         self._credit_unit *= 1 + 1 / (MEMORY_REQUESTS + MEMORY_REQUESTS_PER_ITEM * items)
