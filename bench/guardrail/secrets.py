@@ -14,17 +14,17 @@ _SHOWN_MAX = 15
 
 
 def measure(path: Path) -> Suite:
-    """Score by text: fired or not. A text that another rule says holds its secret is no hard negative."""
+    """Score by text: fired or not. A text that a rule says holds its secret, punctuation aside, is no hard negative."""
     rows = list(records(path))
     rules = default_rules()
-    secret = {row["text"] for row in rows if row["label"]}
+    secret = {_letters(row["text"]) for row in rows if row["label"]}
     by_rule: dict[str, Counts] = defaultdict(Counts)
     negatives = fired_on = 0
     for row in rows:
         fired = any(span.type in SECRETS for span in found_in(rules, row["text"]))
         if row["label"]:
             by_rule[row["rule_name"]].add(Counts(true=int(fired), missed=int(not fired)))
-        elif row["text"] not in secret:
+        elif _letters(row["text"]) not in secret:
             negatives += 1
             fired_on += fired
             by_rule[row["rule_name"]].add(Counts(false=int(fired)))
@@ -36,6 +36,10 @@ def measure(path: Path) -> Suite:
     bars = [("secrets recall", total.recall), ("secrets, hard negatives fired", rate)]
     details = {rule: [counts.true, counts.missed, counts.false] for rule, counts in by_rule.items()}
     return Suite(figures, _table(by_rule, total, f"{fired_on} of {negatives}"), bars, {"secrets": details})
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).lower()
 
 
 def _table(by_rule: dict[str, Counts], total: Counts, negatives: str) -> Table:

@@ -1,17 +1,19 @@
 """Cut a text, whole or as it comes, into what is clear and what was found: the same for every way of splitting it.
 
 A piece leaves once nothing that may follow can change it. Candidates are taken from left to right, the longest
-first; one that overlaps those before it loses what they cover, so all that any detector matched is covered.
+first; one that overlaps those before it loses what they cover, so all that any detector matched is covered. Candidates
+that yield (a web address, a name) give way to what else is found inside them, so they wait until all of that is known.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from penstock_guardrail.canonical import EMPTY, View, view_of, whole_escapes
 from penstock_guardrail.detectors import LOOKBEHIND_CHARACTERS_MAX, MATCH_CHARACTERS_MAX, Candidate
 from penstock_guardrail.scanner import Scanner
 
-CANDIDATES_MAX = 4096
+CANDIDATES_MAX = 16_384
 # The type of what is found next when that many were found: the text is not searched on.
 TOO_MANY_FINDINGS = "TOO_MANY_FINDINGS"
 
@@ -84,22 +86,47 @@ class Cutter:
             pieces += self._pieces(left, start, None)
             pieces += self._pieces(start, end, candidate)
             left = end
-        until = self._offset(max(decided, self._covered))
+        until = self._offset(max(self._decided, self._covered))
         pieces += self._pieces(left, until, None)
         self._forget(until)
         return pieces
 
     def _uncovered(self, decided: int) -> Iterator[tuple[int, int, Candidate]]:
         """Give what of each new candidate is not covered yet, from where to where in the original text."""
-        base, view = self._view_start, self._view.characters
-        for candidate in self._scanner.candidates(view, self._decided - base, decided - base):
-            start, end = max(base + candidate.start, self._covered), base + candidate.end
-            if start < end:
-                self._covered = end
-                yield self._offset(start), self._view.ends[end - 1 - base], self._counted(candidate)
+        base = self._view_start
+        for start, end, candidate in self._resolved(self._settled(decided)):
+            yield self._offset(start), self._view.ends[end - 1 - base], self._counted(candidate)
             if self._candidates > CANDIDATES_MAX:
                 break
+
+    def _settled(self, decided: int) -> list[Candidate]:
+        """Give the new candidates; what yields waits, with all after its start, until what it may yield to is known."""
+        base = self._view_start
+        found = list(self._scanner.candidates(self._view.characters, self._decided - base, decided - base))
+        for candidate in reversed(found):
+            if candidate.yields and base + candidate.end > decided:
+                decided = base + candidate.start
         self._decided = decided
+        return [candidate for candidate in found if base + candidate.start < decided]
+
+    def _resolved(self, candidates: Sequence[Candidate]) -> list[tuple[int, int, Candidate]]:
+        """Give parts that do not overlap, in order: first those of candidates that yield to none, then the others'."""
+        base = self._view_start
+        yielding_from = self._covered
+        parts: list[tuple[int, int, Candidate]] = []
+        for candidate in candidates:
+            start, end = max(base + candidate.start, self._covered), base + candidate.end
+            if not candidate.yields and start < end:
+                self._covered = end
+                parts.append((start, end, candidate))
+        taken = parts.copy()
+        for candidate in candidates:
+            start, end = max(base + candidate.start, yielding_from), base + candidate.end
+            if candidate.yields and start < end:
+                yielding_from = end
+                parts += [(*gap, candidate) for gap in _gaps(start, end, taken)]
+        self._covered = max(self._covered, yielding_from)
+        return sorted(parts, key=lambda part: part[0])
 
     def _counted(self, candidate: Candidate) -> Candidate:
         self._candidates += 1
@@ -125,3 +152,15 @@ class Cutter:
         kept = max(self._view_start, self._decided - LOOKBEHIND_CHARACTERS_MAX)
         self._view = self._view.since(kept - self._view_start)
         self._view_start = kept
+
+
+def _gaps(start: int, end: int, taken: Sequence[tuple[int, int, Candidate]]) -> Iterator[tuple[int, int]]:
+    """Give what of a stretch is not taken."""
+    for first, last, _ in taken[bisect_right(taken, start, key=lambda part: part[1]) :]:
+        if first >= end:
+            break
+        if start < first:
+            yield start, first
+        start = max(start, last)
+    if start < end:
+        yield start, end

@@ -2,6 +2,7 @@
 
 from penstock_guardrail.detectors.assignment import AssignmentDetector
 from penstock_guardrail.detectors.card import CardDetector
+from penstock_guardrail.detectors.cloud import CloudDetector
 from penstock_guardrail.detectors.crypto import CryptoDetector
 from penstock_guardrail.detectors.date import DateDetector
 from penstock_guardrail.detectors.detector import (
@@ -55,6 +56,7 @@ def all_detectors() -> list[Detector]:
         DateDetector(),
         PhoneDetector(),
         HealthDetector(),
+        CloudDetector(),
         UrlDetector(),
         AssignmentDetector(),
     ]

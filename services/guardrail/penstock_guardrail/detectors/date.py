@@ -120,7 +120,7 @@ class DateDetector:
                 if self._birth.before(view, first):
                     yield Candidate(first, last, "DATE_OF_BIRTH", 0.95, "date/1", "a date; context word")
                 else:
-                    yield Candidate(first, last, "DATE_TIME", 0.6, "date/1", "a date")
+                    yield Candidate(first, last, "DATE_TIME", 0.6, "date/1", "a date", yields=True)
 
 
 def _is_date(written: bytes) -> bool:

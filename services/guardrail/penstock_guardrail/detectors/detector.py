@@ -14,7 +14,10 @@ LOOKBEHIND_CHARACTERS_MAX = 512
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something found in a canonical view, from `start` to `end`, exclusive. It never holds the value found."""
+    """Something found in a canonical view, from `start` to `end`, exclusive. It never holds the value found.
+
+    What `yields` gives way to others that are found inside it, as a web address does to a token in it.
+    """
 
     start: int
     end: int
@@ -22,6 +25,7 @@ class Candidate:
     confidence: float
     recognizer: str
     evidence: str
+    yields: bool = False
 
 
 class Detector(Protocol):

@@ -31,6 +31,7 @@ _ADDRESS = sequence(characters(_FIRST, 1, 1), characters(_LOCAL, 0), literal("@"
 
 # "icon@2x.png" is a file, "git@github.com:" the way to clone.
 _FILE_SUFFIXES = (b".png", b".jpg", b".jpeg", b".gif", b".svg", b".webp")
+_SLASHES = b"://"
 _CLONE_USER = b"git"
 
 
@@ -57,6 +58,8 @@ class EmailDetector:
                 yield Candidate(before + local[0], last, "EMAIL_ADDRESS", 0.98, "email/1", evidence)
 
     def _believed(self, view: bytes, local: int, at: int, end: int) -> bool:
+        if view[max(0, local - len(_SLASHES)) : local] == _SLASHES:
+            return False
         if view[local:at] == _CLONE_USER or view[local:end].lower().endswith(_FILE_SUFFIXES):
             return False
         # In "scheme://user:password@host" what stands before the @ is a password, found as one.

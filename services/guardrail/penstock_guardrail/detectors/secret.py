@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 from penstock_guardrail.detectors.detector import Candidate
 from penstock_guardrail.detectors.secret_formats import FORMATS, TRIGGER
-from penstock_guardrail.grammar import BOUNDARY, either, sequence, words
+from penstock_guardrail.grammar import either, words
 from penstock_guardrail.pattern import Pattern
 
-_ANY = sequence(BOUNDARY, either(*(form.grammar for form in FORMATS)), BOUNDARY)
-_DISTINCT_CHARACTERS_MIN = 8
+_ANY = either(*(form.grammar for form in FORMATS))
+_DISTINCT_CHARACTERS_MIN = 2
+_HEX = frozenset(b"0123456789abcdef")
+_DIGITS = frozenset(b"0123456789")
 _EXAMPLE = b"EXAMPLE"
-_PLACEHOLDERS = (b"xxxx", b"XXXX", b"****", b"....", b"1234567890abcdef")
+_PLACEHOLDERS = (b"xxxx", b"XXXX", b"****", b"....", b"00000000")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECKSUM_CHARACTERS = 6
 _CHECKSUM_ISSUERS = (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")
@@ -33,14 +35,13 @@ class SecretDetector:
         """Give the keys that begin in [start, end)."""
         for first, last in self._any.spans(view, start, end):
             value = view[first:last]
-            if not is_placeholder(value):
+            if not (is_placeholder(value) or _is_name(value)):
                 confidence, checked = _belief(value)
-                evidence = f"format of {self._issuer(value)}{checked}"
+                evidence = f"format of {self._issuer(view, first, last)}{checked}"
                 yield Candidate(first, last, "SECRET", confidence, "secret/1", evidence)
 
-    def _issuer(self, value: bytes) -> str:
-        whole = (0, len(value))
-        return next(issuer for issuer, pattern in self._formats if pattern.match(value) == whole)
+    def _issuer(self, view: bytes, start: int, end: int) -> str:
+        return next(issuer for issuer, each in self._formats if each.match(view, start) == (start, end))
 
 
 def is_placeholder(value: bytes) -> bool:
@@ -49,7 +50,21 @@ def is_placeholder(value: bytes) -> bool:
         len(set(value)) < _DISTINCT_CHARACTERS_MIN
         or value.upper().endswith(_EXAMPLE)
         or any(placeholder in value for placeholder in _PLACEHOLDERS)
+        or _is_made_up(value)
     )
+
+
+def _is_made_up(value: bytes) -> bool:
+    """Tell a UUID of documentation, whose letters go beyond f."""
+    groups = value.lower().rsplit(b"-", 4)
+    if tuple(map(len, groups[1:])) != (4, 4, 4, 12):
+        return False
+    return not _HEX.issuperset(b"".join(groups[1:]))
+
+
+def _is_name(value: bytes) -> bool:
+    """Tell "s.addComponentsFromRegistry", a name in a program, from a token of Vault."""
+    return value[1:2] == b"." and _DIGITS.isdisjoint(value)
 
 
 def _belief(value: bytes) -> tuple[float, str]:

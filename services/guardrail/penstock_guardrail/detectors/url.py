@@ -44,4 +44,6 @@ class UrlDetector:
         for first, longest in self._address.spans(view, start, end):
             last = first + len(view[first:longest].rstrip(_TRAILING))
             if view[first - 1 : first] not in {b"@", b".", b"-", b"/"} or first == 0:
-                yield Candidate(first, last, "URL", 0.9, "url/1", "scheme or domain with top level")
+                yield Candidate(
+                    first, last, "URL", 0.9, "url/1", "scheme or domain with top level", yields=True
+                )
