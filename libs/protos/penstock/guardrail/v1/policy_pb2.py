@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.guardrail.v1 import finding_pb2 as penstock_dot_guardrail_dot_v1_dot_finding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"penstock/guardrail/v1/policy.proto\x12\x15penstock.guardrail.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/guardrail/v1/finding.proto\"\x8f\x05\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x39\n\x04mode\x18\x03 \x01(\x0e\x32!.penstock.guardrail.v1.PolicyModeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x33\n\x08profiles\x18\x04 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10\x10\x18\x01\"\x15r\x13\x32\x11^[a-z0-9-]{1,32}$\x12;\n\x05rules\x18\x05 \x03(\x0b\x32!.penstock.guardrail.v1.PolicyRuleB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12<\n\x06grants\x18\x06 \x03(\x0b\x32\".penstock.guardrail.v1.PolicyGrantB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x45\n\x0bresidencies\x18\x07 \x03(\x0b\x32&.penstock.guardrail.v1.PolicyResidencyB\x08\xbaH\x05\x92\x01\x02\x10\x04\x12\x34\n\x0e\x63onfidence_min\x18\x08 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x46\n\rnothing_found\x18\t \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12 \n\x0eretention_days\x18\n \x01(\rB\x08\xbaH\x05*\x03\x18\xcc\x1c\x12\x10\n\x08revision\x18\x0b \x01(\r\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_confidence_min\"\x82\x02\n\nPolicyRule\x12+\n\x04type\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,39}$\x12\x39\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1d.penstock.guardrail.v1.ActionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x41\n\x0breplacement\x18\x03 \x01(\x0e\x32\".penstock.guardrail.v1.ReplacementB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12I\n\x0e\x63lassification\x18\x04 \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\xb1\x01\n\x0bPolicyGrant\x12#\n\x04role\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z_]{1,32}$\x12.\n\toperation\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16R\x04\x63hatR\x05\x65mbedR\x07restore\x12M\n\x12\x63lassification_max\x18\x03 \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\x90\x01\n\x0fPolicyResidency\x12I\n\x0e\x63lassification\x18\x01 \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x32\n\x07regions\x18\x02 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x08\x01\x10\x10\"\x15r\x13\x32\x11^[a-z0-9-]{1,32}$\"B\n\x10PolicyDifference\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t*[\n\nPolicyMode\x12\x1b\n\x17POLICY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_MODE_SHADOW\x10\x01\x12\x18\n\x14POLICY_MODE_ENFORCED\x10\x02\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"penstock/guardrail/v1/policy.proto\x12\x15penstock.guardrail.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/guardrail/v1/finding.proto\"\x95\x06\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x39\n\x04mode\x18\x03 \x01(\x0e\x32!.penstock.guardrail.v1.PolicyModeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x33\n\x08profiles\x18\x04 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10\x10\x18\x01\"\x15r\x13\x32\x11^[a-z0-9-]{1,32}$\x12;\n\x05rules\x18\x05 \x03(\x0b\x32!.penstock.guardrail.v1.PolicyRuleB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12<\n\x06grants\x18\x06 \x03(\x0b\x32\".penstock.guardrail.v1.PolicyGrantB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x45\n\x0bresidencies\x18\x07 \x03(\x0b\x32&.penstock.guardrail.v1.PolicyResidencyB\x08\xbaH\x05\x92\x01\x02\x10\x04\x12\x34\n\x0e\x63onfidence_min\x18\x08 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x46\n\rnothing_found\x18\t \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12 \n\x0eretention_days\x18\n \x01(\rB\x08\xbaH\x05*\x03\x18\xcc\x1c\x12\x10\n\x08revision\x18\x0b \x01(\r\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x46\n\x0brecognizers\x18\x0e \x03(\x0b\x32\'.penstock.guardrail.v1.PolicyRecognizerB\x08\xbaH\x05\x92\x01\x02\x10@\x12<\n\x06topics\x18\x0f \x03(\x0b\x32\".penstock.guardrail.v1.PolicyTopicB\x08\xbaH\x05\x92\x01\x02\x10\x10\x42\x11\n\x0f_confidence_min\"\xcb\x02\n\nPolicyRule\x12+\n\x04type\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,39}$\x12\x39\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1d.penstock.guardrail.v1.ActionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x41\n\x0breplacement\x18\x03 \x01(\x0e\x32\".penstock.guardrail.v1.ReplacementB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12I\n\x0e\x63lassification\x18\x04 \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x34\n\x0e\x63onfidence_min\x18\x05 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x42\x11\n\x0f_confidence_min\"\x82\x02\n\x10PolicyRecognizer\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,39}$\x12+\n\x04type\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,39}$\x12\x1b\n\x07pattern\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12\x13\n\x0bignore_case\x18\x04 \x01(\x08\x12!\n\x07\x63ontext\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01\x18(\x12\x30\n\nconfidence\x18\x06 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"^\n\x0bPolicyTopic\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12\"\n\x05terms\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x80\x02\"\x06r\x04\x10\x01\x18@\"\xb1\x01\n\x0bPolicyGrant\x12#\n\x04role\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[a-z_]{1,32}$\x12.\n\toperation\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16R\x04\x63hatR\x05\x65mbedR\x07restore\x12M\n\x12\x63lassification_max\x18\x03 \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\x90\x01\n\x0fPolicyResidency\x12I\n\x0e\x63lassification\x18\x01 \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x32\n\x07regions\x18\x02 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x08\x01\x10\x10\"\x15r\x13\x32\x11^[a-z0-9-]{1,32}$\"B\n\x10PolicyDifference\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t*[\n\nPolicyMode\x12\x1b\n\x17POLICY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_MODE_SHADOW\x10\x01\x12\x18\n\x14POLICY_MODE_ENFORCED\x10\x02\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICY'].fields_by_name['nothing_found']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_POLICY'].fields_by_name['retention_days']._loaded_options = None
   _globals['_POLICY'].fields_by_name['retention_days']._serialized_options = b'\272H\005*\003\030\314\034'
+  _globals['_POLICY'].fields_by_name['recognizers']._loaded_options = None
+  _globals['_POLICY'].fields_by_name['recognizers']._serialized_options = b'\272H\005\222\001\002\020@'
+  _globals['_POLICY'].fields_by_name['topics']._loaded_options = None
+  _globals['_POLICY'].fields_by_name['topics']._serialized_options = b'\272H\005\222\001\002\020\020'
   _globals['_POLICYRULE'].fields_by_name['type']._loaded_options = None
   _globals['_POLICYRULE'].fields_by_name['type']._serialized_options = b'\272H\032r\0302\026^[A-Z][A-Z0-9_]{0,39}$'
   _globals['_POLICYRULE'].fields_by_name['action']._loaded_options = None
@@ -61,6 +65,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYRULE'].fields_by_name['replacement']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_POLICYRULE'].fields_by_name['classification']._loaded_options = None
   _globals['_POLICYRULE'].fields_by_name['classification']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_POLICYRULE'].fields_by_name['confidence_min']._loaded_options = None
+  _globals['_POLICYRULE'].fields_by_name['confidence_min']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
+  _globals['_POLICYRECOGNIZER'].fields_by_name['name']._loaded_options = None
+  _globals['_POLICYRECOGNIZER'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9-]{0,39}$'
+  _globals['_POLICYRECOGNIZER'].fields_by_name['type']._loaded_options = None
+  _globals['_POLICYRECOGNIZER'].fields_by_name['type']._serialized_options = b'\272H\032r\0302\026^[A-Z][A-Z0-9_]{0,39}$'
+  _globals['_POLICYRECOGNIZER'].fields_by_name['pattern']._loaded_options = None
+  _globals['_POLICYRECOGNIZER'].fields_by_name['pattern']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
+  _globals['_POLICYRECOGNIZER'].fields_by_name['context']._loaded_options = None
+  _globals['_POLICYRECOGNIZER'].fields_by_name['context']._serialized_options = b'\272H\r\222\001\n\020 \"\006r\004\020\001\030('
+  _globals['_POLICYRECOGNIZER'].fields_by_name['confidence']._loaded_options = None
+  _globals['_POLICYRECOGNIZER'].fields_by_name['confidence']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000'
+  _globals['_POLICYTOPIC'].fields_by_name['name']._loaded_options = None
+  _globals['_POLICYTOPIC'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9-]{0,31}$'
+  _globals['_POLICYTOPIC'].fields_by_name['terms']._loaded_options = None
+  _globals['_POLICYTOPIC'].fields_by_name['terms']._serialized_options = b'\272H\020\222\001\r\010\001\020\200\002\"\006r\004\020\001\030@'
   _globals['_POLICYGRANT'].fields_by_name['role']._loaded_options = None
   _globals['_POLICYGRANT'].fields_by_name['role']._serialized_options = b'\272H\022r\0202\016^[a-z_]{1,32}$'
   _globals['_POLICYGRANT'].fields_by_name['operation']._loaded_options = None
@@ -71,16 +91,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYRESIDENCY'].fields_by_name['classification']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_POLICYRESIDENCY'].fields_by_name['regions']._loaded_options = None
   _globals['_POLICYRESIDENCY'].fields_by_name['regions']._serialized_options = b'\272H\036\222\001\033\010\001\020\020\"\025r\0232\021^[a-z0-9-]{1,32}$'
-  _globals['_POLICYMODE']._serialized_start=1474
-  _globals['_POLICYMODE']._serialized_end=1565
+  _globals['_POLICYMODE']._serialized_start=2038
+  _globals['_POLICYMODE']._serialized_end=2129
   _globals['_POLICY']._serialized_start=161
-  _globals['_POLICY']._serialized_end=816
-  _globals['_POLICYRULE']._serialized_start=819
-  _globals['_POLICYRULE']._serialized_end=1077
-  _globals['_POLICYGRANT']._serialized_start=1080
-  _globals['_POLICYGRANT']._serialized_end=1257
-  _globals['_POLICYRESIDENCY']._serialized_start=1260
-  _globals['_POLICYRESIDENCY']._serialized_end=1404
-  _globals['_POLICYDIFFERENCE']._serialized_start=1406
-  _globals['_POLICYDIFFERENCE']._serialized_end=1472
+  _globals['_POLICY']._serialized_end=950
+  _globals['_POLICYRULE']._serialized_start=953
+  _globals['_POLICYRULE']._serialized_end=1284
+  _globals['_POLICYRECOGNIZER']._serialized_start=1287
+  _globals['_POLICYRECOGNIZER']._serialized_end=1545
+  _globals['_POLICYTOPIC']._serialized_start=1547
+  _globals['_POLICYTOPIC']._serialized_end=1641
+  _globals['_POLICYGRANT']._serialized_start=1644
+  _globals['_POLICYGRANT']._serialized_end=1821
+  _globals['_POLICYRESIDENCY']._serialized_start=1824
+  _globals['_POLICYRESIDENCY']._serialized_end=1968
+  _globals['_POLICYDIFFERENCE']._serialized_start=1970
+  _globals['_POLICYDIFFERENCE']._serialized_end=2036
 # @@protoc_insertion_point(module_scope)

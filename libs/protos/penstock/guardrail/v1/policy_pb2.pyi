@@ -22,7 +22,7 @@ POLICY_MODE_SHADOW: PolicyMode
 POLICY_MODE_ENFORCED: PolicyMode
 
 class Policy(_message.Message):
-    __slots__ = ("name", "display_name", "mode", "profiles", "rules", "grants", "residencies", "confidence_min", "nothing_found", "retention_days", "revision", "create_time", "update_time")
+    __slots__ = ("name", "display_name", "mode", "profiles", "rules", "grants", "residencies", "confidence_min", "nothing_found", "retention_days", "revision", "create_time", "update_time", "recognizers", "topics")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,8 @@ class Policy(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RECOGNIZERS_FIELD_NUMBER: _ClassVar[int]
+    TOPICS_FIELD_NUMBER: _ClassVar[int]
     name: str
     display_name: str
     mode: PolicyMode
@@ -49,19 +51,47 @@ class Policy(_message.Message):
     revision: int
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., mode: _Optional[_Union[PolicyMode, str]] = ..., profiles: _Optional[_Iterable[str]] = ..., rules: _Optional[_Iterable[_Union[PolicyRule, _Mapping]]] = ..., grants: _Optional[_Iterable[_Union[PolicyGrant, _Mapping]]] = ..., residencies: _Optional[_Iterable[_Union[PolicyResidency, _Mapping]]] = ..., confidence_min: _Optional[float] = ..., nothing_found: _Optional[_Union[_finding_pb2.Classification, str]] = ..., retention_days: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    recognizers: _containers.RepeatedCompositeFieldContainer[PolicyRecognizer]
+    topics: _containers.RepeatedCompositeFieldContainer[PolicyTopic]
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., mode: _Optional[_Union[PolicyMode, str]] = ..., profiles: _Optional[_Iterable[str]] = ..., rules: _Optional[_Iterable[_Union[PolicyRule, _Mapping]]] = ..., grants: _Optional[_Iterable[_Union[PolicyGrant, _Mapping]]] = ..., residencies: _Optional[_Iterable[_Union[PolicyResidency, _Mapping]]] = ..., confidence_min: _Optional[float] = ..., nothing_found: _Optional[_Union[_finding_pb2.Classification, str]] = ..., retention_days: _Optional[int] = ..., revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recognizers: _Optional[_Iterable[_Union[PolicyRecognizer, _Mapping]]] = ..., topics: _Optional[_Iterable[_Union[PolicyTopic, _Mapping]]] = ...) -> None: ...
 
 class PolicyRule(_message.Message):
-    __slots__ = ("type", "action", "replacement", "classification")
+    __slots__ = ("type", "action", "replacement", "classification", "confidence_min")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REPLACEMENT_FIELD_NUMBER: _ClassVar[int]
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_MIN_FIELD_NUMBER: _ClassVar[int]
     type: str
     action: _finding_pb2.Action
     replacement: _finding_pb2.Replacement
     classification: _finding_pb2.Classification
-    def __init__(self, type: _Optional[str] = ..., action: _Optional[_Union[_finding_pb2.Action, str]] = ..., replacement: _Optional[_Union[_finding_pb2.Replacement, str]] = ..., classification: _Optional[_Union[_finding_pb2.Classification, str]] = ...) -> None: ...
+    confidence_min: float
+    def __init__(self, type: _Optional[str] = ..., action: _Optional[_Union[_finding_pb2.Action, str]] = ..., replacement: _Optional[_Union[_finding_pb2.Replacement, str]] = ..., classification: _Optional[_Union[_finding_pb2.Classification, str]] = ..., confidence_min: _Optional[float] = ...) -> None: ...
+
+class PolicyRecognizer(_message.Message):
+    __slots__ = ("name", "type", "pattern", "ignore_case", "context", "confidence")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CASE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    pattern: str
+    ignore_case: bool
+    context: _containers.RepeatedScalarFieldContainer[str]
+    confidence: float
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., pattern: _Optional[str] = ..., ignore_case: _Optional[bool] = ..., context: _Optional[_Iterable[str]] = ..., confidence: _Optional[float] = ...) -> None: ...
+
+class PolicyTopic(_message.Message):
+    __slots__ = ("name", "terms")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    terms: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., terms: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PolicyGrant(_message.Message):
     __slots__ = ("role", "operation", "classification_max")

@@ -104,7 +104,11 @@ type Policy struct {
 	// When it was made. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When this revision was made. Output only.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Patterns of the organization's own, beside what is found for everybody. At most 64.
+	Recognizers []*PolicyRecognizer `protobuf:"bytes,14,rep,name=recognizers,proto3" json:"recognizers,omitempty"`
+	// What is not to be talked about. At most 16.
+	Topics        []*PolicyTopic `protobuf:"bytes,15,rep,name=topics,proto3" json:"topics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,6 +234,20 @@ func (x *Policy) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Policy) GetRecognizers() []*PolicyRecognizer {
+	if x != nil {
+		return x.Recognizers
+	}
+	return nil
+}
+
+func (x *Policy) GetTopics() []*PolicyTopic {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
 // PolicyRule is what one type of finding leads to.
 type PolicyRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -241,8 +259,10 @@ type PolicyRule struct {
 	Replacement Replacement `protobuf:"varint,3,opt,name=replacement,proto3,enum=penstock.guardrail.v1.Replacement" json:"replacement,omitempty"`
 	// How sensitive it makes a text.
 	Classification Classification `protobuf:"varint,4,opt,name=classification,proto3,enum=penstock.guardrail.v1.Classification" json:"classification,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What is believed less is reported and let pass, 0 to 1. Absent: as the policy says for all types.
+	ConfidenceMin *float64 `protobuf:"fixed64,5,opt,name=confidence_min,json=confidenceMin,proto3,oneof" json:"confidence_min,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PolicyRule) Reset() {
@@ -303,6 +323,163 @@ func (x *PolicyRule) GetClassification() Classification {
 	return Classification_CLASSIFICATION_UNSPECIFIED
 }
 
+func (x *PolicyRule) GetConfidenceMin() float64 {
+	if x != nil && x.ConfidenceMin != nil {
+		return *x.ConfidenceMin
+	}
+	return 0
+}
+
+// PolicyRecognizer finds what a pattern of the organization matches, in linear time, the same streamed or not.
+type PolicyRecognizer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, unique in the policy. Findings name "custom-{name}/1" as their recognizer.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The type of its findings, for example "EMPLOYEE_ID"; a rule says what is done with them.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// The pattern, over texts in which look-alikes, accents and hidden characters are taken off: characters, classes, "(?:…)",
+	// "|", "?", "*", "+", "{m,n}" and "\b". A match has 1 to 256 characters; what may be longer is refused, as is whatever is no
+	// regular language (captures, back-references, look-around). 1 to 512 characters.
+	Pattern string `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Whether upper and lower case are the same. Default: no.
+	IgnoreCase bool `protobuf:"varint,4,opt,name=ignore_case,json=ignoreCase,proto3" json:"ignore_case,omitempty"`
+	// Words of which one must stand in the 48 characters before a match, or it is believed half. Empty: none is needed. At most 32,
+	// each 1 to 40 characters.
+	Context []string `protobuf:"bytes,5,rep,name=context,proto3" json:"context,omitempty"`
+	// How much a match is believed, above 0, to 1. Absent: 0.85.
+	Confidence    *float64 `protobuf:"fixed64,6,opt,name=confidence,proto3,oneof" json:"confidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyRecognizer) Reset() {
+	*x = PolicyRecognizer{}
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyRecognizer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyRecognizer) ProtoMessage() {}
+
+func (x *PolicyRecognizer) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyRecognizer.ProtoReflect.Descriptor instead.
+func (*PolicyRecognizer) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PolicyRecognizer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PolicyRecognizer) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PolicyRecognizer) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *PolicyRecognizer) GetIgnoreCase() bool {
+	if x != nil {
+		return x.IgnoreCase
+	}
+	return false
+}
+
+func (x *PolicyRecognizer) GetContext() []string {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *PolicyRecognizer) GetConfidence() float64 {
+	if x != nil && x.Confidence != nil {
+		return *x.Confidence
+	}
+	return 0
+}
+
+// PolicyTopic is what an organization does not talk about.
+type PolicyTopic struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, unique in the policy. Its findings have the type "TOPIC_" and the name in capitals, dashes as underscores; a rule
+	// says what is done with them.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its terms, found as whole words in any case: Latin letters, digits, spaces. 1 to 256, each 1 to 64 characters.
+	Terms         []string `protobuf:"bytes,2,rep,name=terms,proto3" json:"terms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyTopic) Reset() {
+	*x = PolicyTopic{}
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyTopic) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyTopic) ProtoMessage() {}
+
+func (x *PolicyTopic) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyTopic.ProtoReflect.Descriptor instead.
+func (*PolicyTopic) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PolicyTopic) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PolicyTopic) GetTerms() []string {
+	if x != nil {
+		return x.Terms
+	}
+	return nil
+}
+
 // PolicyGrant allows a role an operation on texts.
 type PolicyGrant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -318,7 +495,7 @@ type PolicyGrant struct {
 
 func (x *PolicyGrant) Reset() {
 	*x = PolicyGrant{}
-	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[2]
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +507,7 @@ func (x *PolicyGrant) String() string {
 func (*PolicyGrant) ProtoMessage() {}
 
 func (x *PolicyGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[2]
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +520,7 @@ func (x *PolicyGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyGrant.ProtoReflect.Descriptor instead.
 func (*PolicyGrant) Descriptor() ([]byte, []int) {
-	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{2}
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PolicyGrant) GetRole() string {
@@ -380,7 +557,7 @@ type PolicyResidency struct {
 
 func (x *PolicyResidency) Reset() {
 	*x = PolicyResidency{}
-	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[3]
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +569,7 @@ func (x *PolicyResidency) String() string {
 func (*PolicyResidency) ProtoMessage() {}
 
 func (x *PolicyResidency) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[3]
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +582,7 @@ func (x *PolicyResidency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyResidency.ProtoReflect.Descriptor instead.
 func (*PolicyResidency) Descriptor() ([]byte, []int) {
-	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{3}
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PolicyResidency) GetClassification() Classification {
@@ -438,7 +615,7 @@ type PolicyDifference struct {
 
 func (x *PolicyDifference) Reset() {
 	*x = PolicyDifference{}
-	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[4]
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +627,7 @@ func (x *PolicyDifference) String() string {
 func (*PolicyDifference) ProtoMessage() {}
 
 func (x *PolicyDifference) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[4]
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +640,7 @@ func (x *PolicyDifference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyDifference.ProtoReflect.Descriptor instead.
 func (*PolicyDifference) Descriptor() ([]byte, []int) {
-	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PolicyDifference) GetSubject() string {
@@ -491,7 +668,7 @@ var File_penstock_guardrail_v1_policy_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\"penstock/guardrail/v1/policy.proto\x12\x15penstock.guardrail.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/guardrail/v1/finding.proto\"\x9c\x06\n" +
+	"\"penstock/guardrail/v1/policy.proto\x12\x15penstock.guardrail.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/guardrail/v1/finding.proto\"\xb7\a\n" +
 	"\x06Policy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vdisplayName\x12?\n" +
@@ -508,8 +685,10 @@ const file_penstock_guardrail_v1_policy_proto_rawDesc = "" +
 	"\vcreate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTimeB\x11\n" +
-	"\x0f_confidence_min\"\xad\x02\n" +
+	"updateTime\x12S\n" +
+	"\vrecognizers\x18\x0e \x03(\v2'.penstock.guardrail.v1.PolicyRecognizerB\b\xbaH\x05\x92\x01\x02\x10@R\vrecognizers\x12D\n" +
+	"\x06topics\x18\x0f \x03(\v2\".penstock.guardrail.v1.PolicyTopicB\b\xbaH\x05\x92\x01\x02\x10\x10R\x06topicsB\x11\n" +
+	"\x0f_confidence_min\"\x85\x03\n" +
 	"\n" +
 	"PolicyRule\x121\n" +
 	"\x04type\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9_]{0,39}$R\x04type\x12A\n" +
@@ -517,7 +696,25 @@ const file_penstock_guardrail_v1_policy_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12N\n" +
 	"\vreplacement\x18\x03 \x01(\x0e2\".penstock.guardrail.v1.ReplacementB\b\xbaH\x05\x82\x01\x02\x10\x01R\vreplacement\x12Y\n" +
 	"\x0eclassification\x18\x04 \x01(\x0e2%.penstock.guardrail.v1.ClassificationB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x0eclassification\"\xd5\x01\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x0eclassification\x12C\n" +
+	"\x0econfidence_min\x18\x05 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\rconfidenceMin\x88\x01\x01B\x11\n" +
+	"\x0f_confidence_min\"\xb8\x02\n" +
+	"\x10PolicyRecognizer\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x121\n" +
+	"\x04type\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9_]{0,39}$R\x04type\x12$\n" +
+	"\apattern\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\apattern\x12\x1f\n" +
+	"\vignore_case\x18\x04 \x01(\bR\n" +
+	"ignoreCase\x12*\n" +
+	"\acontext\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10 \"\x06r\x04\x10\x01\x18(R\acontext\x12<\n" +
+	"\n" +
+	"confidence\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\n" +
+	"confidence\x88\x01\x01B\r\n" +
+	"\v_confidence\"k\n" +
+	"\vPolicyTopic\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,31}$R\x04name\x12)\n" +
+	"\x05terms\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10\x80\x02\"\x06r\x04\x10\x01\x18@R\x05terms\"\xd5\x01\n" +
 	"\vPolicyGrant\x12)\n" +
 	"\x04role\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[a-z_]{1,32}$R\x04role\x129\n" +
 	"\toperation\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16R\x04chatR\x05embedR\arestoreR\toperation\x12`\n" +
@@ -550,37 +747,41 @@ func file_penstock_guardrail_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_penstock_guardrail_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_penstock_guardrail_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_penstock_guardrail_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_penstock_guardrail_v1_policy_proto_goTypes = []any{
 	(PolicyMode)(0),               // 0: penstock.guardrail.v1.PolicyMode
 	(*Policy)(nil),                // 1: penstock.guardrail.v1.Policy
 	(*PolicyRule)(nil),            // 2: penstock.guardrail.v1.PolicyRule
-	(*PolicyGrant)(nil),           // 3: penstock.guardrail.v1.PolicyGrant
-	(*PolicyResidency)(nil),       // 4: penstock.guardrail.v1.PolicyResidency
-	(*PolicyDifference)(nil),      // 5: penstock.guardrail.v1.PolicyDifference
-	(Classification)(0),           // 6: penstock.guardrail.v1.Classification
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(Action)(0),                   // 8: penstock.guardrail.v1.Action
-	(Replacement)(0),              // 9: penstock.guardrail.v1.Replacement
+	(*PolicyRecognizer)(nil),      // 3: penstock.guardrail.v1.PolicyRecognizer
+	(*PolicyTopic)(nil),           // 4: penstock.guardrail.v1.PolicyTopic
+	(*PolicyGrant)(nil),           // 5: penstock.guardrail.v1.PolicyGrant
+	(*PolicyResidency)(nil),       // 6: penstock.guardrail.v1.PolicyResidency
+	(*PolicyDifference)(nil),      // 7: penstock.guardrail.v1.PolicyDifference
+	(Classification)(0),           // 8: penstock.guardrail.v1.Classification
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(Action)(0),                   // 10: penstock.guardrail.v1.Action
+	(Replacement)(0),              // 11: penstock.guardrail.v1.Replacement
 }
 var file_penstock_guardrail_v1_policy_proto_depIdxs = []int32{
 	0,  // 0: penstock.guardrail.v1.Policy.mode:type_name -> penstock.guardrail.v1.PolicyMode
 	2,  // 1: penstock.guardrail.v1.Policy.rules:type_name -> penstock.guardrail.v1.PolicyRule
-	3,  // 2: penstock.guardrail.v1.Policy.grants:type_name -> penstock.guardrail.v1.PolicyGrant
-	4,  // 3: penstock.guardrail.v1.Policy.residencies:type_name -> penstock.guardrail.v1.PolicyResidency
-	6,  // 4: penstock.guardrail.v1.Policy.nothing_found:type_name -> penstock.guardrail.v1.Classification
-	7,  // 5: penstock.guardrail.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 6: penstock.guardrail.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
-	8,  // 7: penstock.guardrail.v1.PolicyRule.action:type_name -> penstock.guardrail.v1.Action
-	9,  // 8: penstock.guardrail.v1.PolicyRule.replacement:type_name -> penstock.guardrail.v1.Replacement
-	6,  // 9: penstock.guardrail.v1.PolicyRule.classification:type_name -> penstock.guardrail.v1.Classification
-	6,  // 10: penstock.guardrail.v1.PolicyGrant.classification_max:type_name -> penstock.guardrail.v1.Classification
-	6,  // 11: penstock.guardrail.v1.PolicyResidency.classification:type_name -> penstock.guardrail.v1.Classification
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	5,  // 2: penstock.guardrail.v1.Policy.grants:type_name -> penstock.guardrail.v1.PolicyGrant
+	6,  // 3: penstock.guardrail.v1.Policy.residencies:type_name -> penstock.guardrail.v1.PolicyResidency
+	8,  // 4: penstock.guardrail.v1.Policy.nothing_found:type_name -> penstock.guardrail.v1.Classification
+	9,  // 5: penstock.guardrail.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
+	9,  // 6: penstock.guardrail.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
+	3,  // 7: penstock.guardrail.v1.Policy.recognizers:type_name -> penstock.guardrail.v1.PolicyRecognizer
+	4,  // 8: penstock.guardrail.v1.Policy.topics:type_name -> penstock.guardrail.v1.PolicyTopic
+	10, // 9: penstock.guardrail.v1.PolicyRule.action:type_name -> penstock.guardrail.v1.Action
+	11, // 10: penstock.guardrail.v1.PolicyRule.replacement:type_name -> penstock.guardrail.v1.Replacement
+	8,  // 11: penstock.guardrail.v1.PolicyRule.classification:type_name -> penstock.guardrail.v1.Classification
+	8,  // 12: penstock.guardrail.v1.PolicyGrant.classification_max:type_name -> penstock.guardrail.v1.Classification
+	8,  // 13: penstock.guardrail.v1.PolicyResidency.classification:type_name -> penstock.guardrail.v1.Classification
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_penstock_guardrail_v1_policy_proto_init() }
@@ -590,13 +791,15 @@ func file_penstock_guardrail_v1_policy_proto_init() {
 	}
 	file_penstock_guardrail_v1_finding_proto_init()
 	file_penstock_guardrail_v1_policy_proto_msgTypes[0].OneofWrappers = []any{}
+	file_penstock_guardrail_v1_policy_proto_msgTypes[1].OneofWrappers = []any{}
+	file_penstock_guardrail_v1_policy_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_guardrail_v1_policy_proto_rawDesc), len(file_penstock_guardrail_v1_policy_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
