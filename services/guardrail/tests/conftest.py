@@ -1,6 +1,7 @@
 """A whole guardrail in the test's process, and a client that reads like prose."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,20 @@ import pytest
 import pytest_asyncio
 from google.rpc import error_details_pb2, status_pb2
 from penstock.context.v1.request_context_pb2 import RequestContext
-from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2, guardrail_service_pb2_grpc
+from penstock.guardrail.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    erasure_service_pb2,
+    erasure_service_pb2_grpc,
+    finding_pb2,
+    guardrail_service_pb2,
+    guardrail_service_pb2_grpc,
+    policy_pb2,
+    policy_service_pb2,
+    policy_service_pb2_grpc,
+)
+from penstock_cli.audit.log import Entry, Verified, open_checkpoint, verify_entries, verify_growth
+from penstock_cli.audit.note import Checkpoint, Verifier
 from penstock_guardrail import policy
 from penstock_guardrail.rules import Rules, make_rules
 from penstock_guardrail.server import build
@@ -21,6 +35,9 @@ from penstock_guardrail.settings import GuardrailSettings
 from servicekit.channel import connect
 from servicekit.server import Running, running
 from testkit.clock import Clock
+
+ACME = "organizations/acme"
+LOG = f"{ACME}/auditLog"
 
 StreamRequest = guardrail_service_pb2.InspectStreamRequest
 
@@ -48,6 +65,7 @@ class Guardrail:
     """The guardrail, seen from the router."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
         self.stub: Any = guardrail_service_pb2_grpc.GuardrailServiceStub(channel)
 
     async def redact(self, *texts: str, **who: Any) -> Any:
@@ -74,6 +92,108 @@ class Guardrail:
         await call.done_writing()
         assert await call.read() is grpc.aio.EOF
         return streamed
+
+
+class Policies:
+    """The policies of the organization acme, by their ids."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: Any = policy_service_pb2_grpc.PolicyServiceStub(channel)
+
+    async def create(self, policy_id: str, **says: Any) -> Any:
+        request = policy_service_pb2.CreatePolicyRequest(
+            parent=ACME, policy_id=policy_id, policy=policy_pb2.Policy(**says)
+        )
+        return (await self._stub.CreatePolicy(request, timeout=30)).policy
+
+    async def update(self, policy_id: str, **says: Any) -> Any:
+        policy = policy_pb2.Policy(name=_policy(policy_id), **says)
+        request = policy_service_pb2.UpdatePolicyRequest(policy=policy)
+        return (await self._stub.UpdatePolicy(request, timeout=30)).policy
+
+    async def get(self, policy_id: str, revision: int = 0) -> Any:
+        request = policy_service_pb2.GetPolicyRequest(name=_policy(policy_id), revision=revision)
+        return (await self._stub.GetPolicy(request, timeout=30)).policy
+
+    async def page(self, **page: Any) -> Any:
+        request = policy_service_pb2.ListPoliciesRequest(parent=ACME, **page)
+        return await self._stub.ListPolicies(request, timeout=30)
+
+    async def list(self) -> Any:
+        return (await self.page()).policies
+
+    async def delete(self, policy_id: str) -> None:
+        await self._stub.DeletePolicy(
+            policy_service_pb2.DeletePolicyRequest(name=_policy(policy_id)), timeout=30
+        )
+
+    async def diff(self, policy_id: str) -> Any:
+        request = policy_service_pb2.DiffPolicyRequest(name=_policy(policy_id))
+        return (await self._stub.DiffPolicy(request, timeout=30)).differences
+
+
+class Audit:
+    """The audit log of the organization acme, as a verifier sees it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
+        self._erasures: Any = erasure_service_pb2_grpc.ErasureServiceStub(channel)
+
+    async def log(self) -> Any:
+        request = audit_service_pb2.GetAuditLogRequest(name=LOG)
+        return (await self._stub.GetAuditLog(request, timeout=30)).audit_log
+
+    async def checkpoint(self) -> Checkpoint:
+        log = await self.log()
+        return open_checkpoint(log.checkpoint, [Verifier.parse(log.verifier_key)])
+
+    async def entries(self) -> Sequence[Entry]:
+        found: list[Any] = []
+        while True:
+            request = audit_service_pb2.ListAuditEntriesRequest(
+                parent=LOG, start_index=len(found), page_size=1000
+            )
+            page = (await self._stub.ListAuditEntries(request, timeout=30)).entries
+            found += page
+            if not page:
+                return [Entry(each.index, each.leaf_hash, each.record, each.salt) for each in found]
+
+    async def verify(self) -> Verified:
+        """Verify the whole log, as it is now."""
+        return verify_entries(await self.checkpoint(), await self.entries())
+
+    async def records(self, kind: str, least: int = 1) -> list[Any]:
+        """Wait until so many records of a kind are in the log, and give all of the kind."""
+        found: list[Any] = []
+
+        async def there() -> bool:
+            contents = [json.loads(entry.record) for entry in await self.entries() if entry.record]
+            found[:] = [content for content in contents if content["kind"] == kind]
+            return len(found) >= least
+
+        await until(there)
+        return found
+
+    async def growth(self, first: int, second: int) -> Sequence[bytes]:
+        request = audit_service_pb2.GetConsistencyProofRequest(name=LOG, first_size=first, second_size=second)
+        return (await self._stub.GetConsistencyProof(request, timeout=30)).hashes
+
+    async def verify_growth(self, before: Checkpoint) -> None:
+        after = await self.checkpoint()
+        proof = await self.growth(before.size, after.size)
+        verify_growth(before, after, lambda _first, _second: proof)
+
+    async def inclusion(self, index: int, size: int) -> Sequence[bytes]:
+        request = audit_service_pb2.GetInclusionProofRequest(parent=LOG, index=index, tree_size=size)
+        return (await self._stub.GetInclusionProof(request, timeout=30)).hashes
+
+    async def erase(self, user: str) -> Any:
+        request = erasure_service_pb2.ErasePersonRequest(parent=ACME, user=user)
+        return (await self._erasures.ErasePerson(request, timeout=30)).receipt
+
+
+def _policy(policy_id: str) -> str:
+    return f"{ACME}/policies/{policy_id}"
 
 
 def context(organization: str = "acme", user: str = "ann", **more: Any) -> RequestContext:
@@ -185,3 +305,23 @@ def start(settings: GuardrailSettings, clock: Clock) -> Start:
 async def guardrail(start: Start) -> AsyncIterator[Guardrail]:
     async with start() as (client, _server):
         yield client
+
+
+@pytest.fixture
+def policies(guardrail: Guardrail) -> Policies:
+    return Policies(guardrail.channel)
+
+
+@pytest.fixture
+def audit(guardrail: Guardrail) -> Audit:
+    return Audit(guardrail.channel)
+
+
+@pytest.fixture
+def policies_of() -> Callable[[Guardrail], Policies]:
+    return lambda guardrail: Policies(guardrail.channel)
+
+
+@pytest.fixture
+def audit_of() -> Callable[[Guardrail], Audit]:
+    return lambda guardrail: Audit(guardrail.channel)
