@@ -96,6 +96,11 @@ class Spool:
             self._writer = asyncio.create_task(self._write(), name=f"spool writer {self._name}")
         await future
 
+    @property
+    def pending(self) -> int:
+        """How many records are not delivered."""
+        return len(self._outbox) + len(self._waiting)
+
     async def replay(self) -> None:
         """Queue what an earlier process left."""
         now = time.time()

@@ -2,21 +2,18 @@
 
 import asyncio
 
-from google.protobuf.duration_pb2 import Duration
 from penstock.billing.v1 import hold_service_pb2
 from penstock.router.v1 import chat_completion_pb2
-from servicekit import context as request_context
 from servicekit.errors import InvalidArgument
 
 from penstock_router.catalog import Model
 from penstock_router.conversation import has_media
 from penstock_router.identity import Principal
+from penstock_router.leases import Leases
 from penstock_router.operation import Operation
 from penstock_router.peers import BillingPeer
 from penstock_router.providers import GenerationCall
 from penstock_router.routing import Router
-
-LEASE_GRACE_SECONDS = 60
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 
@@ -24,9 +21,10 @@ Parameters = chat_completion_pb2.ChatCompletionParameters
 class Admission:
     """Decides whether and with how many tokens a request may run."""
 
-    def __init__(self, router: Router, billing: BillingPeer) -> None:
+    def __init__(self, router: Router, billing: BillingPeer, leases: Leases) -> None:
         self._router = router
         self._billing = billing
+        self._leases = leases
 
     def begin(self, parameters: Parameters, principal: Principal) -> Operation:
         """Open an operation.
@@ -74,9 +72,11 @@ class Admission:
                 prompt_tokens=prompt_tokens,
                 max_tokens=min(call.completion_tokens_max, room),
                 n=call.answers,
-                lease=Duration(seconds=_lease_seconds()),
+                lease=self._leases.first,
+                model=model.id,
             )
         )
+        self._leases.keep(operation)
         operation.grant = grant
         operation.limited = operation.limited and not grant.clamped
         return call.with_limit(grant.max_tokens)
@@ -109,10 +109,6 @@ def _require_capabilities(model: Model, parameters: Parameters) -> None:
         model.require("logprobs", "logprobs")
     if has_media(parameters.messages):
         model.require("images", "messages")
-
-
-def _lease_seconds() -> int:
-    return int(request_context.current().remaining_seconds()) + LEASE_GRACE_SECONDS
 
 
 def _require_storable(parameters: Parameters) -> None:

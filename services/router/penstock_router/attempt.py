@@ -18,6 +18,7 @@ class Attempt:
         self.finished: set[int] = set()
         self.fingerprint = ""
         self.estimated = True
+        self.doubtful = False  # its endpoint will tell what it produced, later
         self._prompt_tokens = 0
         self._cached_prompt_tokens = 0
         self._reasoning_tokens = 0
@@ -67,6 +68,10 @@ class Attempt:
         self._completion_tokens = {0: usage.completion_tokens}
         self.estimated = False
 
+    def used_nothing(self) -> None:
+        """Take it that the endpoint refused the request."""
+        self.report(UsageReported(0, 0, 0, 0))
+
     def usage(self) -> hold_pb2.AttemptUsage:
         """Write what was used, in billing's disjoint classes."""
         cached = min(self._cached_prompt_tokens, self._prompt_tokens)
@@ -84,3 +89,8 @@ class Attempt:
             outcome=self.outcome,
             estimated=self.estimated,
         )
+
+
+def is_used(tokens: hold_pb2.TokenUsage) -> bool:
+    """Tell whether anything was used."""
+    return bool(tokens.input or tokens.cache_read or tokens.cache_write or tokens.output or tokens.reasoning)

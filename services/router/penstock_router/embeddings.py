@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Sequence
 
-from google.protobuf.duration_pb2 import Duration
 from penstock.billing.v1 import hold_pb2, hold_service_pb2
 from penstock.inference.v1 import inference_service_pb2
 from penstock.router.v1 import chat_completion_pb2, embedding_pb2
@@ -13,14 +12,13 @@ from penstock_router.attempt import Attempt
 from penstock_router.catalog import Model
 from penstock_router.conversation import segment
 from penstock_router.identity import Principal
+from penstock_router.leases import Leases
 from penstock_router.operation import Operation
 from penstock_router.peers import BillingPeer, InferencePeer
 from penstock_router.providers import UsageReported
 from penstock_router.release import Guard
 from penstock_router.routing import Router
 from penstock_router.settlement import Settlement
-
-LEASE_SECONDS = 300
 
 Parameters = embedding_pb2.EmbeddingParameters
 
@@ -35,12 +33,14 @@ class Embeddings:
         billing: BillingPeer,
         inference: InferencePeer,
         settlement: Settlement,
+        leases: Leases,
     ) -> None:
         self._router = router
         self._guard = guard
         self._billing = billing
         self._inference = inference
         self._settlement = settlement
+        self._leases = leases
 
     async def embed(self, parameters: Parameters, principal: Principal) -> embedding_pb2.EmbeddingList:
         """Embed all inputs, or none.
@@ -72,15 +72,18 @@ class Embeddings:
     async def _authorize(self, operation: Operation, texts: Sequence[str]) -> None:
         """Hold the worst case: no tokenizer makes more tokens than bytes, and two that mark the ends."""
         operation.targets = self._router.eligible(operation.model, private_only=operation.private_only)
-        operation.grant = await self._billing.authorize(
+        grant = await self._billing.authorize(
             hold_service_pb2.AuthorizeItem(
                 context=operation.context,
                 operation_id=operation.id,
                 skus=[operation.targets[0].sku],
                 prompt_tokens=sum(len(text.encode()) + 2 for text in texts),
-                lease=Duration(seconds=LEASE_SECONDS),
+                lease=self._leases.first,
+                model=operation.model.id,
             )
         )
+        self._leases.keep(operation)
+        operation.grant = grant
 
     async def _embed(self, operation: Operation, texts: Sequence[str]) -> tuple[list[Sequence[float]], int]:
         attempt = operation.begin_attempt(operation.targets[0])

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from penstock.billing.v1 import hold_pb2
-from servicekit.errors import ServiceError, Unavailable
+from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 from servicekit.logging import get_logger
 from servicekit.metrics import Metrics
 
@@ -63,12 +63,20 @@ class Generation:
         raise no_endpoint(operation.model, len(operation.attempts)) from failure
 
     async def account(self, operation: Operation) -> None:
-        """Ask endpoints what their broken attempts did produce, so that it is charged, no more and no less."""
+        """Ask endpoints what their broken attempts did produce, so that it is charged, no more and no less.
+
+        One that cannot tell now is asked again before the settlement is posted.
+        """
         for attempt in operation.attempts:
             if attempt.estimated and attempt.call is not None:
-                usage = await self._router.provider(attempt.target).usage(attempt.call)
-                if usage is not None:
-                    attempt.report(usage)
+                try:
+                    usage = await self._router.provider(attempt.target).usage(attempt.call)
+                except ServiceError as error:
+                    log.info("usage_asked_later", endpoint=attempt.target.endpoint, reason=error.reason)
+                    attempt.doubtful = True
+                else:
+                    if usage is not None:
+                        attempt.report(usage)
 
     async def _attempt(
         self, operation: Operation, attempt: Attempt, breaker: Breaker, call: GenerationCall
@@ -97,8 +105,10 @@ class Generation:
             else:
                 breaker.gave_up()
             raise
-        except ServiceError:
+        except ServiceError as error:
             breaker.succeeded()
+            if isinstance(error, InvalidArgument):
+                attempt.used_nothing()
             raise
         except (asyncio.CancelledError, GeneratorExit):
             attempt.outcome = hold_pb2.ATTEMPT_OUTCOME_CANCELLED

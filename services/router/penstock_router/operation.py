@@ -11,7 +11,7 @@ from servicekit import context as request_context
 from servicekit.context import new_request_id
 from servicekit.money import cost_nanos, is_charged
 
-from penstock_router.attempt import Attempt
+from penstock_router.attempt import Attempt, is_used
 from penstock_router.catalog import Model, Target
 from penstock_router.conversation import Question
 from penstock_router.identity import Principal
@@ -79,12 +79,11 @@ class Operation:
 
     def conclude(self) -> None:
         """Sum up what was used and what it costs, as billing will, once nothing more can be used."""
-        usages = (
-            [attempt.usage() for attempt in self.attempts]
-            if self.hit is None
-            else [self._cache_usage(self.hit)]
-        )
-        self.usages = [usage for usage in usages if self.hit is not None or _used(usage.tokens)]
+        if self.hit is not None:
+            self.usages = [self._cache_usage(self.hit)]
+        else:
+            usages = [(attempt, attempt.usage()) for attempt in self.attempts]
+            self.usages = [usage for attempt, usage in usages if attempt.doubtful or is_used(usage.tokens)]
         prices = {price.sku: price for price in self.grant.prices} if self.grant else {}
         self.cost_nanos = sum(
             _cost(usage.tokens, prices[usage.sku])
@@ -130,10 +129,6 @@ def complete(operation: Operation, completion: chat_completion_pb2.ChatCompletio
     completion.created = operation.created
     completion.model = operation.model.id
     completion.receipt.CopyFrom(operation.receipt())
-
-
-def _used(tokens: hold_pb2.TokenUsage) -> bool:
-    return bool(tokens.input or tokens.cache_read or tokens.cache_write or tokens.output or tokens.reasoning)
 
 
 def _cost(tokens: hold_pb2.TokenUsage, prices: hold_pb2.TokenPrices) -> int:

@@ -12,6 +12,7 @@ from penstock.router.v1 import (
     embedding_service_pb2_grpc,
     model_service_pb2_grpc,
 )
+from servicekit.background import background
 from servicekit.database import open_database
 from servicekit.metrics import Metrics
 from servicekit.server import Service
@@ -23,18 +24,22 @@ from penstock_router.forward import forwarded
 from penstock_router.generation import Generation
 from penstock_router.identity import Identity
 from penstock_router.keys import ApiKeys
+from penstock_router.leases import Leases
 from penstock_router.memory import Memory
 from penstock_router.peers import Peers, connect_peers
 from penstock_router.pipeline import ChatPipeline
+from penstock_router.posting import Posting
 from penstock_router.providers import Provider
 from penstock_router.providers.inference import InferenceProvider
 from penstock_router.providers.openai import OpenAiProvider
+from penstock_router.reconcile import Reconciler
 from penstock_router.release import Guard
 from penstock_router.routing import Router
 from penstock_router.servicer import ApiKeyServicer, ChatCompletionServicer, EmbeddingServicer, ModelServicer
 from penstock_router.settings import RouterSettings
-from penstock_router.settlement import open_settlement
+from penstock_router.settlement import Settlement, open_settlement
 from penstock_router.store import MIGRATIONS, ApiKeyStore
+from penstock_router.usage_journal import UsageJournal
 
 FORWARDED = (
     usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"],
@@ -51,7 +56,7 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
     async with (
         open_database(settings, MIGRATIONS) as database,
         connect_peers(settings, metrics) as peers,
-        open_settlement(settings, peers.billing, metrics) as settlement,
+        _closing(settings, catalog, peers, metrics) as (leases, settlement),
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=settings.provider_connections_max)
         ) as session,
@@ -63,9 +68,9 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
         identity = Identity(store.find_by_hash, seconds_max=settings.key_seconds_max)
         router = Router(catalog, _providers(catalog, peers, session))
         guard, memory = Guard(peers.guardrail), Memory(peers.cache, metrics)
-        admission = Admission(router, peers.billing)
+        admission = Admission(router, peers.billing, leases)
         pipeline = ChatPipeline(guard, memory, admission, Generation(router, settings, metrics), settlement)
-        embeddings = Embeddings(router, guard, peers.billing, peers.inference, settlement)
+        embeddings = Embeddings(router, guard, peers.billing, peers.inference, settlement, leases)
         yield Service(
             settings,
             servicers=[
@@ -95,6 +100,23 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
             },
         )
         await memory.close()
+
+
+@asynccontextmanager
+async def _closing(
+    settings: RouterSettings, catalog: Catalog, peers: Peers, metrics: Metrics
+) -> AsyncIterator[tuple[Leases, Settlement]]:
+    """Keep holds alive while their operations run, close them after, and close those of routers that died."""
+    leases = Leases(peers.billing, settings.lease_seconds)
+    journal = UsageJournal(peers.inference, catalog)
+    posting = Posting(peers.billing, journal)
+    async with open_settlement(settings.service_dir / "settlements", posting, leases, metrics) as settlement:
+        reconciler = Reconciler(peers.billing, journal, lambda: settlement.pending, metrics)
+        async with (
+            background(leases.run(), "leases"),
+            background(reconciler.run(settings.lease_seconds / 4), "reconciler"),
+        ):
+            yield leases, settlement
 
 
 def _providers(catalog: Catalog, peers: Peers, session: aiohttp.ClientSession) -> dict[str, Provider]:

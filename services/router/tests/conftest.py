@@ -88,6 +88,7 @@ async def world(tmp_path: Path, catalog: Path) -> AsyncIterator[World]:
             bootstrap_key=SECRET,
             drain_seconds=2,
             next_token_seconds_max=1,
+            lease_seconds=3,
             **{f"{name}_address": at.address for name in ("guardrail", "cache", "billing", "inference")},
         )
         async with build(settings) as service, running(service) as router, connect(router.address) as channel:

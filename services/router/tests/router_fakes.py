@@ -18,7 +18,7 @@ from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2, cache_service_
 from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2, guardrail_service_pb2_grpc
 from penstock.inference.v1 import inference_service_pb2, inference_service_pb2_grpc
 from penstock.router.v1 import chat_completion_pb2
-from servicekit.errors import ResourceExhausted
+from servicekit.errors import NotFound, ResourceExhausted
 
 EMAIL = "ada@example.com"
 TOKEN = "[EMAIL_ADDRESS_1:k7q2]"
@@ -127,6 +127,8 @@ class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer, usage_service_pb2_g
         self.max_tokens: int | None = None
         self.refuse = False
         self.closed = asyncio.Event()
+        self.lapsed: list[Any] = []
+        self.extended: list[Any] = []
 
     async def Authorize(self, request: Any, context: Any) -> Any:
         response = hold_service_pb2.AuthorizeResponse()
@@ -159,6 +161,16 @@ class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer, usage_service_pb2_g
             results=[hold_service_pb2.ReleaseResult() for _ in request.items]
         )
 
+    async def Extend(self, request: Any, context: Any) -> Any:
+        self.extended.extend(request.items)
+        return hold_service_pb2.ExtendResponse(
+            results=[hold_service_pb2.ExtendResult() for _ in request.items]
+        )
+
+    async def ClaimLapsedHolds(self, request: Any, context: Any) -> Any:
+        claimed, self.lapsed = self.lapsed, []
+        return hold_service_pb2.ClaimLapsedHoldsResponse(holds=claimed)
+
     async def QueryUsage(self, request: Any, context: Any) -> Any:
         response = usage_service_pb2.QueryUsageResponse()
         response.rows.add(group=[request.parent], operations=len(self.settled))
@@ -181,6 +193,9 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
     fail_after: int | None = None
     hang_after: int | None = None
     context_tokens: int = 2048
+    pause_seconds: float = 0  # before each word
+    dies: bool = False  # a failure takes the whole process with it
+    down: bool = False
     produced: dict[str, int] = field(default_factory=dict)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -192,6 +207,8 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
         return response
 
     async def Generate(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if self.down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
         self.prompts.append(request)
         started = inference_service_pb2.GenerateResponse()
         started.started.prompt_tokens = sum(len(m.text.split()) for m in request.input.chat.messages)
@@ -208,9 +225,11 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
         words = self.words[: request.sampling.max_tokens]
         for count, word in enumerate(words, 1):
             if self.fail_after is not None and count > self.fail_after:
+                self.down = self.dies
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "killed")
             if self.hang_after is not None and count > self.hang_after:
                 await asyncio.Event().wait()
+            await asyncio.sleep(self.pause_seconds)
             self.produced[request.operation_id] = self.produced.get(request.operation_id, 0) + 1
             delta = inference_service_pb2.GenerateResponse()
             delta.delta.choice_index = index
@@ -227,12 +246,16 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
         yield finished
 
     async def GetUsage(self, request: Any, context: Any) -> Any:
+        if self.down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
         response = inference_service_pb2.GetUsageResponse()
         for item in request.items:
             result = response.results.add()
-            result.attempts.add(
-                prompt_tokens=3, completion_tokens=self.produced.get(item.operation_id, 0), ended=True
-            )
+            if item.operation_id in self.produced:
+                tokens = self.produced[item.operation_id]
+                result.attempts.add(model="smollm2", prompt_tokens=3, completion_tokens=tokens, ended=True)
+            else:
+                result.status.CopyFrom(NotFound("RESOURCE_NOT_FOUND", "Not journaled.").to_status())
         return response
 
     async def Embed(self, request: Any, context: Any) -> Any:

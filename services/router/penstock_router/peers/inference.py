@@ -7,12 +7,13 @@ from typing import Any
 import grpc.aio
 from penstock.inference.v1 import inference_service_pb2, inference_service_pb2_grpc
 from servicekit.context import outgoing
-from servicekit.errors import ServiceError
+from servicekit.errors import NotFound, ServiceError, Unavailable
 
 from penstock_router.peers.calls import Coalesced, ListCall
 from penstock_router.settings import RouterSettings
 
 USAGE_POLLS_MAX = 20
+UNKNOWN_POLLS_MAX = 10  # a step that was running when its caller went is journaled when it ends
 USAGE_POLL_SECONDS = 0.05
 USAGE_SECONDS_MAX = 1.0
 
@@ -36,6 +37,15 @@ class InferencePeer:
             dependency="inference",
             seconds_max=settings.first_token_seconds_max,
         )
+        self._usage: ListCall[inference_service_pb2.GetUsageItem, inference_service_pb2.GetUsageResult] = (
+            ListCall(
+                self._stub.GetUsage,
+                inference_service_pb2.GetUsageRequest,
+                dependency="inference",
+                seconds_max=USAGE_SECONDS_MAX,
+                wait_for_ready=False,
+            )
+        )
 
     def generate(self, request: inference_service_pb2.GenerateRequest) -> Any:
         """Start a generation; iterate over the call, cancel it to stop."""
@@ -54,20 +64,28 @@ class InferencePeer:
         """Embed texts."""
         return await self._embed(items)
 
-    async def ended_usage(self, operation_id: str, attempt: int) -> inference_service_pb2.AttemptUsage | None:
-        """Read what an attempt produced, once it has stopped; None when the journal does not tell in time."""
-        request = inference_service_pb2.GetUsageRequest()
-        request.items.add(operation_id=operation_id)
-        for _ in range(USAGE_POLLS_MAX):
-            try:
-                response = await self._stub.GetUsage(request, timeout=USAGE_SECONDS_MAX)
-            except grpc.aio.AioRpcError:
-                return None
-            (result,) = response.results
-            if result.status.code:
-                return None
-            for usage in result.attempts:
-                if usage.attempt == attempt and usage.ended:
-                    return usage
+    async def usage(
+        self, operation_ids: Sequence[str]
+    ) -> Sequence[inference_service_pb2.GetUsageResult | ServiceError]:
+        """Read in the journal what operations produced; NotFound for those that it does not know."""
+        return await self._usage([inference_service_pb2.GetUsageItem(operation_id=i) for i in operation_ids])
+
+    async def ended_usage(self, operation_id: str, attempt: int) -> inference_service_pb2.AttemptUsage:
+        """Read what an attempt produced, once it has stopped. One that the journal never knows produced nothing.
+
+        Raises:
+            Unavailable: the journal does not tell in time.
+        """
+        for poll in range(USAGE_POLLS_MAX):
+            (result,) = await self.usage([operation_id])
+            if isinstance(result, NotFound):
+                if poll == UNKNOWN_POLLS_MAX:
+                    return inference_service_pb2.AttemptUsage(attempt=attempt, ended=True)
+            elif isinstance(result, ServiceError):
+                raise result
+            else:
+                for usage in result.attempts:
+                    if usage.attempt == attempt and usage.ended:
+                        return usage
             await asyncio.sleep(USAGE_POLL_SECONDS)
-        return None
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "The attempt has not ended yet.")

@@ -107,4 +107,8 @@ class Provider(Protocol):
         """Give the tokens of the prompt (exact, or an upper bound) and of the context window (0: not known)."""
 
     async def usage(self, call: GenerationCall) -> UsageReported | None:
-        """Say what a generation that broke off did produce; None: this endpoint cannot tell."""
+        """Say what a generation that broke off did produce; None: this endpoint never tells.
+
+        Raises:
+            ServiceError: it cannot tell now.
+        """

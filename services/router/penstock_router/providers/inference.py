@@ -79,8 +79,6 @@ class InferenceProvider:
     async def usage(self, call: GenerationCall) -> UsageReported | None:
         """Read the usage journal."""
         usage = await self._peer.ended_usage(call.operation_id, call.attempt)
-        if usage is None:
-            return None
         return UsageReported(usage.prompt_tokens, usage.cached_prompt_tokens, usage.completion_tokens, 0)
 
 
