@@ -9,17 +9,20 @@ import httpx
 import pytest
 from load import Load, Outcome
 from penstock_cli.stack.state import read_state
+from penstock_inference.usage_record import read_segment
 from stack_fixture import ORGANIZATION, Stack, ask, running_stack
 
 pytestmark = pytest.mark.stack
 
 SERVICES = ["inference", "router", "guardrail", "cache", "billing"]
 RECOVERY_SECONDS_MAX = 30
+LEASE_SECONDS = 3
 
 
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("chaos"), 4500) as stack:
+    short = {"PENSTOCK_ROUTER_LEASE_SECONDS": str(LEASE_SECONDS)}
+    with running_stack(tmp_path_factory.mktemp("chaos"), 4500, **short) as stack:
         yield stack
 
 
@@ -112,3 +115,36 @@ def test_after_it_all_what_is_spent_is_what_was_answered_and_nothing_is_held(own
     assert int(now["spent_nanos"]) == cost > 0
     assert int(now["held_nanos"]) == 0
     assert all(program.phase == "running" for program in read_state(own_stack.run_dir).programs.values())
+
+
+def journaled(stack: Stack) -> dict[str, tuple[int, int]]:
+    """Read what the engine produced for each operation, prompt and answers, from the files of its journal."""
+    paths = sorted(stack.run_dir.glob("data/inference/journal/*.usage"))
+    latest = {attempt.key: attempt for path in paths for attempt in read_segment(path)}
+    produced: dict[str, tuple[int, int]] = {}
+    for attempt in latest.values():
+        prompt, completion = produced.get(attempt.operation_id, (0, 0))
+        produced[attempt.operation_id] = (
+            prompt + attempt.prompt_tokens,
+            completion + attempt.completion_tokens,
+        )
+    return produced
+
+
+def charged(stack: Stack, operation_id: str) -> tuple[int, int]:
+    """Add up what the ledger charged for an operation, once it did."""
+    records = [record["tokens"] for record in stack.usage_records(operation_id)]
+    prompt = sum(int(tokens.get("input", 0)) + int(tokens.get("cache_read", 0)) for tokens in records)
+    return prompt, sum(int(tokens.get("output", 0)) for tokens in records)
+
+
+def test_after_it_all_every_token_that_the_engine_journaled_is_in_the_ledger_once(own_stack: Stack) -> None:
+    """Also what was generated for callers who got an error, by processes that were killed, for routers that died."""
+    produced = {operation: tokens for operation, tokens in journaled(own_stack).items() if any(tokens)}
+    assert len(produced) > 100
+    wrong = {
+        operation: (tokens, found)
+        for operation, tokens in produced.items()
+        if (found := charged(own_stack, operation)) != tokens
+    }
+    assert not wrong, (len(wrong), len(produced), list(wrong.items())[:5])
