@@ -197,8 +197,8 @@ def _policy(policy_id: str) -> str:
 
 
 def context(organization: str = "acme", user: str = "ann", **more: Any) -> RequestContext:
-    roles = more.pop("roles", ("business_user",))
-    return RequestContext(request_id="r", organization=organization, user=user, roles=roles, **more)
+    fields = {"request_id": "r", "roles": ("business_user",), **more}
+    return RequestContext(organization=organization, user=user, **fields)
 
 
 def item(direction: Any, texts: Sequence[str], session: str = "", **who: Any) -> Any:

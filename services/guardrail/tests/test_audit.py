@@ -5,7 +5,7 @@ import resource
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -193,15 +193,17 @@ async def test_no_decision_that_was_told_is_lost_when_the_process_is_killed(
 
 
 async def test_what_cannot_be_written_down_is_not_decided(guardrail, tools, settings):
-    await guardrail.inspect(*[_item("hello")] * 256)
-    (journal,) = (settings.service_dir / "audit" / "0").glob("*.spool")
-    with _no_file_grows_beyond(journal):
+    with await _full_disk(guardrail, settings):
         results = await guardrail.inspect(_item("hello"), _item(MAIL))
-        with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await guardrail.stream(["hello"])
     assert [tools.reason(result.status) for result in results] == ["STORAGE_UNAVAILABLE"] * 2
-    assert from_rpc_error(failed.value).reason == "STORAGE_UNAVAILABLE"
     assert (await guardrail.redact("hello")).action == finding_pb2.ACTION_ALLOW
+
+
+async def test_an_answer_that_cannot_be_written_down_does_not_end_well(guardrail, settings):
+    with await _full_disk(guardrail, settings), pytest.raises(grpc.aio.AioRpcError) as failed:
+        await guardrail.stream(["hello"])
+    assert from_rpc_error(failed.value).reason == "STORAGE_UNAVAILABLE"
+    assert (await guardrail.stream(["hello"])).text == "hello"
 
 
 async def test_the_disk_can_be_waited_for_before_each_answer(start, audit_of):
@@ -290,6 +292,13 @@ def _database(settings) -> Iterator[sqlite3.Connection]:
             yield connection
     finally:
         connection.close()
+
+
+async def _full_disk(guardrail, settings) -> AbstractContextManager[None]:
+    """Let writes that make a file larger than the journal fail with EFBIG, as they do with ENOSPC on a full disk."""
+    await guardrail.inspect(*[_item("hello")] * 256)
+    (journal,) = (settings.service_dir / "audit" / "0").glob("*.spool")
+    return _no_file_grows_beyond(journal)
 
 
 @contextmanager
