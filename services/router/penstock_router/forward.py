@@ -1,6 +1,7 @@
 """Public RPCs of other services at the front door: the caller is checked here, the call is forwarded as it is."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -9,24 +10,58 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
+from penstock.billing.v1 import (
+    budget_service_pb2,
+    invoice_service_pb2,
+    limit_service_pb2,
+    price_service_pb2,
+    usage_service_pb2,
+    webhook_service_pb2,
+)
+from penstock.guardrail.v1 import audit_service_pb2, erasure_service_pb2, policy_service_pb2
 from servicekit.context import outgoing
 
 from penstock_router.identity import Identity, Principal
 from penstock_router.peers import unavailable
 
+BILLING = (
+    usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"],
+    budget_service_pb2.DESCRIPTOR.services_by_name["BudgetService"],
+    limit_service_pb2.DESCRIPTOR.services_by_name["LimitService"],
+    price_service_pb2.DESCRIPTOR.services_by_name["PriceService"],
+    invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
+)
+GUARDRAIL = (
+    policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"],
+    audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"],
+)
+
 _WRITES_NEED = "admin"
 
 
-def forwarded(
-    service: ServiceDescriptor, channel: grpc.aio.Channel, identity: Identity, dependency: str
-) -> Callable[[Any, Any], None]:
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who answers.
+
+    Args:
+        name: of the service, for errors.
+        channel: to it.
+        reads_need: the role that methods without side effects need; empty: none.
+    """
+
+    name: str
+    channel: grpc.aio.Channel
+    reads_need: str = ""
+
+
+def forwarded(service: ServiceDescriptor, owner: Owner, identity: Identity) -> Callable[[Any, Any], None]:
     """Make the `add_to_server` function of a service whose unary methods another process answers.
 
-    Methods without side effects need a key of the organization they name; the others its role "admin" too.
+    Every method needs a key of the organization that it names; one with side effects its role "admin" too.
     """
-    handlers = {
-        method.name: _handler(service, method, channel, identity, dependency) for method in service.methods
-    }
+    handlers = {method.name: _handler(service, method, owner, identity) for method in service.methods}
 
     def add(_servicer: object, server: Any) -> None:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
@@ -35,35 +70,32 @@ def forwarded(
 
 
 def _handler(
-    service: ServiceDescriptor,
-    method: MethodDescriptor,
-    channel: grpc.aio.Channel,
-    identity: Identity,
-    dependency: str,
+    service: ServiceDescriptor, method: MethodDescriptor, owner: Owner, identity: Identity
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     request_class = message_factory.GetMessageClass(method.input_type)
-    call: Callable[..., Awaitable[bytes]] = channel.unary_unary(
+    call: Callable[..., Awaitable[bytes]] = owner.channel.unary_unary(
         f"/{service.full_name}/{method.name}", request_serializer=request_class.SerializeToString
     )
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    role = owner.reads_need if reads else _WRITES_NEED
 
     async def serve(request: Message, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         principal = await identity.authenticate(tuple(context.invocation_metadata() or ()))
-        _check(principal, request, method.name, reads=reads)
+        _check(principal, request, method.name, role)
         try:
             return await call(request, **outgoing())
         except grpc.aio.AioRpcError as error:
-            raise unavailable(error, dependency) from error
+            raise unavailable(error, owner.name) from error
 
     return grpc.unary_unary_rpc_method_handler(serve, request_class.FromString, bytes)
 
 
-def _check(principal: Principal, request: Message, operation: str, *, reads: bool) -> None:
+def _check(principal: Principal, request: Message, operation: str, role: str) -> None:
     organization = _organization(request)
     if organization is not None:
         principal.require_organization(organization)
-    if not reads:
-        principal.require_role(_WRITES_NEED, operation)
+    if role:
+        principal.require_role(role, operation)
 
 
 def _organization(request: Message) -> str | None:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import aiohttp
-from penstock.billing.v1 import budget_service_pb2, price_service_pb2, usage_service_pb2
 from penstock.router.v1 import (
     api_key_service_pb2_grpc,
     chat_completion_service_pb2_grpc,
@@ -15,12 +14,12 @@ from penstock.router.v1 import (
 from servicekit.background import background
 from servicekit.database import open_database
 from servicekit.metrics import Metrics
-from servicekit.server import Service
+from servicekit.server import AddServicer, Service
 
 from penstock_router.admission import Admission
 from penstock_router.catalog import Catalog, load_catalog
 from penstock_router.embeddings import Embeddings
-from penstock_router.forward import forwarded
+from penstock_router.forward import BILLING, GUARDRAIL, Owner, forwarded
 from penstock_router.generation import Generation
 from penstock_router.identity import Identity
 from penstock_router.keys import ApiKeys
@@ -40,12 +39,6 @@ from penstock_router.settings import RouterSettings
 from penstock_router.settlement import Settlement, open_settlement
 from penstock_router.store import MIGRATIONS, ApiKeyStore
 from penstock_router.usage_journal import UsageJournal
-
-FORWARDED = (
-    usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"],
-    budget_service_pb2.DESCRIPTOR.services_by_name["BudgetService"],
-    price_service_pb2.DESCRIPTOR.services_by_name["PriceService"],
-)
 
 
 @asynccontextmanager
@@ -87,10 +80,7 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
                     api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
                     ApiKeyServicer(keys, identity),
                 ),
-                *(
-                    (forwarded(service, peers.billing.channel, identity, "billing"), None)
-                    for service in FORWARDED
-                ),
+                *((add, None) for add in _forwarded(peers, identity)),
             ],
             metrics=metrics,
             dependencies={
@@ -117,6 +107,16 @@ async def _closing(
             background(reconciler.run(settings.lease_seconds / 4), "reconciler"),
         ):
             yield leases, settlement
+
+
+def _forwarded(peers: Peers, identity: Identity) -> list[AddServicer]:
+    billing = Owner("billing", peers.billing.channel)
+    guardrail = Owner("guardrail", peers.guardrail.channel, reads_need="admin")
+    return [
+        forwarded(service, owner, identity)
+        for owner, services in ((billing, BILLING), (guardrail, GUARDRAIL))
+        for service in services
+    ]
 
 
 def _providers(catalog: Catalog, peers: Peers, session: aiohttp.ClientSession) -> dict[str, Provider]:

@@ -19,7 +19,7 @@ class GuardrailPeer:
     """Inspects texts, whole and as they flow."""
 
     def __init__(self, channel: grpc.aio.Channel, coalesced: Coalesced, settings: RouterSettings) -> None:
-        self._channel = channel
+        self.channel = channel
         self._stub = guardrail_service_pb2_grpc.GuardrailServiceStub(channel)
         self._dependency = "guardrail"
         call = ListCall[Any, Any](
@@ -37,7 +37,7 @@ class GuardrailPeer:
 
     async def ping(self) -> None:
         """Probe its health, for `Service.dependencies`."""
-        await check_serving(self._channel)
+        await check_serving(self.channel)
 
     @asynccontextmanager
     async def inspect_stream(

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/request"
 
 	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
+	guardrailv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
@@ -44,8 +45,12 @@ func NewMux(conn *grpc.ClientConn, timeoutMax time.Duration) (*runtime.ServeMux,
 		billingv1.RegisterUsageServiceHandler,
 		billingv1.RegisterBudgetServiceHandler,
 		billingv1.RegisterPriceServiceHandler,
+		billingv1.RegisterLimitServiceHandler,
 		billingv1.RegisterInvoiceServiceHandler,
 		billingv1.RegisterWebhookServiceHandler,
+		guardrailv1.RegisterPolicyServiceHandler,
+		guardrailv1.RegisterAuditServiceHandler,
+		guardrailv1.RegisterErasureServiceHandler,
 	} {
 		if err := register(context.Background(), mux, conn); err != nil {
 			return nil, err
