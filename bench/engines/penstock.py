@@ -18,6 +18,7 @@ from penstock_inference.engines.loading import load_engine
 from penstock_inference.generate import EndRequest, Generate, GenerationRequest, Started
 from penstock_inference.journal import Journal
 from penstock_inference.loading import Loader
+from penstock_inference.memory import MemoryBudget
 from penstock_inference.models import Models
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
@@ -107,8 +108,9 @@ async def loaded(settings: InferenceSettings, text: str) -> AsyncIterator[Pensto
     directory = settings.service_dir / "journal"
     shutil.rmtree(directory, ignore_errors=True)
     journal = Journal(directory, settings.journal_bytes_max)
-    loader = Loader(settings, journal, Metrics())
-    models = Models({MODEL: lambda: loader.generative(settings.models[0])})
+    memory = MemoryBudget(0)
+    loader = Loader(settings, journal, Metrics(), memory)
+    models = Models({MODEL: lambda: loader.generative(settings.models[0])}, memory, at_start={MODEL})
     await models.load()
     await models.check()
     try:

@@ -42,8 +42,11 @@ class Batcher:
         self._scheduler = scheduler
         self._accounts = accounts
         self._metrics = metrics
-        self._changed = threading.Condition()  # guards the scheduler, and wakes the thread for new work
-        self._closing = False
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)  # guards the scheduler, and wakes the thread for new work
+        self._idle = threading.Condition(lock)  # tells that nothing is left
+        self._closing = False  # nothing is taken any more
+        self._stopping = False  # nothing is computed any more
         self._faults = 0
         self._fault_time = 0.0
         self._delivery = Delivery(accounts, metrics, hand_over, stop=self._stop, recover=self._recover)
@@ -68,6 +71,12 @@ class Batcher:
         with self._changed:
             self._scheduler.cancel(job.sequences)
 
+    def drain(self, seconds: float) -> None:
+        """Take no more work, and wait until what was taken is done, for so many seconds at most."""
+        with self._changed:
+            self._closing = True
+            self._idle.wait_for(lambda: self._scheduler.idle, seconds)
+
     async def check(self) -> None:
         """Probe: raise Unavailable after several failed steps in a row."""
         if self._faults >= FAULTS_MAX and time.monotonic() < self._fault_time + FAULT_SECONDS:
@@ -78,7 +87,7 @@ class Batcher:
     def close(self) -> None:
         """Stop after the current step, tell who is left, and close the engine. Blocks until that is done."""
         with self._changed:
-            self._closing = True
+            self._closing = self._stopping = True
             self._changed.notify()
         self._thread.join()
         self._engine.close()
@@ -95,9 +104,10 @@ class Batcher:
     def _wait_for_work(self) -> bool:
         """Sleep until there is some; false when no more is to be done."""
         with self._changed:
-            while self._scheduler.idle and not self._closing:
+            while self._scheduler.idle and not self._stopping:
+                self._idle.notify_all()
                 self._changed.wait()
-            return not self._closing
+            return not self._stopping
 
     def _step(self) -> None:
         started = time.perf_counter()

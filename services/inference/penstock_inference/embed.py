@@ -53,6 +53,9 @@ class EmbeddingModel:
     async def check(self) -> None:
         """Probe: an encoder that is there is well."""
 
+    async def drain(self, seconds: float) -> None:
+        """Do nothing: closing finishes what was taken."""
+
     async def close(self) -> None:
         """Finish what was taken."""
         await self._batches.close()

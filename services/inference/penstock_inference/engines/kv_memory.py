@@ -18,13 +18,18 @@ class KvMemory:
     """
 
     def __init__(self, config: ModelConfig, *, slots: int, rows: int) -> None:
-        shape = (config.layers, 2, slots, config.kv_heads, rows + _SPARE_ROWS, config.head_dim)
-        size_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(np.float32).itemsize
+        shape = _shape(config, slots, rows)
+        size_bytes = self.size_bytes(config, slots, rows)
         memory = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if hasattr(mmap, "MADV_NOHUGEPAGE"):  # only Linux has such pages
             memory.madvise(mmap.MADV_NOHUGEPAGE)
         self.values: npt.NDArray[np.float32] = np.frombuffer(memory, np.float32).reshape(shape)
         self.written_rows = [0] * slots  # rows of each slot that hold a token's keys and values
+
+    @staticmethod
+    def size_bytes(config: ModelConfig, slots: int, rows: int) -> int:
+        """Say how much memory all rows take once they are written."""
+        return int(np.prod(_shape(config, slots, rows), dtype=np.int64)) * np.dtype(np.float32).itemsize
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """Copy a slot's first rows over another's."""
@@ -32,3 +37,7 @@ class KvMemory:
             raise ValueError(f"slot {source} holds {self.written_rows[source]} rows, not {rows}")
         self.values[:, :, target, :, :rows] = self.values[:, :, source, :, :rows]
         self.written_rows[target] = rows
+
+
+def _shape(config: ModelConfig, slots: int, rows: int) -> tuple[int, ...]:
+    return (config.layers, 2, slots, config.kv_heads, rows + _SPARE_ROWS, config.head_dim)

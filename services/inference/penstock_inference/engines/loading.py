@@ -1,12 +1,14 @@
 """Load models by reference: what the server calls, and all that it needs to know of engines."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock_inference.encoder import Encoder
-from penstock_inference.engines import Engine, EngineLimits
+from penstock_inference.engines import DecodeRow, Engine, EngineLimits, PrefillChunk, StepBatch
 from penstock_inference.engines.build_cache import BuildCache
+from penstock_inference.engines.kv_memory import KvMemory
 from penstock_inference.engines.onnx_engine import OnnxEngine
 from penstock_inference.engines.onnx_session import Session
 from penstock_inference.formats import ModelConfig, SentenceEncoderConfig
@@ -35,10 +37,12 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     prefill_chunk_tokens_max: int,
     threads: int,
     cache_dir: Path,
+    hold: Callable[[int], None] = lambda _: None,
 ) -> LoadedModel:
     """Load a decoder, converting it first if the cache does not hold it.
 
     `reference` is a .gguf file, a Hugging Face directory or "package:<name>"; `kind` is one of KINDS.
+    `hold` is told how many bytes it may come to use, and may raise to refuse them.
     Raises UnsupportedModelError for a model, ValueError for a setting that cannot be.
     """
     converted = _Converted(reference, "decoder", kind, cache_dir)
@@ -46,21 +50,41 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     if context_tokens_max > config.context_tokens:
         raise ValueError(f"{reference} has a context of {config.context_tokens} tokens")
     limits = EngineLimits(config.vocabulary_tokens, slots_max, context_tokens_max, prefill_chunk_tokens_max)
+    hold(converted.size_bytes + KvMemory.size_bytes(config, slots_max, context_tokens_max))
     engine = OnnxEngine(converted.session(threads), config, limits)
+    warm_up(engine)
     return LoadedModel(engine, Tokenizer(converted.text("tokenizer.json")), config, converted.fingerprint)
 
 
-def load_encoder(reference: str, *, kind: str, cache_dir: Path, threads: int = 1) -> Encoder:
+def load_encoder(
+    reference: str,
+    *,
+    kind: str,
+    cache_dir: Path,
+    threads: int = 1,
+    hold: Callable[[int], None] = lambda _: None,
+) -> Encoder:
     """Load a sentence encoder, converting it first if the cache does not hold it.
 
     `reference` is a directory of sentence-transformers' or "package:<name>"; `kind` is one of KINDS. More
-    threads do not make short texts faster. Raises UnsupportedModelError for a model, ValueError for a kind.
+    threads do not make short texts faster. `hold` as above.
+    Raises UnsupportedModelError for a model, ValueError for a kind.
     """
     converted = _Converted(reference, "encoder", kind, cache_dir)
     config = SentenceEncoderConfig.from_json(converted.text("config.json"))
+    hold(converted.size_bytes)
     return Encoder(
         converted.session(threads), converted.text("tokenizer.json"), config, converted.fingerprint
     )
+
+
+def warm_up(engine: Engine) -> None:
+    """Run each kind of step once, so that the first request finds memory and kernels ready."""
+    tokens = [0] * min(engine.limits.prefill_chunk_tokens_max, engine.limits.context_tokens_max - 1)
+    for slot in range(min(2, engine.limits.slots_max)):
+        engine.step(StepBatch([], [PrefillChunk(slot, tokens, 0, wants_logits=True)]))
+    for rows in range(1, min(2, engine.limits.slots_max) + 1):
+        engine.step(StepBatch([DecodeRow(slot, 0, len(tokens)) for slot in range(rows)]))
 
 
 class _Converted:
@@ -82,6 +106,10 @@ class _Converted:
 
     def text(self, name: str) -> str:
         return (self._directory / name).read_text(encoding="utf-8")
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self._directory.iterdir())
 
     def session(self, threads: int) -> Session:
         return Session(self._directory / "model.onnx", threads=threads)

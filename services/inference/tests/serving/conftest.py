@@ -40,7 +40,7 @@ async def serving(settings: InferenceSettings) -> AsyncIterator[Client]:
         yield Client(channel, server, service)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve() -> Callable:
     """Run a service of a test's own."""
     return serving

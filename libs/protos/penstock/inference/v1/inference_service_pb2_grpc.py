@@ -60,6 +60,16 @@ class InferenceServiceStub:
                 request_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.LoadModel = channel.unary_unary(
+                '/penstock.inference.v1.InferenceService/LoadModel',
+                request_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/penstock.inference.v1.InferenceService/UnloadModel',
+                request_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
 
 
 class InferenceServiceServicer:
@@ -112,6 +122,25 @@ class InferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadModel(self, request, context):
+        """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded.
+
+        Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
+        UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """UnloadModel takes no more requests for a model, lets those that run end, and frees its memory.
+
+        Errors: NOT_FOUND (MODEL_NOT_FOUND: it is not loaded).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +168,16 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsRequest.FromString,
                     response_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'LoadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.LoadModelRequest.FromString,
+                    response_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.UnloadModelRequest.FromString,
+                    response_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.UnloadModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -277,6 +316,60 @@ class InferenceService:
             '/penstock.inference.v1.InferenceService/ListModels',
             penstock_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsRequest.SerializeToString,
             penstock_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.inference.v1.InferenceService/LoadModel',
+            penstock_dot_inference_dot_v1_dot_inference__service__pb2.LoadModelRequest.SerializeToString,
+            penstock_dot_inference_dot_v1_dot_inference__service__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.inference.v1.InferenceService/UnloadModel',
+            penstock_dot_inference_dot_v1_dot_inference__service__pb2.UnloadModelRequest.SerializeToString,
+            penstock_dot_inference_dot_v1_dot_inference__service__pb2.UnloadModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

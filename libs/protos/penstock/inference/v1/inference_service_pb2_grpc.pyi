@@ -58,6 +58,17 @@ class InferenceServiceStub:
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.ListModelsRequest, _inference_service_pb2.ListModelsResponse]
     """ListModels lists the loaded models."""
+    LoadModel: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.LoadModelRequest, _inference_service_pb2.LoadModelResponse]
+    """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded.
+
+    Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
+    UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+    """
+    UnloadModel: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.UnloadModelRequest, _inference_service_pb2.UnloadModelResponse]
+    """UnloadModel takes no more requests for a model, lets those that run end, and frees its memory.
+
+    Errors: NOT_FOUND (MODEL_NOT_FOUND: it is not loaded).
+    """
 
 @_typing.type_check_only
 class InferenceServiceAsyncStub(InferenceServiceStub):
@@ -89,6 +100,17 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.ListModelsRequest, _inference_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels lists the loaded models."""
+    LoadModel: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.LoadModelRequest, _inference_service_pb2.LoadModelResponse]  # type: ignore[assignment]
+    """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded.
+
+    Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
+    UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+    """
+    UnloadModel: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.UnloadModelRequest, _inference_service_pb2.UnloadModelResponse]  # type: ignore[assignment]
+    """UnloadModel takes no more requests for a model, lets those that run end, and frees its memory.
+
+    Errors: NOT_FOUND (MODEL_NOT_FOUND: it is not loaded).
+    """
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """InferenceService owns every model: it generates, embeds and counts, and remembers what it produced."""
@@ -147,5 +169,28 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inference_service_pb2.ListModelsResponse, _abc.Awaitable[_inference_service_pb2.ListModelsResponse]]:
         """ListModels lists the loaded models."""
+
+    @_abc_1.abstractmethod
+    def LoadModel(
+        self,
+        request: _inference_service_pb2.LoadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inference_service_pb2.LoadModelResponse, _abc.Awaitable[_inference_service_pb2.LoadModelResponse]]:
+        """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded.
+
+        Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
+        UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+        """
+
+    @_abc_1.abstractmethod
+    def UnloadModel(
+        self,
+        request: _inference_service_pb2.UnloadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inference_service_pb2.UnloadModelResponse, _abc.Awaitable[_inference_service_pb2.UnloadModelResponse]]:
+        """UnloadModel takes no more requests for a model, lets those that run end, and frees its memory.
+
+        Errors: NOT_FOUND (MODEL_NOT_FOUND: it is not loaded).
+        """
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

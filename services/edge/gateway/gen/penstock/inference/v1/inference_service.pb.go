@@ -1081,6 +1081,190 @@ func (x *ListModelsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// LoadModelRequest names a model to load.
+type LoadModelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of a configured model.
+	Model         string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadModelRequest) Reset() {
+	*x = LoadModelRequest{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadModelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadModelRequest) ProtoMessage() {}
+
+func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadModelRequest.ProtoReflect.Descriptor instead.
+func (*LoadModelRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *LoadModelRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+// LoadModelResponse says what was loaded.
+type LoadModelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model.
+	Model         *LoadedModel `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadModelResponse) Reset() {
+	*x = LoadModelResponse{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadModelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadModelResponse) ProtoMessage() {}
+
+func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadModelResponse.ProtoReflect.Descriptor instead.
+func (*LoadModelResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LoadModelResponse) GetModel() *LoadedModel {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+// UnloadModelRequest names a model to unload.
+type UnloadModelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of a loaded model.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// How long running answers may go on, in seconds, to 600. Default 0: they end at once, with UNAVAILABLE (DRAINING).
+	DrainSeconds  uint32 `protobuf:"varint,2,opt,name=drain_seconds,json=drainSeconds,proto3" json:"drain_seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnloadModelRequest) Reset() {
+	*x = UnloadModelRequest{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnloadModelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnloadModelRequest) ProtoMessage() {}
+
+func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnloadModelRequest.ProtoReflect.Descriptor instead.
+func (*UnloadModelRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *UnloadModelRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *UnloadModelRequest) GetDrainSeconds() uint32 {
+	if x != nil {
+		return x.DrainSeconds
+	}
+	return 0
+}
+
+// UnloadModelResponse says that the memory is free.
+type UnloadModelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnloadModelResponse) Reset() {
+	*x = UnloadModelResponse{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnloadModelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnloadModelResponse) ProtoMessage() {}
+
+func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnloadModelResponse.ProtoReflect.Descriptor instead.
+func (*UnloadModelResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{20}
+}
+
 // LoadedModel is a model in memory.
 type LoadedModel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1104,7 +1288,7 @@ type LoadedModel struct {
 
 func (x *LoadedModel) Reset() {
 	*x = LoadedModel{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1300,7 @@ func (x *LoadedModel) String() string {
 func (*LoadedModel) ProtoMessage() {}
 
 func (x *LoadedModel) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1313,7 @@ func (x *LoadedModel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadedModel.ProtoReflect.Descriptor instead.
 func (*LoadedModel) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{17}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadedModel) GetId() string {
@@ -1253,7 +1437,17 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"x\n" +
 	"\x12ListModelsResponse\x12:\n" +
 	"\x06models\x18\x01 \x03(\v2\".penstock.inference.v1.LoadedModelR\x06models\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd7\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n" +
+	"\x10LoadModelRequest\x12 \n" +
+	"\x05model\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\"M\n" +
+	"\x11LoadModelResponse\x128\n" +
+	"\x05model\x18\x01 \x01(\v2\".penstock.inference.v1.LoadedModelR\x05model\"e\n" +
+	"\x12UnloadModelRequest\x12 \n" +
+	"\x05model\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12-\n" +
+	"\rdrain_seconds\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xd8\x04R\fdrainSeconds\"\x15\n" +
+	"\x13UnloadModelResponse\"\xd7\x01\n" +
 	"\vLoadedModel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06engine\x18\x02 \x01(\tR\x06engine\x12!\n" +
@@ -1263,14 +1457,16 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\n" +
 	"dimensions\x18\x06 \x01(\rR\n" +
 	"dimensions\x12 \n" +
-	"\vfingerprint\x18\a \x01(\tR\vfingerprint2\xff\x03\n" +
+	"\vfingerprint\x18\a \x01(\tR\vfingerprint2\xc5\x05\n" +
 	"\x10InferenceService\x12]\n" +
 	"\bGenerate\x12&.penstock.inference.v1.GenerateRequest\x1a'.penstock.inference.v1.GenerateResponse0\x01\x12W\n" +
 	"\x05Embed\x12#.penstock.inference.v1.EmbedRequest\x1a$.penstock.inference.v1.EmbedResponse\"\x03\x90\x02\x01\x12i\n" +
 	"\vCountTokens\x12).penstock.inference.v1.CountTokensRequest\x1a*.penstock.inference.v1.CountTokensResponse\"\x03\x90\x02\x01\x12`\n" +
 	"\bGetUsage\x12&.penstock.inference.v1.GetUsageRequest\x1a'.penstock.inference.v1.GetUsageResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\n" +
-	"ListModels\x12(.penstock.inference.v1.ListModelsRequest\x1a).penstock.inference.v1.ListModelsResponse\"\x03\x90\x02\x01B]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/inference/v1;inferencev1b\x06proto3"
+	"ListModels\x12(.penstock.inference.v1.ListModelsRequest\x1a).penstock.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\tLoadModel\x12'.penstock.inference.v1.LoadModelRequest\x1a(.penstock.inference.v1.LoadModelResponse\x12d\n" +
+	"\vUnloadModel\x12).penstock.inference.v1.UnloadModelRequest\x1a*.penstock.inference.v1.UnloadModelResponseB]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/inference/v1;inferencev1b\x06proto3"
 
 var (
 	file_penstock_inference_v1_inference_service_proto_rawDescOnce sync.Once
@@ -1284,7 +1480,7 @@ func file_penstock_inference_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_penstock_inference_v1_inference_service_proto_rawDescData
 }
 
-var file_penstock_inference_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_penstock_inference_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_penstock_inference_v1_inference_service_proto_goTypes = []any{
 	(*GenerateRequest)(nil),       // 0: penstock.inference.v1.GenerateRequest
 	(*GenerateResponse)(nil),      // 1: penstock.inference.v1.GenerateResponse
@@ -1303,55 +1499,64 @@ var file_penstock_inference_v1_inference_service_proto_goTypes = []any{
 	(*AttemptUsage)(nil),          // 14: penstock.inference.v1.AttemptUsage
 	(*ListModelsRequest)(nil),     // 15: penstock.inference.v1.ListModelsRequest
 	(*ListModelsResponse)(nil),    // 16: penstock.inference.v1.ListModelsResponse
-	(*LoadedModel)(nil),           // 17: penstock.inference.v1.LoadedModel
-	(*v1.RequestContext)(nil),     // 18: penstock.context.v1.RequestContext
-	(*GenerationInput)(nil),       // 19: penstock.inference.v1.GenerationInput
-	(*SamplingParameters)(nil),    // 20: penstock.inference.v1.SamplingParameters
-	(*OutputConstraint)(nil),      // 21: penstock.inference.v1.OutputConstraint
-	(*GenerationStarted)(nil),     // 22: penstock.inference.v1.GenerationStarted
-	(*GenerationDelta)(nil),       // 23: penstock.inference.v1.GenerationDelta
-	(*GenerationFinished)(nil),    // 24: penstock.inference.v1.GenerationFinished
-	(*status.Status)(nil),         // 25: google.rpc.Status
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*LoadModelRequest)(nil),      // 17: penstock.inference.v1.LoadModelRequest
+	(*LoadModelResponse)(nil),     // 18: penstock.inference.v1.LoadModelResponse
+	(*UnloadModelRequest)(nil),    // 19: penstock.inference.v1.UnloadModelRequest
+	(*UnloadModelResponse)(nil),   // 20: penstock.inference.v1.UnloadModelResponse
+	(*LoadedModel)(nil),           // 21: penstock.inference.v1.LoadedModel
+	(*v1.RequestContext)(nil),     // 22: penstock.context.v1.RequestContext
+	(*GenerationInput)(nil),       // 23: penstock.inference.v1.GenerationInput
+	(*SamplingParameters)(nil),    // 24: penstock.inference.v1.SamplingParameters
+	(*OutputConstraint)(nil),      // 25: penstock.inference.v1.OutputConstraint
+	(*GenerationStarted)(nil),     // 26: penstock.inference.v1.GenerationStarted
+	(*GenerationDelta)(nil),       // 27: penstock.inference.v1.GenerationDelta
+	(*GenerationFinished)(nil),    // 28: penstock.inference.v1.GenerationFinished
+	(*status.Status)(nil),         // 29: google.rpc.Status
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
 }
 var file_penstock_inference_v1_inference_service_proto_depIdxs = []int32{
-	18, // 0: penstock.inference.v1.GenerateRequest.context:type_name -> penstock.context.v1.RequestContext
-	19, // 1: penstock.inference.v1.GenerateRequest.input:type_name -> penstock.inference.v1.GenerationInput
-	20, // 2: penstock.inference.v1.GenerateRequest.sampling:type_name -> penstock.inference.v1.SamplingParameters
-	21, // 3: penstock.inference.v1.GenerateRequest.constraint:type_name -> penstock.inference.v1.OutputConstraint
-	22, // 4: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
-	23, // 5: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
-	24, // 6: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
+	22, // 0: penstock.inference.v1.GenerateRequest.context:type_name -> penstock.context.v1.RequestContext
+	23, // 1: penstock.inference.v1.GenerateRequest.input:type_name -> penstock.inference.v1.GenerationInput
+	24, // 2: penstock.inference.v1.GenerateRequest.sampling:type_name -> penstock.inference.v1.SamplingParameters
+	25, // 3: penstock.inference.v1.GenerateRequest.constraint:type_name -> penstock.inference.v1.OutputConstraint
+	26, // 4: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
+	27, // 5: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
+	28, // 6: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
 	3,  // 7: penstock.inference.v1.EmbedRequest.items:type_name -> penstock.inference.v1.EmbedItem
-	18, // 8: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
+	22, // 8: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
 	5,  // 9: penstock.inference.v1.EmbedResponse.results:type_name -> penstock.inference.v1.EmbedResult
-	25, // 10: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
+	29, // 10: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
 	7,  // 11: penstock.inference.v1.CountTokensRequest.items:type_name -> penstock.inference.v1.CountTokensItem
-	18, // 12: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
-	19, // 13: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
+	22, // 12: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
+	23, // 13: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
 	9,  // 14: penstock.inference.v1.CountTokensResponse.results:type_name -> penstock.inference.v1.CountTokensResult
-	25, // 15: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
+	29, // 15: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
 	11, // 16: penstock.inference.v1.GetUsageRequest.items:type_name -> penstock.inference.v1.GetUsageItem
 	13, // 17: penstock.inference.v1.GetUsageResponse.results:type_name -> penstock.inference.v1.GetUsageResult
-	25, // 18: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
+	29, // 18: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
 	14, // 19: penstock.inference.v1.GetUsageResult.attempts:type_name -> penstock.inference.v1.AttemptUsage
-	26, // 20: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
-	17, // 21: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
-	0,  // 22: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
-	2,  // 23: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
-	6,  // 24: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
-	10, // 25: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
-	15, // 26: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
-	1,  // 27: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
-	4,  // 28: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
-	8,  // 29: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
-	12, // 30: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
-	16, // 31: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
-	27, // [27:32] is the sub-list for method output_type
-	22, // [22:27] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	30, // 20: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
+	21, // 21: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
+	21, // 22: penstock.inference.v1.LoadModelResponse.model:type_name -> penstock.inference.v1.LoadedModel
+	0,  // 23: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
+	2,  // 24: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
+	6,  // 25: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
+	10, // 26: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
+	15, // 27: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
+	17, // 28: penstock.inference.v1.InferenceService.LoadModel:input_type -> penstock.inference.v1.LoadModelRequest
+	19, // 29: penstock.inference.v1.InferenceService.UnloadModel:input_type -> penstock.inference.v1.UnloadModelRequest
+	1,  // 30: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
+	4,  // 31: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
+	8,  // 32: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
+	12, // 33: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
+	16, // 34: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
+	18, // 35: penstock.inference.v1.InferenceService.LoadModel:output_type -> penstock.inference.v1.LoadModelResponse
+	20, // 36: penstock.inference.v1.InferenceService.UnloadModel:output_type -> penstock.inference.v1.UnloadModelResponse
+	30, // [30:37] is the sub-list for method output_type
+	23, // [23:30] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_penstock_inference_v1_inference_service_proto_init() }
@@ -1371,7 +1576,7 @@ func file_penstock_inference_v1_inference_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_inference_v1_inference_service_proto_rawDesc), len(file_penstock_inference_v1_inference_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

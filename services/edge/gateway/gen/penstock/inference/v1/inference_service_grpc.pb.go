@@ -24,6 +24,8 @@ const (
 	InferenceService_CountTokens_FullMethodName = "/penstock.inference.v1.InferenceService/CountTokens"
 	InferenceService_GetUsage_FullMethodName    = "/penstock.inference.v1.InferenceService/GetUsage"
 	InferenceService_ListModels_FullMethodName  = "/penstock.inference.v1.InferenceService/ListModels"
+	InferenceService_LoadModel_FullMethodName   = "/penstock.inference.v1.InferenceService/LoadModel"
+	InferenceService_UnloadModel_FullMethodName = "/penstock.inference.v1.InferenceService/UnloadModel"
 )
 
 // InferenceServiceClient is the client API for InferenceService service.
@@ -53,6 +55,15 @@ type InferenceServiceClient interface {
 	GetUsage(ctx context.Context, in *GetUsageRequest, opts ...grpc.CallOption) (*GetUsageResponse, error)
 	// ListModels lists the loaded models.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
+	// LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded.
+	//
+	// Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
+	// UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+	LoadModel(ctx context.Context, in *LoadModelRequest, opts ...grpc.CallOption) (*LoadModelResponse, error)
+	// UnloadModel takes no more requests for a model, lets those that run end, and frees its memory.
+	//
+	// Errors: NOT_FOUND (MODEL_NOT_FOUND: it is not loaded).
+	UnloadModel(ctx context.Context, in *UnloadModelRequest, opts ...grpc.CallOption) (*UnloadModelResponse, error)
 }
 
 type inferenceServiceClient struct {
@@ -122,6 +133,26 @@ func (c *inferenceServiceClient) ListModels(ctx context.Context, in *ListModelsR
 	return out, nil
 }
 
+func (c *inferenceServiceClient) LoadModel(ctx context.Context, in *LoadModelRequest, opts ...grpc.CallOption) (*LoadModelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LoadModelResponse)
+	err := c.cc.Invoke(ctx, InferenceService_LoadModel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inferenceServiceClient) UnloadModel(ctx context.Context, in *UnloadModelRequest, opts ...grpc.CallOption) (*UnloadModelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnloadModelResponse)
+	err := c.cc.Invoke(ctx, InferenceService_UnloadModel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // InferenceServiceServer is the server API for InferenceService service.
 // All implementations must embed UnimplementedInferenceServiceServer
 // for forward compatibility.
@@ -149,6 +180,15 @@ type InferenceServiceServer interface {
 	GetUsage(context.Context, *GetUsageRequest) (*GetUsageResponse, error)
 	// ListModels lists the loaded models.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
+	// LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded.
+	//
+	// Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
+	// UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+	LoadModel(context.Context, *LoadModelRequest) (*LoadModelResponse, error)
+	// UnloadModel takes no more requests for a model, lets those that run end, and frees its memory.
+	//
+	// Errors: NOT_FOUND (MODEL_NOT_FOUND: it is not loaded).
+	UnloadModel(context.Context, *UnloadModelRequest) (*UnloadModelResponse, error)
 	mustEmbedUnimplementedInferenceServiceServer()
 }
 
@@ -173,6 +213,12 @@ func (UnimplementedInferenceServiceServer) GetUsage(context.Context, *GetUsageRe
 }
 func (UnimplementedInferenceServiceServer) ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListModels not implemented")
+}
+func (UnimplementedInferenceServiceServer) LoadModel(context.Context, *LoadModelRequest) (*LoadModelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LoadModel not implemented")
+}
+func (UnimplementedInferenceServiceServer) UnloadModel(context.Context, *UnloadModelRequest) (*UnloadModelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UnloadModel not implemented")
 }
 func (UnimplementedInferenceServiceServer) mustEmbedUnimplementedInferenceServiceServer() {}
 func (UnimplementedInferenceServiceServer) testEmbeddedByValue()                          {}
@@ -278,6 +324,42 @@ func _InferenceService_ListModels_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InferenceService_LoadModel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LoadModelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InferenceServiceServer).LoadModel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InferenceService_LoadModel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InferenceServiceServer).LoadModel(ctx, req.(*LoadModelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InferenceService_UnloadModel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnloadModelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InferenceServiceServer).UnloadModel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InferenceService_UnloadModel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InferenceServiceServer).UnloadModel(ctx, req.(*UnloadModelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // InferenceService_ServiceDesc is the grpc.ServiceDesc for InferenceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -300,6 +382,14 @@ var InferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListModels",
 			Handler:    _InferenceService_ListModels_Handler,
+		},
+		{
+			MethodName: "LoadModel",
+			Handler:    _InferenceService_LoadModel_Handler,
+		},
+		{
+			MethodName: "UnloadModel",
+			Handler:    _InferenceService_UnloadModel_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

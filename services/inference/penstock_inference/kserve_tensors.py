@@ -1,0 +1,155 @@
+"""Tensors of the Open Inference Protocol v2 to requests of ours, and answers back.
+
+Models that answer take `text_input` and give `text_output`, as Triton's LLM backends do; how tokens are chosen is said
+in the request's parameters. Encoders take `text_input` of any length and give `embedding`.
+"""
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from servicekit import context as request_context
+from servicekit.errors import InvalidArgument
+from tritonclient.grpc import service_pb2
+
+from penstock_inference.generate import EndRequest, GenerationRequest
+from penstock_inference.models import GenerativeModel, Model
+from penstock_inference.penalties import Penalties
+from penstock_inference.sampler import SamplingParameters
+from penstock_inference.sampling import Controls
+from penstock_inference.sequence import Urgency
+
+TEXT_INPUT, TEXT_OUTPUT, FINISH_REASON, EMBEDDING = "text_input", "text_output", "finish_reason", "embedding"
+PLATFORM = "penstock"
+_LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor
+
+# Parameters that are numbers, with their bounds.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_k": (0, 100_000),
+    "top_p": (1e-9, 1),
+    "min_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "repetition_penalty": (1e-9, 2),
+    "max_tokens": (0, 2**31),
+    "min_tokens": (0, 2**31),
+    "seed": (-(2**63), 2**63 - 1),
+    "priority": (1, 10),
+}
+
+
+def metadata(model: Model) -> service_pb2.ModelMetadataResponse:
+    """Describe a model's tensors."""
+    response = service_pb2.ModelMetadataResponse(name=model.id, versions=["1"], platform=PLATFORM)
+    response.inputs.add(name=TEXT_INPUT, datatype="BYTES", shape=[-1])
+    if isinstance(model, GenerativeModel):
+        response.outputs.add(name=TEXT_OUTPUT, datatype="BYTES", shape=[1])
+        response.outputs.add(name=FINISH_REASON, datatype="BYTES", shape=[1])
+    else:
+        response.outputs.add(name=EMBEDDING, datatype="FP32", shape=[-1, model.dimensions])
+    return response
+
+
+def texts(request: service_pb2.ModelInferRequest) -> list[str]:
+    """Read the texts.
+
+    Raises:
+        InvalidArgument: the tensor is missing, or is not what its shape says.
+    """
+    for place, tensor in enumerate(request.inputs):
+        if tensor.name == TEXT_INPUT and tensor.datatype == "BYTES":
+            raw = request.raw_input_contents
+            elements = _elements(raw[place]) if place < len(raw) else tensor.contents.bytes_contents
+            if len(elements) != math.prod(tensor.shape) or not elements:
+                raise invalid(TEXT_INPUT, f"The shape {list(tensor.shape)} is not that of the contents.")
+            try:
+                return [element.decode() for element in elements]
+            except UnicodeDecodeError as error:
+                raise invalid(TEXT_INPUT, "The text is not UTF-8.") from error
+    raise invalid(TEXT_INPUT, "A tensor of BYTES with this name is needed.")
+
+
+def generation_request(request: service_pb2.ModelInferRequest) -> GenerationRequest:
+    """Read what is to be answered."""
+    (prompt, *others) = texts(request)
+    if others:
+        raise invalid(TEXT_INPUT, "One text is answered at a time.")
+    given = _parameters(request)
+    context = request_context.current()
+    return GenerationRequest(
+        model=request.model_name,
+        prompt=prompt,
+        sampling=SamplingParameters(
+            Controls(*(given.get(name, default) for name, default in _CONTROLS)),
+            Penalties(*(given.get(name, default) for name, default in _PENALTIES)),
+        ),
+        ends=EndRequest(
+            tuple(filter(None, [given.get("stop")])),
+            given.get("max_tokens", 0),
+            given.get("min_tokens", 0),
+            given.get("ignore_eos", False),
+        ),
+        seed=given.get("seed"),
+        answers=1,
+        organization=context.organization,
+        urgency=Urgency(given.get("priority", context.priority or 5), context.deadline),
+        operation_id=context.request_id,
+        attempt=0,
+    )
+
+
+_CONTROLS = (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0), ("min_p", 0.0))
+_PENALTIES = (("presence_penalty", 0.0), ("frequency_penalty", 0.0), ("repetition_penalty", 1.0))
+
+
+def infer_response(
+    request: service_pb2.ModelInferRequest, tensors: Iterable[tuple[str, str, Sequence[int], bytes]]
+) -> service_pb2.ModelInferResponse:
+    """Write tensors, each a name, a type, a shape and its contents."""
+    response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1", id=request.id)
+    for name, datatype, shape, contents in tensors:
+        response.outputs.add(name=name, datatype=datatype, shape=shape)
+        response.raw_output_contents.append(contents)
+    return response
+
+
+def bytes_tensor(name: str, text: str) -> tuple[str, str, Sequence[int], bytes]:
+    """Write one text as a tensor."""
+    utf8 = text.encode()
+    return name, "BYTES", [1], _LENGTH.pack(len(utf8)) + utf8
+
+
+def invalid(field: str, message: str) -> InvalidArgument:
+    """Say what is wrong with a tensor or a parameter."""
+    return InvalidArgument("INVALID_ARGUMENT", message, metadata={"field": field})
+
+
+def _elements(raw: bytes) -> list[bytes]:
+    elements, place = [], 0
+    while place < len(raw):
+        if place + _LENGTH.size > len(raw):
+            raise invalid(TEXT_INPUT, "The contents end within an element.")
+        (length,) = _LENGTH.unpack_from(raw, place)
+        place += _LENGTH.size
+        if place + length > len(raw):
+            raise invalid(TEXT_INPUT, "The contents end within an element.")
+        elements.append(raw[place : place + length])
+        place += length
+    return elements
+
+
+def _parameters(request: service_pb2.ModelInferRequest) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, parameter in request.parameters.items():
+        kind = parameter.WhichOneof("parameter_choice")
+        value = getattr(parameter, kind) if kind else None
+        if name in _BOUNDS:
+            low, high = _BOUNDS[name]
+            if isinstance(value, str | bool | None) or not low <= value <= high:
+                raise invalid(name, f"It is a number from {low:g} to {high:g}.")
+            whole = name not in {"temperature", "top_p", "min_p"} and not name.endswith("penalty")
+            value = int(value) if whole else float(value)
+        given[name] = value
+    return given
