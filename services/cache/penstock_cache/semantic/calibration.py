@@ -23,22 +23,23 @@ class Calibration:
     weights: tuple[float, ...]
     floor: float
 
-    def log_odds(self, asked: Sketch, kept: Sketch, similarity: float) -> float:
+    def log_odds(self, asked: Sketch, kept: Sketch, distance: float) -> float:
         """Give the log-odds that the kept question's answer fits the asked one."""
-        values = features(asked, kept, similarity)
+        values = features(asked, kept, distance)
         return self.bias + sum(weight * value for weight, value in zip(self.weights, values, strict=True))
 
 
-def features(asked: Sketch, kept: Sketch, similarity: float) -> tuple[float, ...]:
+def features(asked: Sketch, kept: Sketch, distance: float) -> tuple[float, ...]:
     """Give what the regression reads.
 
-    `distance` is √(1 − cosine); `length` the log of the shorter question's words, as the same cosine means more the
-    more there is to compare; `only_asked` and `only_kept` the shares of subject words that the other does not have.
+    `distance` is √(1 − cosine) of what is not common to the room; `length` the log of the shorter question's words, as
+    the same distance means more the more there is to compare; `only_asked` and `only_kept` the shares of subject words
+    that the other does not have.
     """
     words = min(len(asked.words), len(kept.words))
     mine, theirs = frozenset(asked.content), frozenset(kept.content)
     return (
-        max(0.0, 1.0 - similarity) ** 0.5,
+        distance,
         math.log1p(words),
         len(mine - theirs) / max(1, len(mine)),
         len(theirs - mine) / max(1, len(theirs)),

@@ -9,12 +9,11 @@ from penstock_cache.entry import Entry, Label, Selector, key_of
 from penstock_cache.index import Index
 from penstock_cache.semantic.calibration import Calibration, probability
 from penstock_cache.semantic.guard import failed_rule
+from penstock_cache.semantic.room import Near, Room
 from penstock_cache.semantic.sketch import Sketch
 from penstock_cache.semantic.trust import EntryTrust, TenantTrust
-from penstock_cache.semantic.vectors import FlatVectors, Vector, Vectors
+from penstock_cache.semantic.vectors import Vector
 
-CANDIDATES = 8
-SIMILARITY_MIN = 0.8  # below it no length of question makes an answer likely enough
 OVERHEAD_BYTES = 2600  # of a question beside its vector: sketch, labels, places. Measured with tracemalloc.
 STALE_MIN = 1024
 
@@ -45,7 +44,7 @@ class SemanticShard:
 
     def __init__(self, calibration: Calibration, wrong_share_max: float) -> None:
         self.trust = TenantTrust(wrong_share_max)
-        self.rooms: dict[RoomKey, Vectors] = {}
+        self.rooms: dict[RoomKey, Room] = {}
         self.size_bytes = 0
         self._calibration = calibration
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
@@ -60,13 +59,9 @@ class SemanticShard:
 
     def find(self, room: RoomKey, vector: Vector, asked: Sketch, now: float) -> list[Candidate]:
         """Give the kept questions that ask the same, surest first."""
-        vectors = self.rooms.get(room)
-        if vectors is None:
-            return []
-        near = (one for one in vectors.search(vector, CANDIDATES) if one[1] >= SIMILARITY_MIN)
-        found = [
-            candidate for key, similarity in near if (candidate := self._check(key, similarity, asked, now))
-        ]
+        held = self.rooms.get(room)
+        near = [] if held is None else held.near(vector)
+        found = [candidate for one in near if (candidate := self._check(one, asked, now))]
         return sorted(found, key=_confidence, reverse=True)
 
     def use(self, key: bytes) -> None:
@@ -81,7 +76,10 @@ class SemanticShard:
             kept.trust = known.trust
             self.discard(entry.key)
         self._kept[entry.key] = kept
-        self.rooms.setdefault(room, FlatVectors(len(vector))).add(entry.key, vector)
+        held = self.rooms.get(room)
+        if held is None:
+            held = self.rooms[room] = Room(len(vector))
+        held.vectors.add(entry.key, vector)
         self.size_bytes += vector.nbytes + OVERHEAD_BYTES
         for label in kept.labels:
             self._labels.add(label, entry.key)
@@ -92,9 +90,9 @@ class SemanticShard:
         kept = self._kept.pop(key, None)
         if kept is None:
             return 0
-        vectors = self.rooms[kept.room]
-        self.size_bytes -= vectors.discard(key) + OVERHEAD_BYTES
-        if not vectors:
+        room = self.rooms[kept.room]
+        self.size_bytes -= room.discard(key) + OVERHEAD_BYTES
+        if not room.vectors:
             del self.rooms[kept.room]
         for label in kept.labels:
             self._labels.discard(label, key)
@@ -104,8 +102,13 @@ class SemanticShard:
         """Forget what a selector names; give how many."""
         kind, value = selector
         if kind == "entry_id":
-            return self.discard(key_of(value))
-        keys = list(self._kept) if kind == "everything" else self._labels.keys((kind, value))
+            keys = [key for key in (key_of(value),) if key in self._kept]
+        elif kind == "everything":
+            keys = list(self._kept)
+        else:
+            keys = self._labels.keys((kind, value))
+        for room in {self._kept[key].room for key in keys}:
+            self.rooms[room].forget_backdrop()
         return sum(map(self.discard, keys))
 
     def evict(self) -> int:
@@ -129,16 +132,16 @@ class SemanticShard:
         if not self._kept[key].trust.observe(wrong=wrong):
             self.discard(key)
 
-    def _check(self, key: bytes, similarity: float, asked: Sketch, now: float) -> Candidate | None:
-        kept = self._kept[key]
+    def _check(self, near: Near, asked: Sketch, now: float) -> Candidate | None:
+        kept = self._kept[near.key]
         if now >= kept.expires_at:
             return None
-        log_odds = self._calibration.log_odds(asked, kept.sketch, similarity)
+        log_odds = self._calibration.log_odds(asked, kept.sketch, near.distance)
         if log_odds < self._calibration.floor + self.trust.stricter + kept.trust.stricter:
             return None
         if failed_rule(asked, kept.sketch):
             return None
-        return Candidate(key, similarity, probability(log_odds))
+        return Candidate(near.key, near.similarity, probability(log_odds))
 
     def _drop_stale(self) -> None:
         """Rebuild the order of expiry when most of it is of questions that are gone, so that it stays bounded."""

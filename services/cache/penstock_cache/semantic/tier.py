@@ -8,10 +8,10 @@ from typing import Protocol
 from penstock_cache.entry import Entry, Selector
 from penstock_cache.question import Hit, Question, Tier
 from penstock_cache.semantic.calibration import calibration
-from penstock_cache.semantic.clustering import Clustering
 from penstock_cache.semantic.recent import RecentVectors
 from penstock_cache.semantic.shard import Candidate, RoomKey, SemanticShard
 from penstock_cache.semantic.sketch import sketch
+from penstock_cache.semantic.upkeep import Upkeep
 from penstock_cache.semantic.vectors import Vector
 
 # The encoder reads little more, and what it does not read must not be taken for equal.
@@ -61,7 +61,7 @@ class SemanticTier:
         self._rng = rng
         self._fingerprint = embedder.fingerprint
         self._recent = RecentVectors()
-        self._clustering = Clustering()
+        self._upkeep = Upkeep()
 
     @property
     def size_bytes(self) -> int:
@@ -104,7 +104,7 @@ class SemanticTier:
 
     async def close(self) -> None:
         """Stop what runs in the background."""
-        await self._clustering.close()
+        await self._upkeep.close()
 
     async def _vectors(self, questions: Sequence[Question], seconds_max: float) -> list[Vector | None]:
         """Embed questions, but those that were embedded a moment ago."""
@@ -143,7 +143,7 @@ class SemanticTier:
             self.shards[question.organization] = shard
         room = _room(question)
         shard.put(room, entry, vector, sketch(question.query_text))
-        self._clustering.consider(shard.rooms, room)
+        self._upkeep.consider(shard.rooms[room])
         size_bytes = self.size_bytes
         while size_bytes > self._limits.bytes_max:
             largest = max(self.shards.values(), key=lambda one: one.size_bytes)

@@ -4,7 +4,7 @@ This is the one module that knows FAISS. Deleting moves the last row into the ga
 nothing of a vector stays behind.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import faiss
@@ -41,6 +41,9 @@ class Vectors(Protocol):
 
     def search(self, vector: Vector, k: int) -> list[Neighbour]:
         """Give the nearest keys with their cosines, nearest first; at most k."""
+
+    def rows(self, keys: Sequence[bytes]) -> Rows:
+        """Give the vectors of keys that are there, `[keys, dimensions]`."""
 
     def blocks(self) -> Iterator[tuple[list[bytes], Rows]]:
         """Give everything, block by block."""
@@ -88,6 +91,10 @@ class FlatVectors:
         """Give the nearest keys with their cosines, nearest first; at most k."""
         return _nearest(self._rows[: len(self._keys)], self._keys, vector, k)
 
+    def rows(self, keys: Sequence[bytes]) -> Rows:
+        """Give the vectors of keys that are there, `[keys, dimensions]`."""
+        return self._rows[[self._places[key] for key in keys]]
+
     def blocks(self) -> Iterator[tuple[list[bytes], Rows]]:
         """Give everything, block by block."""
         yield self._keys, self._rows[: len(self._keys)]
@@ -134,6 +141,10 @@ class ClusteredVectors:
         _, probes = _nearest_places(self._centroids, vector, PROBES)
         found = [near for probe in probes for near in self._clusters[probe].search(vector, k)]
         return sorted(found, key=_similarity, reverse=True)[:k]
+
+    def rows(self, keys: Sequence[bytes]) -> Rows:
+        """Give the vectors of keys that are there, `[keys, dimensions]`."""
+        return np.concatenate([self._clusters[self._cluster_of[key]].rows([key]) for key in keys])
 
     def blocks(self) -> Iterator[tuple[list[bytes], Rows]]:
         """Give everything, block by block."""
