@@ -1,0 +1,1 @@
+"""The parts of `cache_quality.py`."""
