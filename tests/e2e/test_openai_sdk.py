@@ -1,6 +1,10 @@
 """The official OpenAI SDK against the edge, as a caller would use it."""
 
+import json
+from typing import Literal
+
 import openai
+import pydantic
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from stack_fixture import ENCODER, MODEL, Stack
@@ -43,6 +47,43 @@ def test_a_stream_brings_the_same_answer_in_parts_with_usage(client: OpenAI) -> 
     assert len(chunks) > 4
     assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
     assert [c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason] == ["stop"]
+
+
+class City(pydantic.BaseModel):
+    name: Literal["Paris", "Rome"]
+    capital: bool
+
+
+def test_an_answer_is_parsed_into_the_class_that_was_asked_for(client: OpenAI) -> None:
+    completion = client.chat.completions.parse(
+        model=MODEL, messages=FRANCE, temperature=0, max_tokens=64, response_format=City
+    )
+    assert isinstance(completion.choices[0].message.parsed, City)
+
+
+def test_a_tool_that_must_be_called_is_called_by_its_schema_streamed_or_not(client: OpenAI) -> None:
+    city = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}
+    asked = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "What is the weather in Rome?"}],
+        "temperature": 0,
+        "max_tokens": 64,
+        "parallel_tool_calls": False,
+        "tools": [{"type": "function", "function": {"name": "get_weather", "parameters": city}}],
+        "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
+    }
+    (choice,) = client.chat.completions.create(**asked).choices
+    (call,) = choice.message.tool_calls
+    assert choice.finish_reason == "tool_calls"
+    assert call.function.name == "get_weather"
+    assert json.loads(call.function.arguments)["city"] in ("Paris", "Rome")
+    parts = [
+        part
+        for chunk in client.chat.completions.create(**asked, stream=True)
+        for choice in chunk.choices
+        for part in choice.delta.tool_calls or ()
+    ]
+    assert "".join(part.function.arguments or "" for part in parts) == call.function.arguments
 
 
 async def test_the_async_client_works_too(stack: Stack) -> None:
@@ -130,8 +171,7 @@ def test_errors_are_the_sdks_own_classes(client: OpenAI, stack: Stack) -> None:
     assert bad_key.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nothing/of/that/name")
-    with pytest.raises(openai.BadRequestError) as tools:
-        client.chat.completions.create(
-            model=MODEL, messages=FRANCE, tools=[{"type": "function", "function": {"name": "look"}}]
-        )
-    assert tools.value.body["reason"] == "UNSUPPORTED_FEATURE"
+    with pytest.raises(openai.BadRequestError) as images:
+        picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+        client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [picture]}])
+    assert images.value.body["reason"] == "UNSUPPORTED_FEATURE"

@@ -90,7 +90,7 @@ def _request(call: GenerationCall) -> inference_service_pb2.GenerateRequest:
     for name in _SHARED:
         if _is_set(parameters, name):
             setattr(sampling, name, getattr(parameters, name))
-    return inference_service_pb2.GenerateRequest(
+    request = inference_service_pb2.GenerateRequest(
         context=request_context.to_proto(request_context.current()),
         model=call.target.model,
         input=_input(parameters),
@@ -99,6 +99,9 @@ def _request(call: GenerationCall) -> inference_service_pb2.GenerateRequest:
         operation_id=call.operation_id,
         attempt=call.attempt,
     )
+    if parameters.HasField("response_format"):
+        request.constraint.response_format.CopyFrom(parameters.response_format)
+    return request
 
 
 def _is_set(parameters: chat_completion_pb2.ChatCompletionParameters, name: str) -> bool:
@@ -110,6 +113,8 @@ def _input(parameters: chat_completion_pb2.ChatCompletionParameters) -> generati
     chat = generation_pb2.ChatInput(messages=parameters.messages, tools=parameters.tools)
     if parameters.HasField("tool_choice"):
         chat.tool_choice.CopyFrom(parameters.tool_choice)
+    if parameters.HasField("parallel_tool_calls"):
+        chat.parallel_tool_calls = parameters.parallel_tool_calls
     return generation_pb2.GenerationInput(chat=chat)
 
 
@@ -120,7 +125,9 @@ def _event(response: inference_service_pb2.GenerateResponse) -> Event:
             return PromptCounted(started.prompt_tokens, started.cached_prompt_tokens, started.fingerprint)
         case "delta":
             delta = response.delta
-            return Delta(delta.choice_index, delta.text, delta.completion_tokens, delta.logprobs)
+            return Delta(
+                delta.choice_index, delta.text, delta.completion_tokens, delta.logprobs, delta.tool_calls
+            )
         case _:
             finished = response.finished
             return Finished(finished.choice_index, finished.finish_reason, finished.completion_tokens)
