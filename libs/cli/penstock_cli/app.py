@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import typer
 from rich.text import Text
 
-from penstock_cli.commands import chat, demo, embed, keys, logs, models, status, up, usage
+from penstock_cli.commands import audit, chat, demo, embed, keys, logs, models, policy, status, up, usage
 from penstock_cli.console import err
 from penstock_cli.failure import Failure
 
@@ -37,6 +37,8 @@ for command in _THE_STACK:
 for command in _REQUESTS:
     app.command(rich_help_panel="Requests")(command)
 app.add_typer(keys.app, name="keys", rich_help_panel="Requests")
+app.add_typer(policy.app, name="policy", rich_help_panel="Compliance")
+app.add_typer(audit.app, name="audit", rich_help_panel="Compliance")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

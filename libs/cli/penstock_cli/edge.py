@@ -62,6 +62,14 @@ class Edge:
         """Ask for something."""
         return self._call("POST", path, json=body)
 
+    def patch(self, path: str, body: Json) -> Json:
+        """Change something."""
+        return self._call("PATCH", path, json=body)
+
+    def delete(self, path: str) -> Json:
+        """End something."""
+        return self._call("DELETE", path)
+
     def stream(self, path: str, body: Json) -> Iterator[Json]:
         """Ask for a stream of server-sent events and give each as it comes.
 

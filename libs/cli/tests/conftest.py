@@ -107,6 +107,12 @@ class FakeEdge:
             def do_POST(self) -> None:
                 edge.answer(self, "POST")
 
+            def do_PATCH(self) -> None:
+                edge.answer(self, "PATCH")
+
+            def do_DELETE(self) -> None:
+                edge.answer(self, "DELETE")
+
             def log_message(self, *_: Any) -> None:
                 pass
 
@@ -118,6 +124,8 @@ class FakeEdge:
         asked = json.loads(body) if body else query
         self.requests.append((method, path, handler.headers.get("authorization") or "", asked))
         answer = self.answers[method, path]
+        if callable(answer):
+            answer = (200, answer(asked))
         if isinstance(answer, list):
             _stream(handler, answer)
         else:
