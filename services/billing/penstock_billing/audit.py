@@ -15,7 +15,15 @@ from sqlalchemy.sql import Select
 from penstock_billing.budget_store import count_held, count_spent
 from penstock_billing.clock import to_us, utc_now
 from penstock_billing.fold import pending_lines
-from penstock_billing.report_tables import Grain, charge_days, spend_hours, usage_pending, usage_rollups
+from penstock_billing.invoice import InvoiceKind
+from penstock_billing.report_tables import (
+    Grain,
+    charge_days,
+    invoices,
+    spend_hours,
+    usage_pending,
+    usage_rollups,
+)
 from penstock_billing.rows import BUDGET, read_budget
 from penstock_billing.settings import BillingSettings
 from penstock_billing.tables import budgets, entries, hold_is_open, holds, usage_lines
@@ -36,14 +44,16 @@ def verify(connection: Connection, now_us: int) -> list[Difference]:
     """Recompute everything, in one snapshot; empty when the books are right.
 
     Every entry sums to zero. Per organization, what the entries hold is the sum of the open holds, and what they
-    charged is the sum of the settled holds, and of the usage lines; and these are what every sum for people comes to,
-    with the lines that are not in it yet. Per budget, the counters are what its subject's spend and open holds sum to.
+    charged is the sum of the settled holds, and of the usage lines, less what credit notes took back. Lines are what
+    every sum for people comes to, with those that are not in it yet. Invoices are what was posted before they ended.
+    Per budget, the counters are what its subject's spend and open holds sum to.
     """
     connection.execute(text(_SNAPSHOT[connection.dialect.name]))
     return [
         *_unbalanced(connection),
         *_accounts(connection),
         *_folded(connection),
+        *_invoiced(connection),
         *_counters(connection, now_us),
     ]
 
@@ -58,6 +68,9 @@ def _unbalanced(connection: Connection) -> Iterator[Difference]:
 
 
 def _accounts(connection: Connection) -> Iterator[Difference]:
+    # What credit notes took back was charged before, and is no usage that was not.
+    notes = invoices.c.kind == InvoiceKind.CREDIT_NOTE.value
+    credited = _sums(connection, _by_organization(invoices, invoices.c.total_nanos, notes))
     kept_and_ledger = (
         ("held", _by_organization(holds, holds.c.amount_nanos, hold_is_open), entries.c.held_nanos),
         ("charged", _by_organization(holds, holds.c.cost_nanos), entries.c.revenue_nanos),
@@ -67,7 +80,8 @@ def _accounts(connection: Connection) -> Iterator[Difference]:
         kept = _sums(connection, kept_query)
         ledger = _sums(connection, _by_organization(entries, account))
         for organization in sorted(kept.keys() | ledger.keys()):
-            pair = kept.get(organization, 0), ledger.get(organization, 0)
+            back = 0 if what == "held" else credited.get(organization, 0)
+            pair = kept.get(organization, 0) + back, ledger.get(organization, 0)
             if pair[0] != pair[1]:
                 yield Difference(what, organization, *pair)
 
@@ -100,6 +114,20 @@ def _folded(connection: Connection) -> Iterator[Difference]:
             kept = folded.get(organization, 0) + pending.get(organization, 0)
             if kept != lines.get(organization, 0):
                 yield Difference(what, organization, kept, lines.get(organization, 0))
+
+
+def _invoiced(connection: Connection) -> Iterator[Difference]:
+    """Check that invoices sum to what was posted before the last of them ended."""
+    charges = _by_organization(invoices, invoices.c.total_nanos, invoices.c.kind == InvoiceKind.INVOICE.value)
+    ends = select(invoices.c.organization, func.max(invoices.c.end_us)).group_by(invoices.c.organization)
+    ends_us = _sums(connection, ends)
+    for organization, charged in _sums(connection, charges).items():
+        before = usage_lines.c.organization == organization, usage_lines.c.post_us < ends_us[organization]
+        posted = connection.scalar(
+            select(func.coalesce(func.sum(usage_lines.c.cost_nanos), 0)).where(*before)
+        )
+        if charged != int(posted or 0):
+            yield Difference("invoiced", organization, charged, int(posted or 0))
 
 
 def _counters(connection: Connection, now_us: int) -> Iterator[Difference]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from penstock.billing.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
 from penstock.billing.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
 from penstock.billing.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from servicekit.background import background
@@ -12,6 +13,7 @@ from servicekit.server import AddServicer
 from penstock_billing.clock import Clock
 from penstock_billing.folder import Folder
 from penstock_billing.price_watch import PriceWatch
+from penstock_billing.servicer_invoices import InvoiceServicer
 from penstock_billing.servicer_prices import PriceServicer
 from penstock_billing.servicer_usage import UsageServicer
 from penstock_billing.settings import BillingSettings
@@ -29,9 +31,10 @@ async def open_reports(
         background(watch.run(), "billing price watch"),
     ):
         yield [
+            (add_InvoiceServiceServicer_to_server, InvoiceServicer(transactions, clock)),
             (
                 add_UsageServiceServicer_to_server,
-                UsageServicer(transactions, clock, settings.allocation_tags),
+                UsageServicer(transactions, folder, clock, settings.allocation_tags),
             ),
             (
                 add_PriceServiceServicer_to_server,

@@ -21,6 +21,7 @@ from penstock.billing.v1 import (
     hold_pb2,
     hold_service_pb2,
     hold_service_pb2_grpc,
+    invoice_service_pb2_grpc,
     limit_pb2,
     limit_service_pb2,
     limit_service_pb2_grpc,
@@ -46,6 +47,7 @@ prices:
   - {sku: test/cheap, valid_from: 2025-01-01T00:00:00Z, input: "0.1", output: "0.2"}
   - {sku: test/dear, valid_from: 2025-01-01T00:00:00Z, input: "10", output: "20"}
   - {sku: test/ruinous, valid_from: 2025-01-01T00:00:00Z, input: "99999", output: "99999"}
+  - {sku: test/odd, valid_from: 2025-01-01T00:00:00Z, input: "0.0004", output: "0.0003"}
   - {sku: test/free, valid_from: 2025-01-01T00:00:00Z, input: "0", output: "0"}
 """
 
@@ -59,6 +61,7 @@ class Client:
         self.limits = limit_service_pb2_grpc.LimitServiceStub(channel)
         self.usage = usage_service_pb2_grpc.UsageServiceStub(channel)
         self.prices = price_service_pb2_grpc.PriceServiceStub(channel)
+        self.invoices = invoice_service_pb2_grpc.InvoiceServiceStub(channel)
 
     async def authorize(self, operation_id: str = "op", **terms: Any) -> Any:
         (result,) = await self.authorize_all([authorize_item(operation_id, **terms)])

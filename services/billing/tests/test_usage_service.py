@@ -165,6 +165,7 @@ async def test_prices_that_hold_now_are_listed_by_sku_in_pages(billing: Any) -> 
         "test/dear",
         "test/free",
         "test/model",
+        "test/odd",
         "test/ruinous",
     ]
     assert prices[3].input_nanos_per_million == 1_000_000_000

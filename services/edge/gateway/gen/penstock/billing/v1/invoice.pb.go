@@ -96,9 +96,9 @@ type Invoice struct {
 	RoundingNanos int64 `protobuf:"varint,8,opt,name=rounding_nanos,json=roundingNanos,proto3" json:"rounding_nanos,omitempty"`
 	// The lines; they sum to total_nanos. Empty in lists.
 	Lines []*InvoiceLine `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
-	// First ledger entry that it charges or, for a credit note, its reversal. 0: nothing was charged.
+	// The ledger entries of its span, of all organizations, begin with this or, for a credit note, its reversal. 0: there are none.
 	FirstEntryId int64 `protobuf:"varint,10,opt,name=first_entry_id,json=firstEntryId,proto3" json:"first_entry_id,omitempty"`
-	// Last ledger entry that it charges. Entries of other organizations may lie between.
+	// They end with this.
 	LastEntryId int64 `protobuf:"varint,11,opt,name=last_entry_id,json=lastEntryId,proto3" json:"last_entry_id,omitempty"`
 	// SHA-256 of its canonical JSON, which DownloadInvoice gives, in hexadecimal.
 	ContentHash string `protobuf:"bytes,12,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`

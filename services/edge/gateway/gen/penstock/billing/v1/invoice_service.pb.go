@@ -86,8 +86,8 @@ type CreateInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "organizations/{organization}".
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// From when, inclusive: the end of the invoice before. Absent: just that, or for a first invoice the month before the current one;
-	// a first invoice may begin at any midnight, and also charges what was posted before.
+	// From when, inclusive: the end of the invoice before. Absent: just that, or for a first invoice the day of the first charge. A
+	// first invoice may begin at any midnight; what was posted before is an adjustment on it.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Until when, exclusive: a midnight, UTC. Absent: the start of the current month.
 	EndTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
