@@ -23,6 +23,7 @@ from penstock_guardrail.sealing import seal, unseal
 from penstock_guardrail.store import Subject, SubjectKey, VaultStore
 
 _SALT_BYTES = 32
+TRANSACTION_ENTRIES_MAX = 512
 
 Keys = Mapping[str, bytes]
 
@@ -46,14 +47,16 @@ class AuditLog:
         self._signer = signer
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Append entries, in one transaction; those that are there already are left out.
+        """Append entries, many in one transaction; those that are there already are left out.
 
         Raises:
-            Unavailable: the store does not answer (STORAGE_UNAVAILABLE). Nothing was appended.
+            Unavailable: the store does not answer (STORAGE_UNAVAILABLE). Perhaps not all were appended: do it again.
         """
-        keys = await self._keyring.keys({entry.organization for entry in entries})
-        async with self._vault.transaction() as connection:
-            await self.append_within(connection, entries, keys)
+        for at in range(0, len(entries), TRANSACTION_ENTRIES_MAX):
+            some = entries[at : at + TRANSACTION_ENTRIES_MAX]
+            keys = await self._keyring.keys({entry.organization for entry in some})
+            async with self._vault.transaction() as connection:
+                await self.append_within(connection, some, keys)
 
     async def append_within(
         self, connection: AsyncConnection, entries: Sequence[Entry], keys: Keys
@@ -62,9 +65,11 @@ class AuditLog:
         if not entries:
             return {}
         trees = await store.locked(connection, sorted({entry.organization for entry in entries}))
-        there = await store.known(connection, [(entry.organization, entry.id) for entry in entries])
-        new = {(entry.organization, entry.id): entry for entry in entries}
-        fresh = [entry for key, entry in new.items() if key not in there]
+        fresh: list[Entry] = []
+        for organization in trees:
+            own = {entry.id: entry for entry in entries if entry.organization == organization}
+            there = await store.known(connection, organization, own)
+            fresh += [entry for name, entry in own.items() if name not in there]
         if not fresh:
             return trees
         subjects = {entry.id: self._subject(entry, keys) for entry in fresh}
