@@ -75,7 +75,7 @@ def _comparison(one: Sketch, other: Sketch) -> bool:
     """Other words of comparison on each side, or on one side and a number beside it."""
     words = lexicon().comparison
     mine, theirs = words.intersection(one.words), words.intersection(other.words)
-    return mine != theirs and bool(one.numbers or (mine - theirs and theirs - mine))
+    return mine != theirs and bool(one.numbers or other.numbers or (mine - theirs and theirs - mine))
 
 
 def _asks(one: Sketch, other: Sketch) -> bool:

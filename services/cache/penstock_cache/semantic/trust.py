@@ -1,7 +1,7 @@
 """How strict to be with a tenant and with an entry, after what was seen to fit and what was not. Pure."""
 
 RATE = 0.5  # log-odds by which one wrong answer moves a tenant
-STRICTER_MAX = 4.0  # log-odds; beyond it hardly anything is answered
+STRICTER_MAX = 6.0  # log-odds; with it hardly anything is answered until the next start
 WRONG_MAX = 2  # after so many an entry answers no other question
 
 
