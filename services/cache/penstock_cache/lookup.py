@@ -6,9 +6,10 @@ fails alone.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
-from servicekit.errors import ResourceExhausted, ServiceError
+from servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 
 from penstock_cache.entry import Entry, Selector
 from penstock_cache.instruments import Lookups
@@ -62,6 +63,7 @@ class AnswerCache:
         self._memory = memory
         self._further = further
         self._lookups = lookups
+        self._forgettings = 0
         self._answer_bytes_max = answer_bytes_max
         self._ttl_seconds_max = ttl_seconds_max
 
@@ -74,9 +76,14 @@ class AnswerCache:
         for tier in self._further:
             if not missed:
                 break
+            forgettings = self._forgettings
             found = await tier.find([questions[index] for index in missed], now)
+            if forgettings != self._forgettings:
+                break  # what was found may have been forgotten meanwhile
             for index, hit in zip(missed, found, strict=True):
                 results[index] = hit
+                if hit is not None and tier.tier is Tier.L2:
+                    self._memory.put(questions[index].organization, hit.entry)
             still = [index for index in missed if results[index] is None]
             self._lookups.count(tier.tier, len(missed) - len(still), len(still))
             missed = still
@@ -98,7 +105,10 @@ class AnswerCache:
             results.append(entry.entry_id)
             kept.append((answered.question, entry))
         for tier in self._further if kept else ():
+            forgettings = self._forgettings
             await tier.keep(kept, now)
+            if forgettings != self._forgettings:
+                await self._forget_again(kept)
         return results
 
     async def forget(self, organization: str, selector: Selector) -> int:
@@ -107,10 +117,30 @@ class AnswerCache:
         Raises:
             Unavailable: a tier could not be reached; what could be forgotten is.
         """
-        count = self._memory.forget(organization, selector)
+        count = self._forget_in_memory(organization, selector)
         for tier in self._further:
             count += await tier.forget(organization, selector)
         return count
+
+    async def forget_here(self, organization: str, selector: Selector) -> int:
+        """Forget what another replica was told to forget, in the tiers that are not shared."""
+        count = self._forget_in_memory(organization, selector)
+        for tier in self._further:
+            if tier.tier is not Tier.L2:
+                count += await tier.forget(organization, selector)
+        return count
+
+    def _forget_in_memory(self, organization: str, selector: Selector) -> int:
+        self._forgettings += 1
+        return self._memory.forget(organization, selector)
+
+    async def _forget_again(self, kept: Sequence[tuple[Question, Entry]]) -> None:
+        """Take out of the further tiers what memory was told to forget while they were taking it in."""
+        for question, entry in kept:
+            if not self._memory.holds(question.organization, entry.key):
+                for tier in self._further:
+                    with suppress(Unavailable):
+                        await tier.forget(question.organization, ("entry_id", entry.entry_id))
 
     def _recall(self, question: Question, now: float) -> Result:
         try:

@@ -39,6 +39,10 @@ class Memory:
     def __len__(self) -> int:
         return sum(map(len, self._shards.values()))
 
+    def holds(self, organization: str, key: bytes) -> bool:
+        """Tell whether an organization's entry is kept."""
+        return key in self._shards.get(organization, ())
+
     def get(
         self, organization: str, key: bytes, now: float, age_seconds_max: float = math.inf
     ) -> Entry | None:
@@ -58,6 +62,11 @@ class Memory:
         """Forget what a selector names of an organization; give how many entries."""
         with self._changing(organization) as shard:
             return self._count(Eviction.INVALIDATED, shard.forget(selector))
+
+    def forget_all(self) -> None:
+        """Forget every organization."""
+        for organization in list(self._shards):
+            self.forget(organization, ("everything", ""))
 
     def expire(self, now: float, entries_max: int) -> int:
         """Drop entries past their time, so many at most; give how many."""

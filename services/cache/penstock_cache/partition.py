@@ -8,6 +8,7 @@ from penstock_cache.entry import Label
 
 KEY_BYTES = 32
 ROOT_SECRET_BYTES = 32
+TENANT_NAME_CHARACTERS = 32
 
 # All go into what is hashed, so that keys of another kind or another encoding never meet these.
 _TENANT = b"penstock tenant"
@@ -65,6 +66,10 @@ class RoomKeys:
     def tenant_secret(self, organization: str) -> bytes:
         """Derive the secret that everything of an organization is made under, 32 bytes."""
         return _derive(organization.encode(), self.root_secret, _TENANT)
+
+    def tenant_name(self, organization: str) -> str:
+        """Name an organization to a store that need not know it."""
+        return _derive(b"", self.tenant_secret(organization), _TENANT).hex()[:TENANT_NAME_CHARACTERS]
 
     def room(self, partition: Partition) -> Room:
         """Give the room of a partition; two rooms have equal secrets only if every field is equal."""

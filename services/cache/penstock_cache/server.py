@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import SystemRandom
 
 from penstock.cache.v1.cache_service_pb2_grpc import add_CacheServiceServicer_to_server
+from servicekit.background import background
 from servicekit.metrics import Metrics
 from servicekit.server import Service
 
@@ -20,6 +21,9 @@ from penstock_cache.root_secret import load_root_secret
 from penstock_cache.semantic.tier import SemanticLimits, SemanticTier
 from penstock_cache.servicer import CacheServicer
 from penstock_cache.settings import CacheSettings
+from penstock_cache.shared.announcements import Announcements
+from penstock_cache.shared.connection import RedisConnection, connect_redis
+from penstock_cache.shared.tier import SharedTier
 from penstock_cache.sweeper import sweeping
 
 
@@ -33,22 +37,40 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
     async with AsyncExitStack() as stack:
         encoder = connect_encoder(settings.inference_address, settings.encoder, metrics)
         embedder = await stack.enter_async_context(encoder)
+        redis = await stack.enter_async_context(_redis(settings, metrics))
+        shared, announcements = [], None
+        if redis is not None:
+            announcements = Announcements(redis)
+            shared = [SharedTier(redis, keys, settings.redis_seconds_max, announcements.announce)]
         semantic = SemanticTier(
-            embedder, ExactTiers(memory, []).recall, _semantic_limits(settings), SystemRandom()
+            embedder, ExactTiers(memory, shared).recall, _semantic_limits(settings), SystemRandom()
         )
         stack.push_async_callback(semantic.close)
         metrics.registry.register(SemanticCollector(semantic))
         cache = AnswerCache(
             memory,
-            [semantic],
+            [*shared, semantic],
             Lookups(metrics),
             answer_bytes_max=settings.answer_bytes_max,
             ttl_seconds_max=settings.ttl_seconds_max,
         )
+        if announcements:
+            following = announcements.follow(cache.forget_here, memory.forget_all)
+            await stack.enter_async_context(background(following, "announcements"))
         servicer = CacheServicer(cache, Learner(semantic, embedder), keys, clock)
         for tier in (memory, semantic):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)
+
+
+@asynccontextmanager
+async def _redis(settings: CacheSettings, metrics: Metrics) -> AsyncIterator[RedisConnection | None]:
+    """Connect to Redis, if there is to be one."""
+    if not settings.redis_url:
+        yield None
+        return
+    async with connect_redis(settings.redis_url, metrics) as redis:
+        yield redis
 
 
 def _semantic_limits(settings: CacheSettings) -> SemanticLimits:

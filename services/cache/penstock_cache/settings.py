@@ -18,6 +18,7 @@ class CacheSettings(ServiceSettings):
     answer_bytes_max: int = Field(default=8 * MIB, ge=1, le=16 * MIB)
     ttl_seconds_max: float = Field(default=86_400.0, gt=0)
     sweep_interval_seconds: float = Field(default=5.0, gt=0, le=3600)
+    redis_seconds_max: float = Field(default=0.05, gt=0, le=10)
     inference_address: str = peer_address_default(50055)
     encoder: str = Field(default="all-minilm-l6-v2", max_length=256)
     semantic_bytes_max: int = Field(default=256 * MIB, ge=MIB)

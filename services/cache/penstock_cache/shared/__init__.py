@@ -1,0 +1,1 @@
+"""The L2 tier: answers that replicas share through Redis."""
