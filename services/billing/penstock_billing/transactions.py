@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from servicekit.database import SQLITE_BUSY_SECONDS, Database, open_database
+from servicekit.errors import Unavailable
 from servicekit.settings import ServiceSettings
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
@@ -19,6 +20,9 @@ from penstock_billing.steps import Steps
 from penstock_billing.writers import PostgresqlWriter, SqliteWriter, Writer, unavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+
+# Writes that change nothing and still have to reach the disk.
+_TRIES = {"sqlite": "PRAGMA user_version = 0", "postgresql": "SELECT txid_current()"}
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
@@ -33,6 +37,7 @@ class Transactions:
         # SQLite takes one writer at a time; its thread is the queue.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="billing-writer")
         self._writer = _writer(database.engine.url, service, self._thread)
+        self._failing = False
 
     async def run(self, begin: Callable[[], Steps[Result]]) -> Result:
         """Run steps in a transaction: committed when they end, rolled back when they raise.
@@ -40,7 +45,8 @@ class Transactions:
         Raises:
             Unavailable: the store does not answer, or its lock was not got in 5 s (STORAGE_UNAVAILABLE).
         """
-        return await self._writer.run(begin)
+        with self._noticed():
+            return await self._writer.run(begin)
 
     async def write(self, work: Work[Result]) -> Result:
         """Run a function in a transaction: committed when it returns, rolled back when it raises.
@@ -48,12 +54,13 @@ class Transactions:
         Raises:
             Unavailable: the store does not answer, or its lock was not got in 5 s (STORAGE_UNAVAILABLE).
         """
-        if self._engine is None:
-            async with self._database.transaction() as connection:
-                return await connection.run_sync(work)
-        with _storage_errors():
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, _run, self._engine, work)
+        with self._noticed():
+            if self._engine is None:
+                async with self._database.transaction() as connection:
+                    return await connection.run_sync(work)
+            with _storage_errors():
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._thread, _run, self._engine, work)
 
     async def read(self, work: Work[Result]) -> Result:
         """Run a function that only reads, beside a transaction that writes; each statement sees what is committed.
@@ -65,8 +72,19 @@ class Transactions:
             return await connection.run_sync(work)
 
     async def probe(self) -> None:
-        """Check that the store takes writes: begin one and leave it."""
-        await self.write(lambda connection: connection.execute(text("SELECT 1 FROM holds LIMIT 1")).all())
+        """Check that the store takes writes: begin one, and once one has failed make one that reaches the disk."""
+        dialect = self._database.engine.dialect.name
+        statement = text(_TRIES[dialect] if self._failing else "SELECT 1 FROM holds LIMIT 1")
+        await self.write(lambda connection: connection.execute(statement))
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except Unavailable:
+            self._failing = True
+            raise
+        self._failing = False
 
     async def close(self) -> None:
         """Finish what was begun."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from penstock_billing.settings import BillingSettings
+from testkit.postgres import PostgresServer
 from testkit.proxy import FaultProxy
 
 
@@ -34,10 +35,11 @@ async def test_a_store_locked_by_another_process_is_waited_for_and_then_unavaila
     assert await differences() == []
 
 
-async def test_a_full_disk_refuses_and_loses_nothing(
+@pytest.mark.timeout(60)
+async def test_a_full_disk_refuses_loses_nothing_and_is_not_healthy(
     start: Any, tools: Any, settings: BillingSettings, differences: Any
 ) -> None:
-    async with start() as (billing, _server):
+    async with start() as (billing, server):
         await billing.create_budget(10**9)
         await billing.authorize("before", max_tokens=5)
         with _no_file_grows_beyond(settings.service_dir / "billing.db-wal"):
@@ -46,6 +48,8 @@ async def test_a_full_disk_refuses_and_loses_nothing(
             )
             assert {tools.reason(result.status) for result in refused} == {"STORAGE_UNAVAILABLE"}
             assert tools.reason((await billing.settle("before", output=5)).status) == "STORAGE_UNAVAILABLE"
+            await tools.until(lambda: not server.health.serving)
+        await tools.until(lambda: server.health.serving)
         assert (await billing.settle("before", output=5)).cost_nanos == 10_000
         budget = await billing.budget()
         assert (budget.spent_nanos, budget.held_nanos) == (10_000, 0)
@@ -80,6 +84,58 @@ async def test_postgresql_that_breaks_off_under_load_and_comes_back(
             ends = await asyncio.gather(*loads, return_exceptions=True)
             assert all(isinstance(end, asyncio.CancelledError) for end in ends)
             assert (await billing.budget()).spent_nanos >= len(settled) * 2_000 > 0
+    assert await differences(database_url=postgres_url) == []
+
+
+@pytest.mark.timeout(90)
+async def test_postgresql_that_is_killed_under_load_and_started_again(
+    start: Any, tools: Any, tmp_path: Path, differences: Any
+) -> None:
+    (tmp_path / "postgres").mkdir()
+    with PostgresServer(tmp_path / "postgres") as postgres:
+        url = postgres.create_database()
+        async with start(database_url=url) as (billing, server):
+            await billing.create_budget(10**9)
+            settled: list[Any] = []
+            loads = [asyncio.create_task(_live(billing, tools, caller, settled)) for caller in range(8)]
+            await tools.until(lambda: len(settled) >= 20)
+            postgres.process.kill()  # its children work on until they notice
+            await tools.until(lambda: not server.health.serving)
+            assert tools.reason((await billing.authorize("down")).status) == "STORAGE_UNAVAILABLE"
+            await asyncio.to_thread(postgres.start)
+            before = len(settled)
+            await tools.until(lambda: server.health.serving and len(settled) > before)
+            for load in loads:
+                load.cancel()
+            await asyncio.gather(*loads, return_exceptions=True)
+            assert (await billing.budget()).spent_nanos >= len(settled) * 2_000
+        assert await differences(database_url=url) == []
+
+
+@pytest.mark.timeout(90)
+async def test_postgresql_that_freezes_under_load_is_given_up_on_and_found_again(
+    start: Any, tools: Any, postgres_url: str, differences: Any
+) -> None:
+    """Nothing passes and nothing breaks off, as when a machine is gone without a word."""
+    address = urlsplit(postgres_url)
+    assert address.port
+    async with FaultProxy(address.port) as proxy:
+        url = address._replace(netloc=f"{address.username}@{proxy.address}").geturl()
+        async with start(database_url=url) as (billing, server):
+            await billing.create_budget(10**9)
+            settled: list[Any] = []
+            loads = [asyncio.create_task(_live(billing, tools, caller, settled)) for caller in range(8)]
+            await tools.until(lambda: len(settled) >= 20)
+            proxy.freeze()
+            await tools.until(lambda: not server.health.serving)
+            assert tools.reason((await billing.authorize("frozen")).status) == "STORAGE_UNAVAILABLE"
+            proxy.thaw()
+            before = len(settled)
+            await tools.until(lambda: server.health.serving and len(settled) > before)
+            for load in loads:
+                load.cancel()
+            await asyncio.gather(*loads, return_exceptions=True)
+            assert (await billing.budget()).spent_nanos >= len(settled) * 2_000
     assert await differences(database_url=postgres_url) == []
 
 
