@@ -80,10 +80,13 @@ class Accounts:
 
     def _count(self, plan: Plan, deltas: Deltas) -> list[Job]:
         """Add up what a step used, and say on whose accounts."""
+        now = time.monotonic()
         for sequence in plan.started:
             if sequence not in self._entries:
                 continue
-            attempt = self._entries[sequence].job.attempt
+            job = self._entries[sequence].job
+            attempt = job.attempt
+            self._metrics.queue_seconds.observe(now - job.submit_time)
             if not attempt.prompt_tokens:  # the prompt counts once for all answers to it
                 attempt.prompt_tokens = attempt.cached_prompt_tokens = sequence.cached_tokens
             self._metrics.cached(sequence.cached_tokens)
@@ -94,9 +97,10 @@ class Accounts:
                 attempt = self._entries[sequence].job.attempt
                 attempt.prompt_tokens = max(attempt.prompt_tokens, chunk.past_tokens + len(chunk.tokens))
                 jobs.append(self._entries[sequence].job)
-        now = time.monotonic()
-        for sequence, _ in deltas:
+        for sequence, delta in deltas:
             entry = self._entries[sequence]
+            if delta.finish_reason:
+                self._metrics.finished(delta.finish_reason)
             entry.job.attempt.completion_tokens += 1
             self._time_token(entry, now)
             jobs.append(entry.job)

@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Histogram
 from servicekit.metrics import Metrics
 
+from penstock_inference.answer import FinishReason
 from penstock_inference.engines import StepBatch
 from penstock_inference.scheduler import Scheduler
 
@@ -23,6 +24,10 @@ class BatchMetrics:
             "first_token_seconds", "From a request to its first token."
         )
         self.inter_token_seconds = self._histogram("inter_token_seconds", "Between two tokens of an answer.")
+        self.queue_seconds = self._histogram("queue_seconds", "From a request to its slot.")
+        self._finished = metrics.counter(
+            "inference_finished_total", "Answers that ended, by why.", ["model", "reason"]
+        )
         self._prompt_tokens = self._counter("prompt_tokens_total", "Prompt tokens computed.")
         self._cached_tokens = self._counter(
             "cached_prompt_tokens_total", "Prompt tokens copied from another prompt."
@@ -52,6 +57,10 @@ class BatchMetrics:
         self._step_sequences.observe(len(batch.decode) + len(batch.prefills))
         self._completion_tokens.inc(sampled)
         self._prompt_tokens.inc(sum(len(chunk.tokens) for chunk in batch.prefills))
+
+    def finished(self, reason: FinishReason) -> None:
+        """Count a whole answer."""
+        self._finished.labels(self._model, reason.value).inc()
 
     def cached(self, tokens: int) -> None:
         """Count prompt tokens that need not be computed."""

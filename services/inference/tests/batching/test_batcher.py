@@ -325,6 +325,8 @@ async def test_metrics_agree_with_what_was_produced(batch_loop: Start) -> None:
     assert 'penstock_inference_prompt_tokens_total{model="fake"} 12.0' in exposition
     assert 'penstock_inference_cached_prompt_tokens_total{model="fake"} 24.0' in exposition
     assert 'penstock_inference_first_token_seconds_count{model="fake"} 4.0' in exposition
+    assert 'penstock_inference_queue_seconds_count{model="fake"} 4.0' in exposition
+    assert 'penstock_inference_finished_total{model="fake",reason="length"} 4.0' in exposition
     assert f'penstock_inference_inter_token_seconds_count{{model="fake"}} {float(tokens - 4)}' in exposition
     assert LIMITS.slots_max == 4
 

@@ -1,5 +1,6 @@
 """The README says what the code says."""
 
+import json
 import re
 from pathlib import Path
 
@@ -16,15 +17,15 @@ def test_the_settings_table_is_that_of_the_code() -> None:
     assert set(rows) == {InferenceSettings.variable(name) for name in own}
     settings = InferenceSettings()
     for name in own - {"models", "encoders", "cache_dir"}:
-        assert float(rows[InferenceSettings.variable(name)]) == getattr(settings, name)
+        assert json.loads(rows[InferenceSettings.variable(name)]) == getattr(settings, name)
 
 
 def test_the_model_table_is_that_of_the_code() -> None:
     rows = dict(re.findall(r"^\| `([a-z_]+)` \| `?([^|`]*?)`? \|", README, re.MULTILINE))
     model = ModelSettings(id="x", reference="y")
     for name in set(ModelSettings.model_fields) - {"id", "reference"}:
-        assert rows[name] == str(getattr(model, name))
-    assert set(EncoderSettings.model_fields) == {"id", "reference", "kind"}
+        assert rows[name] in {str(getattr(model, name)), json.dumps(getattr(model, name))}
+    assert set(EncoderSettings.model_fields) == {"id", "reference", "kind", "at_start"}
 
 
 def test_the_example_for_a_file_of_ones_own_is_a_setting(monkeypatch) -> None:
