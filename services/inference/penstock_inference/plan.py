@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from penstock_inference.engines import StepBatch
+from penstock_inference.engines import DecodeRow, PrefillChunk, StepBatch
 from penstock_inference.sequence import Sequence
 
 
@@ -28,3 +28,21 @@ class Plan:
     sampled: list[Sequence] = field(default_factory=list)  # whose next token comes of it
     sampled_rows: list[int] = field(default_factory=list)  # of the logits, one for each of them
     batch: StepBatch | None = None  # None: there is nothing to compute
+
+    def build(self, chunks: list[PrefillChunk]) -> None:
+        """Make the batch of those who decode and of the chunks, and note whose next token comes of which row."""
+        rows = [DecodeRow(s.held_slot, s.next_token, s.computed_tokens) for s in self.decoding]
+        for row, sequence in enumerate(self.decoding):
+            if sequence.completed_by(1):
+                self._sample(sequence, row)
+        logit_rows = len(rows)
+        for sequence, chunk in zip(self.prefilling, chunks, strict=True):
+            logit_rows += chunk.logit_rows
+            if chunk.wants_logits:
+                self._sample(sequence, logit_rows - 1)
+        if rows or chunks:
+            self.batch = StepBatch(rows, chunks)
+
+    def _sample(self, sequence: Sequence, row: int) -> None:
+        self.sampled.append(sequence)
+        self.sampled_rows.append(row)

@@ -9,12 +9,12 @@ depends on what else was in its steps.
 import math
 from collections.abc import Iterable
 
-from penstock_inference.engines import DecodeRow, EngineLimits, PrefillChunk, StepBatch
+from penstock_inference.admission import Admission
+from penstock_inference.engines import EngineLimits, PrefillChunk
 from penstock_inference.fairness import ANSWER_TOKEN_COST, PROMPT_TOKEN_COST, TokenCounters
 from penstock_inference.pace import Pace
 from penstock_inference.plan import Plan
 from penstock_inference.prefixes import hash_chunks
-from penstock_inference.refusals import check_context, expired, overloaded
 from penstock_inference.sequence import Sequence
 from penstock_inference.slots import Slots
 from penstock_inference.waiting_line import WaitingLine, level
@@ -30,11 +30,11 @@ class Scheduler:
 
     def __init__(self, limits: EngineLimits, waiting_max: int) -> None:
         self._limits = limits
-        self._waiting_max = waiting_max
         self._counters = TokenCounters()
         self._line = WaitingLine(self._counters)
         self._slots = Slots(limits)
         self._pace = Pace()
+        self._admission = Admission(limits, waiting_max, self._pace)
         self._arrivals = 0
         self._reap_at = math.inf  # when somebody may have to be sent away
 
@@ -67,21 +67,14 @@ class Scheduler:
             DeadlineExceeded: the deadline is past, or cannot be met.
             ResourceExhausted: the queue is full (OVERLOADED).
         """
-        for sequence in sequences:
-            check_context(len(sequence.prompt), self._limits.context_tokens_max)
-            assert len(sequence.prompt) + sequence.ends.max_tokens <= self._limits.context_tokens_max
-            if self._latest_start(sequence) <= now:
-                raise expired()
-        places = self._waiting_max + self._slots.free
-        if not self._line.takes(sequences[0].organization, len(sequences), places):
-            raise overloaded(self._waiting_max, self._pace.seconds_until_started(len(self._line)))
+        self._admission.check(sequences, self._line, self._slots.free, now)
         for sequence in sequences:
             self._arrivals += 1
             sequence.arrival, sequence.submit_time = self._arrivals, now
             names = hash_chunks(sequence.organization, sequence.prompt, self._limits.prefill_chunk_tokens_max)
             sequence.chunk_hashes = names
             self._line.add(sequence)
-            self._reap_at = min(self._reap_at, self._latest_start(sequence))
+            self._reap_at = min(self._reap_at, self._admission.latest_start(sequence))
 
     def cancel(self, sequences: Iterable[Sequence]) -> None:
         """Let go of sequences with the next plan; those that ended already stay as they are."""
@@ -103,11 +96,7 @@ class Scheduler:
         if not self._line:
             self._slots.close_gap(plan)
         plan.decoding = [sequence for sequence in self.running if not sequence.prefilling]
-        chunks = self._fill_budget(plan, now)
-        rows = [_decode_row(sequence) for sequence in plan.decoding]
-        self._choose_sampled(plan, chunks)
-        if rows or chunks:
-            plan.batch = StepBatch(rows, chunks)
+        plan.build(self._fill_budget(plan, now))
         return plan
 
     def commit(self, plan: Plan, seconds: float = 0.0) -> None:
@@ -146,18 +135,10 @@ class Scheduler:
         assert len(waiting) == len(self._line)
         assert sum(map(self._counters.waiting, {s.organization for s in waiting})) == len(waiting)
 
-    def _latest_start(self, sequence: Sequence) -> float:
-        """Give the time after which the fewest tokens of an answer cannot come before its deadline."""
-        if sequence.slot is not None:
-            return sequence.urgency.deadline
-        steps = -(-len(sequence.prompt) // self._limits.prefill_chunk_tokens_max)
-        steps += max(sequence.ends.min_tokens - 1, 0)
-        return sequence.urgency.deadline - steps * self._pace.step_seconds
-
     def _reap(self, plan: Plan, now: float) -> None:
         """Send away who was cancelled, has ended or is late."""
         for sequence in [*self.running, *self._line]:
-            if not (sequence.cancelled or sequence.stopped or self._latest_start(sequence) <= now):
+            if not (sequence.cancelled or sequence.stopped or self._admission.latest_start(sequence) <= now):
                 continue
             if sequence.slot is None:
                 self._line.remove(sequence)
@@ -166,7 +147,7 @@ class Scheduler:
             if not sequence.stopped:
                 plan.ended.append(sequence)
         remaining = [*self.running, *self._line]
-        self._reap_at = min(map(self._latest_start, remaining), default=math.inf)
+        self._reap_at = min(map(self._admission.latest_start, remaining), default=math.inf)
 
     def _fill_budget(self, plan: Plan, now: float) -> list[PrefillChunk]:
         """Read prompts while the step has room: whose reading has begun, and who may begin, by turn."""
@@ -228,24 +209,5 @@ class Scheduler:
         start = sequence.computed_tokens
         end = min(start + self._limits.prefill_chunk_tokens_max, len(sequence.prompt))
         wants_logits = sequence.completed_by(end - start)
-        assert sequence.slot is not None
         tokens = sequence.prompt[start:end]
-        return PrefillChunk(sequence.slot, tokens, start, wants_logits, sequence.scores_prompt)
-
-    def _choose_sampled(self, plan: Plan, chunks: list[PrefillChunk]) -> None:
-        """Note whose next token comes of the step, and of which row of its logits."""
-        for row, sequence in enumerate(plan.decoding):
-            if sequence.completed_by(1):
-                plan.sampled.append(sequence)
-                plan.sampled_rows.append(row)
-        row = len(plan.decoding)
-        for sequence, chunk in zip(plan.prefilling, chunks, strict=True):
-            row += chunk.logit_rows
-            if chunk.wants_logits:
-                plan.sampled.append(sequence)
-                plan.sampled_rows.append(row - 1)
-
-
-def _decode_row(sequence: Sequence) -> DecodeRow:
-    assert sequence.slot is not None
-    return DecodeRow(sequence.slot, sequence.next_token, sequence.computed_tokens)
+        return PrefillChunk(sequence.held_slot, tokens, start, wants_logits, sequence.scores_prompt)

@@ -56,6 +56,12 @@ class Sequence:
         self.finished = False  # by its last token
 
     @property
+    def held_slot(self) -> int:
+        """Give the slot of a sequence that has one."""
+        assert self.slot is not None
+        return self.slot
+
+    @property
     def prefilling(self) -> bool:
         """Tell whether some of the prompt is still to be computed."""
         return self.computed_tokens < len(self.prompt)

@@ -39,17 +39,16 @@ class Slots:
 
     def release(self, sequence: Sequence) -> None:
         """Empty a slot; what it holds can still be copied."""
-        assert sequence.slot is not None
-        self._sequences[sequence.slot] = None
+        self._sequences[sequence.held_slot] = None
         sequence.slot = None
 
     def close_gap(self, plan: Plan) -> None:
         """Move the highest sequence into the lowest gap."""
         running = self.running
-        if not running or _slot(running[-1]) - _slot(running[0]) + 1 == len(running):
+        if not running or running[-1].held_slot - running[0].held_slot + 1 == len(running):
             return
-        moved, target = running[-1], self._sequences.index(None, _slot(running[0]))
-        source = _slot(moved)
+        moved, target = running[-1], self._sequences.index(None, running[0].held_slot)
+        source = moved.held_slot
         plan.copies.append(SlotCopy(source, target, moved.computed_tokens))
         self.prefixes.move(source, target)
         self._sequences[source], self._sequences[target], moved.slot = None, moved, target
@@ -68,16 +67,11 @@ class Slots:
     def _choose(self, preferred: int | None) -> int:
         """Choose an empty slot beside those that run: one with the rows that are wanted, else the least useful."""
         running = self.running
-        end = _slot(running[-1]) + 2 if running else len(self._sequences)
-        start = max(_slot(running[0]) - 1, 0) if running else 0
+        end = running[-1].held_slot + 2 if running else len(self._sequences)
+        start = max(running[0].held_slot - 1, 0) if running else 0
         empty = [
             slot for slot in range(start, min(end, len(self._sequences))) if self._sequences[slot] is None
         ]
         if not empty:
             empty = [self._sequences.index(None)]
         return preferred if preferred in empty else min(empty, key=self.prefixes.value)
-
-
-def _slot(sequence: Sequence) -> int:
-    assert sequence.slot is not None
-    return sequence.slot
