@@ -3,7 +3,8 @@
 Questions with labels (`--cache` and `--queries`, CSV: text and label) say how often an answer is found and how often it
 belongs to something else. Pairs (`--pairs`, TSV: two texts, then if there is one a label: same or different, 0 or 1)
 say whether a question is ever answered with the answer of one that only looks like it; ours of
-`data/question_pairs.tsv` are always among them. All answer from the same vectors: ours as its tier does, the others by the thresholds that they ship.
+`data/question_pairs.tsv` are always among them. All answer from the same vectors: ours as its tier does, the others by
+the thresholds that they ship.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main() -> None:
     rules = ablation((found, asked, kept), pairs_found)
     quality_report.show(by_question, by_pairs, [one.name for one in pairs], rules)
     quality_report.plot((found, asked, kept), by_question, report.path(".png"))
-    figures = _figures(by_question, by_pairs) | {
+    figures = _figures(by_question, by_pairs, pairs) | {
         "guard_us_p50": rounded(float(np.median(memory.guard_us))),
         "l3_ms_p50_100k": rounded(search_ms_p50(_many(vectors), SEARCHES)),
     }
@@ -71,8 +72,10 @@ def _ask_pairs(pairs: Pairs, vectors: dict[str, Vectors]) -> list[Found]:
     return [Kept([kept], vectors).ask(asked) for kept, asked in zip(pairs.kept, pairs.asked, strict=True)]
 
 
-def _figures(by_question: dict[str, Hits], by_pairs: dict[str, list[tuple[Hits, Hits]]]) -> dict[str, Any]:
-    """Name what programs read. Shares of pairs are over all files; `own_pairs_` over ours alone."""
+def _figures(
+    by_question: dict[str, Hits], by_pairs: dict[str, list[tuple[Hits, Hits]]], pairs: Sequence[Pairs]
+) -> dict[str, Any]:
+    """Name what programs read. `own_` is of our pairs alone, `_max` of the file where it is highest."""
     ours, cosine = by_question[OURS], by_question[COSINE_95]
     return {
         "hit_rate": round(ours.rate, 4),
@@ -81,19 +84,23 @@ def _figures(by_question: dict[str, Hits], by_pairs: dict[str, list[tuple[Hits, 
         "wrong_share_upper": round(ours.wrong_share_upper, 4),
         "cosine95_hit_rate": round(cosine.rate, 4),
         "cosine95_wrong_share": round(cosine.wrong_share, 4),
-        **_pair_figures("", by_pairs[OURS]),
-        **_pair_figures("cosine95_", by_pairs[COSINE_95]),
-        **_pair_figures("own_", by_pairs[OURS][:1]),
+        **_pair_figures("", by_pairs[OURS], pairs),
+        **_pair_figures("cosine95_", by_pairs[COSINE_95], pairs),
+        "own_pairs_false_hit_rate": _share([by_pairs[OURS][0][0]]),
     }
 
 
-def _pair_figures(prefix: str, shares: Sequence[tuple[Hits, Hits]]) -> dict[str, float]:
+def _pair_figures(
+    prefix: str, shares: Sequence[tuple[Hits, Hits]], pairs: Sequence[Pairs]
+) -> dict[str, float]:
     different = [one for one, _ in shares if one.asked]
-    same = [one for _, one in shares if one.asked]
+    paraphrases = [same for (_, same), of in zip(shares, pairs, strict=True) if of.are_paraphrases]
+    negated = [same for (_, same), of in zip(shares, pairs, strict=True) if not of.are_paraphrases]
     return {
         f"{prefix}pairs_false_hit_rate": _share(different),
-        f"{prefix}pairs_false_hit_rate_max": round(max((one.rate for one in different), default=0.0), 4),
-        f"{prefix}paraphrase_kept_rate": _share(same),
+        f"{prefix}pairs_false_hit_rate_max": round(max(one.rate for one in different), 4),
+        f"{prefix}paraphrase_kept_rate": _share(paraphrases),
+        f"{prefix}negated_opposite_kept_rate": _share(negated),
     }
 
 

@@ -17,13 +17,13 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Two texts each, whether they ask the same, and in what they differ if the file says so."""
+    """Two texts each, and whether they ask the same."""
 
     name: str
     kept: list[str]
     asked: list[str]
     same: list[bool]
-    kinds: list[str]
+    are_paraphrases: bool  # what is the same is said in other words, and not as the negation of an opposite
 
 
 def read_questions(path: Path, most: int | None = None) -> Questions:
@@ -36,9 +36,10 @@ def read_questions(path: Path, most: int | None = None) -> Questions:
 
 
 def read_pairs(path: Path) -> Pairs:
-    """Read a TSV with a header: two texts, and if there are more columns, a label and a kind.
+    """Read a TSV with a header: two texts, and if there are more columns, a label first.
 
-    The label is "same" or "different", or 0 (same) or 1 (opposite). Without one, every pair differs in meaning.
+    The label is "same" or "different", or 0 (the same, said by negating an opposite) or 1 (opposite). Without one,
+    every pair differs in meaning.
     """
     with path.open(newline="", encoding="utf-8") as opened:
         rows = list(csv.reader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
@@ -48,5 +49,5 @@ def read_pairs(path: Path) -> Pairs:
         kept=[row[0] for row in rows],
         asked=[row[1] for row in rows],
         same=[len(row) > 2 and row[2] not in _DIFFERENT for row in rows],
-        kinds=[row[3] if len(row) > 3 else "" for row in rows],
+        are_paraphrases=any(len(row) > 2 and row[2] == "same" for row in rows),
     )

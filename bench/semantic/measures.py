@@ -1,7 +1,7 @@
 """The arithmetic: hits, wrong ones among them, and what each rule of the guard does."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from penstock_cache.semantic.guard import RULES
@@ -84,8 +84,19 @@ def ablation(
         }
 
     whole = measure("")
-    rows: list[dict[str, float | str]] = [{"rule": "all rules", **whole}]
+    rows: list[dict[str, float | str]] = [{"rule": "all rules", "sees": _seen(pairs, RULES), **whole}]
     for rule in RULES:
         without = measure(rule)
-        rows.append({"rule": rule, **{name: without[name] - whole[name] for name in whole}})
+        more = {name: without[name] - whole[name] for name in whole}
+        rows.append({"rule": rule, "sees": _seen(pairs, [rule]), **more})
     return rows
+
+
+def _seen(pairs: Sequence[tuple[Sequence[Found], Pairs]], rules: Iterable[str]) -> int:
+    """Count the pairs that differ, are near, and differ by one of these rules."""
+    wanted = frozenset(rules)
+    return sum(
+        not same and any(wanted.intersection(near.failed) for near in one.near)
+        for found, of in pairs
+        for one, same in zip(found, of.same, strict=True)
+    )

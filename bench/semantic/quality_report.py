@@ -31,10 +31,19 @@ def show(
         table.add_row(name, f"{hits.rate:.1%}", f"{hits.wrong_share:.2%}", *shares)
     console.print(table)
     ablated = Table(title="Without one rule of the guard: what more would be answered")
-    for heading in ("rule", "questions", "of those wrong", "different pairs", "same pairs"):
+    for heading in (
+        "rule",
+        "pairs it tells apart",
+        "questions",
+        "of those wrong",
+        "different pairs",
+        "same pairs",
+    ):
         ablated.add_column(heading, justify="left" if heading == "rule" else "right")
     for row in rules:
-        ablated.add_row(*(str(row[name]) for name in ("rule", "hits", "wrong", "false_pairs", "kept_pairs")))
+        ablated.add_row(
+            *(str(row[name]) for name in ("rule", "sees", "hits", "wrong", "false_pairs", "kept_pairs"))
+        )
     console.print(ablated)
 
 
