@@ -56,7 +56,8 @@ async def test_lists_that_wait_share_a_transaction(start: Any, tools: Any) -> No
     assert transactions < 64
 
 
-async def test_more_than_the_queue_takes_is_refused_with_a_time_to_retry(start: Any, tools: Any) -> None:
+async def test_full_queue_never_drops(start: Any, tools: Any) -> None:
+    """More than the queue takes is refused with a time to retry; what was taken is recorded."""
     async with start(pending_items_max=256, transaction_items_max=1) as (billing, _server):
         items = [[tools.authorize_item(f"{call}/{item}") for item in range(200)] for call in range(4)]
         outcomes = await asyncio.gather(*map(billing.authorize_all, items), return_exceptions=True)

@@ -73,6 +73,26 @@ async def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(
         assert auditor.output() == "0 differences\n"
 
 
+@pytest.mark.timeout(60)
+async def test_shutdown_drains_usage(settings: BillingSettings, tools: Any, tmp_path: Path) -> None:
+    """What was accepted when the process is told to stop is recorded and answered before it ends."""
+    async with _child(settings, tools, tmp_path) as (process, client):
+        await client.create_budget(10**15)
+        calls = [asyncio.create_task(client.settle(f"op{number}", output=3)) for number in range(200)]
+        await tools.until(lambda: any(call.done() for call in calls))
+        process.terminate()
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert await asyncio.to_thread(process.wait) == 0
+    answered = [end for end in ends if not isinstance(end, BaseException)]
+    assert {answer.cost_nanos for answer in answered} == {COST_NANOS}
+    async with _child(settings, tools, tmp_path) as (_process, client):
+        spent_nanos = (await client.budget()).spent_nanos
+        assert spent_nanos >= len(answered) * COST_NANOS > 0
+        # The rest was turned away before it was accepted, and is one charge when it is sent again.
+        await asyncio.gather(*(client.settle(f"op{number}", output=3) for number in range(200)))
+        assert (await client.budget()).spent_nanos == 200 * COST_NANOS
+
+
 async def _send_again(caller: Caller, client: Any) -> None:
     """Settled lists answer as they did. Others were killed before their settlement was seen: it may be there or not."""
     for key, answers in caller.settled.items():

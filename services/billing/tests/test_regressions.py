@@ -1,12 +1,15 @@
 """Each is named after a defect of a gateway or a billing system in the field, and says what must hold here.
 
-Two more stand where their subject is tested: concurrent_first_requests_cannot_overdraw and float_free_money.
+Others stand where their subject is tested: concurrent_first_requests_cannot_overdraw and full_queue_never_drops in
+test_concurrency, shutdown_drains_usage in test_crash, failed_commit_is_retried in test_storage_failures (what a full
+disk refused is one charge when it is sent again), float_free_money in a module of its own.
 """
 
 import asyncio
 from datetime import timedelta
 from typing import Any
 
+import grpc
 import pytest
 from penstock.billing.v1 import hold_pb2
 from penstock_billing.prices import PriceBookError
@@ -156,3 +159,86 @@ async def test_a_late_settlement_is_posted_flagged_and_counted_once(
         budget = await billing.budget()
         assert (budget.spent_nanos, budget.held_nanos) == (8_000, 0)
         assert (await billing.extend(expire_time=clock() + timedelta(seconds=9))).status.code
+
+
+async def test_every_endpoint_is_budgeted(billing: Any, tools: Any) -> None:
+    """Whatever kind of operation it is, it is held against the budget before it runs."""
+    await billing.create_budget(10_000)
+    kinds = {
+        "chat": {"prompt_tokens": 1, "max_tokens": 1},
+        "embedding": {"prompt_tokens": 2, "max_tokens": 0},
+        "many answers": {"max_tokens": 1, "n": 2},
+    }
+    for operation, terms in kinds.items():
+        assert (await billing.authorize(operation, **terms)).hold.amount_nanos > 0
+    assert (await billing.budget()).held_nanos == 3_000 + 2_000 + 4_000
+    for operation in kinds:
+        refused = await billing.authorize(f"{operation} again", prompt_tokens=2, max_tokens=0)
+        assert tools.reason(refused.status) == "BUDGET_EXCEEDED"
+
+
+async def test_hold_released_on_cancel(billing: Any) -> None:
+    """Callers that hang up while admission waits leave holds that a release closes, and no count behind."""
+    await billing.create_budget(10**9)
+    await billing.create_limit("running", 40, unit="LIMIT_UNIT_IN_FLIGHT")
+    for _ in range(3):
+        calls = [asyncio.create_task(billing.authorize(f"op{number}")) for number in range(40)]
+        await asyncio.sleep(0)
+        for call in calls[::2]:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.gather(*(billing.release(f"op{number}") for number in range(40)))
+    assert (await billing.budget()).held_nanos == 0
+    admitted = [await billing.authorize(f"next{number}") for number in range(41)]
+    assert [result.status.code for result in admitted[:40]] == [0] * 40
+    assert admitted[40].status.code
+
+
+async def test_id_minted_by_us(billing: Any) -> None:
+    """Lines are told apart by our operation and try; providers' ids, missing or equal, play no part."""
+    for number in range(3):
+        await billing.authorize(f"op{number}")
+        await billing.settle(f"op{number}", output=1)
+    records = await billing.records()
+    assert len({(record.operation_id, record.attempt) for record in records}) == 3
+    for call in (billing.authorize, billing.settle, billing.release):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call("")
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("outcome", "output", "cost"),
+    [
+        (hold_pb2.ATTEMPT_OUTCOME_CANCELLED, 3, 16_000),
+        (hold_pb2.ATTEMPT_OUTCOME_CANCELLED, 0, 10_000),
+        (hold_pb2.ATTEMPT_OUTCOME_REFUSED, 3, 16_000),
+        (hold_pb2.ATTEMPT_OUTCOME_FAILED, 3, 16_000),
+        (hold_pb2.ATTEMPT_OUTCOME_FAILED, 0, 0),
+    ],
+)
+async def test_disconnect_is_billed_exactly(
+    billing: Any, tools: Any, outcome: hold_pb2.AttemptOutcome, output: int, cost: int
+) -> None:
+    """What was produced to the moment of the break is charged, however it broke; the rest of the hold comes back."""
+    await billing.create_budget(10**6)
+    await billing.authorize(prompt_tokens=10, max_tokens=100)
+    broken = tools.attempt("test/model", 0, outcome, input=10, output=output)
+    (result,) = await billing.settle_all([tools.settle_item("op", broken)])
+    assert result.cost_nanos == cost
+    budget = await billing.budget()
+    assert (budget.spent_nanos, budget.held_nanos) == (cost, 0)
+
+
+async def test_provider_invoice_parity(billing: Any, tools: Any) -> None:
+    """As many lines as there were tries, and their sum is what the budget, the ledger and the answers say."""
+    await billing.create_budget(10**9)
+    answers = []
+    for number in range(20):
+        tries = [tools.attempt("test/dear", place, output=number) for place in range(1 + number % 3)]
+        (result,) = await billing.settle_all([tools.settle_item(f"op{number}", *tries)])
+        answers.append(result.cost_nanos)
+    records = await billing.records()
+    assert len(records) == sum(1 + number % 3 for number in range(20))
+    assert sum(record.cost_nanos for record in records) == sum(answers)
+    assert (await billing.budget()).spent_nanos == sum(answers)

@@ -36,9 +36,10 @@ async def test_a_store_locked_by_another_process_is_waited_for_and_then_unavaila
 
 
 @pytest.mark.timeout(60)
-async def test_a_full_disk_refuses_loses_nothing_and_is_not_healthy(
+async def test_failed_commit_is_retried(
     start: Any, tools: Any, settings: BillingSettings, differences: Any
 ) -> None:
+    """A full disk refuses and loses nothing, health says so, and what is sent again is one charge."""
     async with start() as (billing, server):
         await billing.create_budget(10**9)
         await billing.authorize("before", max_tokens=5)
