@@ -27,3 +27,5 @@ class BillingSettings(ServiceSettings):
     fold_interval_seconds: int = Field(default=1, ge=1, le=3600)
     allocation_tags: tuple[AllocationTag, ...] = Field(default=("project",), max_length=8)
     operator_organization: str = Field(default="dev", pattern=r"^[a-z0-9-]{1,64}$")
+    alert_interval_seconds: int = Field(default=5, ge=1, le=3600)
+    webhook_private_addresses: bool = False

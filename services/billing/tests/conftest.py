@@ -28,6 +28,7 @@ from penstock.billing.v1 import (
     price_service_pb2_grpc,
     usage_service_pb2,
     usage_service_pb2_grpc,
+    webhook_service_pb2_grpc,
 )
 from penstock.context.v1 import request_context_pb2
 from penstock_billing.audit import Difference, verify
@@ -61,6 +62,7 @@ class Client:
         self.limits = limit_service_pb2_grpc.LimitServiceStub(channel)
         self.usage = usage_service_pb2_grpc.UsageServiceStub(channel)
         self.prices = price_service_pb2_grpc.PriceServiceStub(channel)
+        self.webhooks = webhook_service_pb2_grpc.WebhookServiceStub(channel)
         self.invoices = invoice_service_pb2_grpc.InvoiceServiceStub(channel)
 
     async def authorize(self, operation_id: str = "op", **terms: Any) -> Any:
@@ -285,6 +287,7 @@ def settings(tmp_path: Path, price_book: Path) -> BillingSettings:
         sweep_interval_seconds=3600,
         reconcile_seconds=0,
         fold_interval_seconds=3600,
+        alert_interval_seconds=3600,
     )
 
 
