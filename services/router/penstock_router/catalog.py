@@ -52,6 +52,7 @@ class Model(BaseModel):
     context_tokens: int = 0
     completion_tokens_max: int = COMPLETION_TOKENS_DEFAULT
     capabilities: frozenset[Capability]
+    semantic_cache: bool = False
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=16)]
 
     def require(self, capability: Capability, field: str) -> None:

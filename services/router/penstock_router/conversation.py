@@ -88,10 +88,11 @@ class Question:
     query_text: str
 
 
-def question(parameters: Parameters, partition: cache_entry_pb2.Partition) -> Question:
+def question(parameters: Parameters, partition: cache_entry_pb2.Partition, *, semantic: bool) -> Question:
     """Make the cache's question of a conversation whose texts are redacted already.
 
-    `partition` comes with the fields that say who asks; what shapes the answer is filled in here.
+    `partition` comes with the fields that say who asks; what shapes the answer is filled in here. A question that is
+    not `semantic` has no text to be found by.
     """
     partition.model = parameters.model
     partition.operation = "chat"
@@ -101,7 +102,7 @@ def question(parameters: Parameters, partition: cache_entry_pb2.Partition) -> Qu
         partition=partition,
         conversation_digest=_digest(parameters.messages),
         history_digest=_digest(parameters.messages[:-1]),
-        query_text=_query_text(parameters.messages[-1]),
+        query_text=_query_text(parameters.messages[-1]) if semantic else "",
     )
 
 

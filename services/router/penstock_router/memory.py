@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Coroutine
 from datetime import timedelta
 
 from google.protobuf.message import DecodeError
@@ -19,10 +20,12 @@ from penstock_router.operation import Operation
 from penstock_router.peers import CachePeer
 
 STORES_MAX = 1024
+COMPARED_CHARACTERS_MAX = 16_384
 BODY_BYTES_MAX = 262_144  # a list of answers must fit into one message
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 Completion = chat_completion_pb2.ChatCompletion
+Control = chat_completion_pb2.CacheControl
 
 log = get_logger(__name__)
 
@@ -43,7 +46,8 @@ class Memory:
     async def recall(self, operation: Operation, asked: Parameters) -> Completion | None:
         """Give what was said to an equal question, or nothing; a cache that is away is asked no more than briefly."""
         control = asked.cache_control
-        operation.question = question(asked, _partition(operation))
+        semantic = control.semantic if control.HasField("semantic") else operation.model.semantic_cache
+        operation.question = question(asked, _partition(operation), semantic=semantic)
         operation.keep = not control.no_store
         operation.limited = asked.HasField("max_completion_tokens")
         if control.no_cache:
@@ -63,32 +67,50 @@ class Memory:
             log.info("cache_bypassed", reason=error.reason)
             return None
         operation.cache_status = receipt_pb2.CACHE_STATUS_MISS
+        if result.HasField("shadow"):
+            operation.shadow = result.shadow
         return _remembered(operation, result) if result.HasField("hit") else None
 
-    def keep(self, operation: Operation, said: Completion) -> None:
+    def keep(self, operation: Operation, said: Completion, control: Control) -> None:
         """Store an answer in the background if it may be kept: whole, settled, and without findings of its own."""
-        if (
-            not operation.keep
-            or operation.hit
-            or operation.found_in_answer
-            or not is_whole(said, limited=operation.limited)
-        ):
+        if operation.hit or operation.found_in_answer or not is_whole(said, limited=operation.limited):
             return
-        if said.ByteSize() > BODY_BYTES_MAX:
-            return
-        if len(self._storing) >= STORES_MAX:
-            self._dropped.inc()
-            return
-        task = asyncio.create_task(self._store(operation, said))
-        self._storing.add(task)
-        task.add_done_callback(self._storing.discard)
+        if operation.shadow is not None:
+            self._begin(self._compare(operation, operation.shadow, said))
+        if operation.keep and said.ByteSize() <= BODY_BYTES_MAX:
+            self._begin(self._store(operation, said, control))
 
     async def close(self) -> None:
         """Wait for what is on its way."""
         if self._storing:
             await asyncio.wait(self._storing, timeout=1)
 
-    async def _store(self, operation: Operation, said: Completion) -> None:
+    def _begin(self, telling: Coroutine[None, None, None]) -> None:
+        if len(self._storing) >= STORES_MAX:
+            self._dropped.inc()
+            telling.close()
+            return
+        task = asyncio.create_task(telling)
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+
+    async def _compare(
+        self, operation: Operation, shadow: cache_service_pb2.CacheHit, said: Completion
+    ) -> None:
+        """Show the cache what it would have answered by meaning beside what the model did, so that it learns."""
+        try:
+            kept = Completion.FromString(shadow.answer.body)
+            comparison = cache_service_pb2.Comparison(kept_text=_text(kept), generated_text=_text(said))
+            if comparison.kept_text and comparison.generated_text:
+                item = cache_service_pb2.FeedbackItem(
+                    context=operation.context, entry_id=shadow.entry_id, comparison=comparison
+                )
+                item.context.ClearField("deadline_time")
+                await self._cache.compare(item)
+        except (DecodeError, ServiceError) as error:
+            log.info("cache_comparison_failed", error=type(error).__name__)
+
+    async def _store(self, operation: Operation, said: Completion, control: Control) -> None:
         asked = operation.question
         assert asked is not None
         item = cache_service_pb2.StoreItem(
@@ -104,6 +126,9 @@ class Memory:
             ),
         )
         item.context.ClearField("deadline_time")
+        item.tags.extend(control.tags)
+        if control.ttl_seconds:
+            item.ttl.FromSeconds(control.ttl_seconds)
         try:
             await self._cache.store(item)
         except ServiceError as error:
@@ -137,3 +162,8 @@ def _remembered(operation: Operation, result: cache_service_pb2.LookupResult) ->
         return None
     operation.answered_from_cache(result.hit)
     return said
+
+
+def _text(completion: Completion) -> str:
+    """Give what an answer says, as far as two answers are compared by it."""
+    return "\n".join(choice.message.text for choice in completion.choices)[:COMPARED_CHARACTERS_MAX]

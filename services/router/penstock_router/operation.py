@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from penstock.billing.v1 import hold_pb2, hold_service_pb2
-from penstock.cache.v1 import cache_service_pb2
+from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2
 from penstock.guardrail.v1 import finding_pb2
 from penstock.router.v1 import chat_completion_pb2, receipt_pb2
 from servicekit import context as request_context
@@ -44,6 +44,9 @@ class Operation:
         self.limited = False  # by its caller; what a small balance cut short is not what was asked for
         self.cache_status = receipt_pb2.CACHE_STATUS_BYPASS
         self.hit: cache_service_pb2.CacheHit | None = None
+        self.shadow: cache_service_pb2.CacheHit | None = (
+            None  # what was found by meaning, and is only compared
+        )
 
         self.targets: list[Target] = []
         self.grant: hold_service_pb2.AuthorizeResult | None = None
@@ -106,12 +109,14 @@ class Operation:
             attempts=len(self.attempts),
             clamped_max_tokens=self.grant.max_tokens if self.grant and self.grant.clamped else 0,
             redacted_types=self.redacted_types,
+            cache_similarity=hit.similarity if hit else 0,
+            cache_entry_id=hit.entry_id if hit else "",
         )
 
     def answered_from_cache(self, hit: cache_service_pb2.CacheHit) -> None:
         """Take a cached answer."""
         self.hit = hit
-        self.cache_status = _CACHE_STATUS[hit.similarity < 1]
+        self.cache_status = _CACHE_STATUS[hit.tier == cache_entry_pb2.CACHE_TIER_L3]
 
     def _cache_usage(self, hit: cache_service_pb2.CacheHit) -> hold_pb2.AttemptUsage:
         return hold_pb2.AttemptUsage(

@@ -56,7 +56,7 @@ class ChatPipeline:
                         answer.add(event)
                 said = answer.build(operation.attempts[-1])
             completion = await self._guard.release(operation, said)
-        self._memory.keep(operation, said)
+        self._memory.keep(operation, said, parameters.cache_control)
         complete(operation, completion)
         return completion
 
@@ -84,7 +84,7 @@ class ChatPipeline:
                         if release.refused_all(call.answers):
                             break
                 said = answer.build(operation.attempts[-1])
-        self._memory.keep(operation, said)
+        self._memory.keep(operation, said, parameters.cache_control)
         usage = said.usage if parameters.stream_options.include_usage else None
         yield chunks.last(usage, operation.receipt())
 

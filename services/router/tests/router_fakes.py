@@ -89,11 +89,17 @@ class FakeCache(cache_service_pb2_grpc.CacheServiceServicer):
     def __init__(self) -> None:
         self.entries: dict[bytes, Any] = {}
         self.stored = asyncio.Event()
+        self.looked_up: list[Any] = []
+        self.kept: list[Any] = []
+        self.by_meaning: Any = None  # a CacheHit for every question that has a text
+        self.shadow = False  # whether that is only to be compared
+        self.compared: list[Any] = []
 
     async def Lookup(self, request: Any, context: Any) -> Any:
         response = cache_service_pb2.LookupResponse()
         for item in request.items:
             result = response.results.add()
+            self.looked_up.append(item)
             entry = self.entries.get(_key(item))
             if entry is not None:
                 at = Timestamp()
@@ -102,11 +108,20 @@ class FakeCache(cache_service_pb2_grpc.CacheServiceServicer):
                 result.hit.store_time.CopyFrom(at)
                 result.hit.similarity = 1
                 result.hit.tier = cache_entry_pb2.CACHE_TIER_L1
+            elif self.by_meaning is not None and item.query_text:
+                (result.shadow if self.shadow else result.hit).CopyFrom(self.by_meaning)
         return response
+
+    async def Feedback(self, request: Any, context: Any) -> Any:
+        self.compared.extend(request.items)
+        return cache_service_pb2.FeedbackResponse(
+            results=[cache_service_pb2.FeedbackResult() for _ in request.items]
+        )
 
     async def Store(self, request: Any, context: Any) -> Any:
         for item in request.items:
             self.entries[_key(item)] = item.answer
+            self.kept.append(item)
         self.stored.set()
         return cache_service_pb2.StoreResponse(
             results=[cache_service_pb2.StoreResult() for _ in request.items]

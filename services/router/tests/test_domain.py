@@ -54,7 +54,7 @@ def test_a_probe_that_hangs_up_frees_its_place() -> None:
 
 def test_what_shapes_an_answer_shapes_the_question_and_nothing_else_does() -> None:
     def digest(parameters: Parameters) -> bytes:
-        return question(parameters, cache_entry_pb2.Partition()).partition.conditions_digest
+        return question(parameters, cache_entry_pb2.Partition(), semantic=False).partition.conditions_digest
 
     assert digest(asked()) == digest(asked(user="u", metadata={"a": "b"}, priority=2))
     assert digest(asked()) != digest(asked(temperature=0.0))
@@ -66,7 +66,7 @@ def test_turns_cannot_be_shifted_into_each_other() -> None:
     def digest(*texts: str) -> bytes:
         messages = [chat_message_pb2.ChatMessage(role=chat_message_pb2.CHAT_ROLE_USER, text=t) for t in texts]
         parameters = Parameters(model="m", messages=messages)
-        return question(parameters, cache_entry_pb2.Partition()).conversation_digest
+        return question(parameters, cache_entry_pb2.Partition(), semantic=False).conversation_digest
 
     assert len({digest("a", "b"), digest("ab"), digest("b", "a"), digest("a", "", "b")}) == 4
 

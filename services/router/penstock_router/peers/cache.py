@@ -15,28 +15,29 @@ class CachePeer:
     def __init__(self, channel: grpc.aio.Channel, coalesced: Coalesced, settings: RouterSettings) -> None:
         stub = cache_service_pb2_grpc.CacheServiceStub(channel)
         seconds = settings.cache_seconds_max
-        lookup = ListCall[Any, Any](
-            stub.Lookup,
-            cache_service_pb2.LookupRequest,
-            dependency="cache",
-            seconds_max=seconds,
-            wait_for_ready=False,
-        )
-        store = ListCall[Any, Any](
-            stub.Store,
-            cache_service_pb2.StoreRequest,
-            dependency="cache",
-            seconds_max=seconds,
-            wait_for_ready=False,
-        )
+
+        def listed(method: Any, request: Any) -> ListCall[Any, Any]:
+            return ListCall(method, request, dependency="cache", seconds_max=seconds, wait_for_ready=False)
+
+        lookup = listed(stub.Lookup, cache_service_pb2.LookupRequest)
         self._lookup = coalesced("cache.Lookup", lookup, seconds)
-        self._store = coalesced("cache.Store", store, seconds)
+        # Matching by meaning takes its time, for which those who do not ask for it need not wait.
+        self._lookup_semantic = coalesced("cache.Lookup semantic", lookup, seconds)
+        self._store = coalesced("cache.Store", listed(stub.Store, cache_service_pb2.StoreRequest), seconds)
+        self._feedback = coalesced(
+            "cache.Feedback", listed(stub.Feedback, cache_service_pb2.FeedbackRequest), seconds
+        )
 
     async def lookup(self, item: cache_service_pb2.LookupItem) -> cache_service_pb2.LookupResult:
         """Look for an answer."""
-        result: cache_service_pb2.LookupResult = await self._lookup.submit(item)
+        lookup = self._lookup_semantic if item.query_text else self._lookup
+        result: cache_service_pb2.LookupResult = await lookup.submit(item)
         return result
 
     async def store(self, item: cache_service_pb2.StoreItem) -> None:
         """Keep an answer."""
         await self._store.submit(item)
+
+    async def compare(self, item: cache_service_pb2.FeedbackItem) -> None:
+        """Show what was generated beside what would have been found."""
+        await self._feedback.submit(item)

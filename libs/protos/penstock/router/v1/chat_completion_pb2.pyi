@@ -105,14 +105,20 @@ class StreamOptions(_message.Message):
     def __init__(self, include_usage: _Optional[bool] = ...) -> None: ...
 
 class CacheControl(_message.Message):
-    __slots__ = ("no_cache", "no_store", "max_age_seconds")
+    __slots__ = ("no_cache", "no_store", "max_age_seconds", "semantic", "ttl_seconds", "tags")
     NO_CACHE_FIELD_NUMBER: _ClassVar[int]
     NO_STORE_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SEMANTIC_FIELD_NUMBER: _ClassVar[int]
+    TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     no_cache: bool
     no_store: bool
     max_age_seconds: int
-    def __init__(self, no_cache: _Optional[bool] = ..., no_store: _Optional[bool] = ..., max_age_seconds: _Optional[int] = ...) -> None: ...
+    semantic: bool
+    ttl_seconds: int
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, no_cache: _Optional[bool] = ..., no_store: _Optional[bool] = ..., max_age_seconds: _Optional[int] = ..., semantic: _Optional[bool] = ..., ttl_seconds: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ChatCompletion(_message.Message):
     __slots__ = ("id", "created", "model", "choices", "usage", "receipt", "system_fingerprint")

@@ -21,7 +21,7 @@ CACHE_STATUS_SEMANTIC_HIT: CacheStatus
 CACHE_STATUS_BYPASS: CacheStatus
 
 class Receipt(_message.Message):
-    __slots__ = ("request_id", "trace_id", "cost_nanos", "avoided_cost_nanos", "cache", "cache_age_seconds", "endpoint", "attempts", "clamped_max_tokens", "redacted_types")
+    __slots__ = ("request_id", "trace_id", "cost_nanos", "avoided_cost_nanos", "cache", "cache_age_seconds", "endpoint", "attempts", "clamped_max_tokens", "redacted_types", "cache_similarity", "cache_entry_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     COST_NANOS_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,8 @@ class Receipt(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CLAMPED_MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     REDACTED_TYPES_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    CACHE_ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     trace_id: str
     cost_nanos: int
@@ -42,4 +44,6 @@ class Receipt(_message.Message):
     attempts: int
     clamped_max_tokens: int
     redacted_types: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., cost_nanos: _Optional[int] = ..., avoided_cost_nanos: _Optional[int] = ..., cache: _Optional[_Union[CacheStatus, str]] = ..., cache_age_seconds: _Optional[int] = ..., endpoint: _Optional[str] = ..., attempts: _Optional[int] = ..., clamped_max_tokens: _Optional[int] = ..., redacted_types: _Optional[_Iterable[str]] = ...) -> None: ...
+    cache_similarity: float
+    cache_entry_id: str
+    def __init__(self, request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., cost_nanos: _Optional[int] = ..., avoided_cost_nanos: _Optional[int] = ..., cache: _Optional[_Union[CacheStatus, str]] = ..., cache_age_seconds: _Optional[int] = ..., endpoint: _Optional[str] = ..., attempts: _Optional[int] = ..., clamped_max_tokens: _Optional[int] = ..., redacted_types: _Optional[_Iterable[str]] = ..., cache_similarity: _Optional[float] = ..., cache_entry_id: _Optional[str] = ...) -> None: ...

@@ -173,6 +173,12 @@ func (c *chatReader) cacheControl() (*routerv1.CacheControl, error) {
 			control.NoStore, err = c.boolean()
 		case "max_age_seconds":
 			control.MaxAgeSeconds, err = c.uint32()
+		case "semantic":
+			control.Semantic, err = optional(c.boolean)
+		case "ttl_seconds":
+			control.TtlSeconds, err = c.uint32()
+		case "tags":
+			control.Tags, err = list(c.reader, c.text)
 		default:
 			err = c.skip()
 		}

@@ -427,6 +427,13 @@ type CacheControl struct {
 	NoStore bool `protobuf:"varint,2,opt,name=no_store,json=noStore,proto3" json:"no_store,omitempty"`
 	// Oldest cached answer that is good enough, in seconds. Default 0: any that has not expired.
 	MaxAgeSeconds uint32 `protobuf:"varint,3,opt,name=max_age_seconds,json=maxAgeSeconds,proto3" json:"max_age_seconds,omitempty"`
+	// Whether what was said to a question of the same meaning will do, and may be found by others in that way. Default: what the
+	// operator set for the model.
+	Semantic *bool `protobuf:"varint,4,opt,name=semantic,proto3,oneof" json:"semantic,omitempty"`
+	// How long to keep the answer, in seconds. Default 0: the cache's own limit, which is also the most.
+	TtlSeconds uint32 `protobuf:"varint,5,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`
+	// Labels of the answer, to forget it by. At most 16.
+	Tags          []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +487,27 @@ func (x *CacheControl) GetMaxAgeSeconds() uint32 {
 		return x.MaxAgeSeconds
 	}
 	return 0
+}
+
+func (x *CacheControl) GetSemantic() bool {
+	if x != nil && x.Semantic != nil {
+		return *x.Semantic
+	}
+	return false
+}
+
+func (x *CacheControl) GetTtlSeconds() uint32 {
+	if x != nil {
+		return x.TtlSeconds
+	}
+	return 0
+}
+
+func (x *CacheControl) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
 }
 
 // ChatCompletion is a whole answer.
@@ -1147,11 +1175,16 @@ const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\x13_repetition_penaltyB\r\n" +
 	"\v_min_tokens\"4\n" +
 	"\rStreamOptions\x12#\n" +
-	"\rinclude_usage\x18\x01 \x01(\bR\fincludeUsage\"l\n" +
+	"\rinclude_usage\x18\x01 \x01(\bR\fincludeUsage\"\xe2\x01\n" +
 	"\fCacheControl\x12\x19\n" +
 	"\bno_cache\x18\x01 \x01(\bR\anoCache\x12\x19\n" +
 	"\bno_store\x18\x02 \x01(\bR\anoStore\x12&\n" +
-	"\x0fmax_age_seconds\x18\x03 \x01(\rR\rmaxAgeSeconds\"\xa1\x02\n" +
+	"\x0fmax_age_seconds\x18\x03 \x01(\rR\rmaxAgeSeconds\x12\x1f\n" +
+	"\bsemantic\x18\x04 \x01(\bH\x00R\bsemantic\x88\x01\x01\x12\x1f\n" +
+	"\vttl_seconds\x18\x05 \x01(\rR\n" +
+	"ttlSeconds\x12%\n" +
+	"\x04tags\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\x01R\x04tagsB\v\n" +
+	"\t_semantic\"\xa1\x02\n" +
 	"\x0eChatCompletion\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\rR\acreated\x12\x14\n" +
@@ -1280,6 +1313,7 @@ func file_penstock_router_v1_chat_completion_proto_init() {
 	file_penstock_router_v1_receipt_proto_init()
 	file_penstock_router_v1_tool_proto_init()
 	file_penstock_router_v1_chat_completion_proto_msgTypes[0].OneofWrappers = []any{}
+	file_penstock_router_v1_chat_completion_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -105,6 +105,10 @@ type Receipt struct {
 	ClampedMaxTokens uint32 `protobuf:"varint,9,opt,name=clamped_max_tokens,json=clampedMaxTokens,proto3" json:"clamped_max_tokens,omitempty"`
 	// Types of what the guardrail redacted, for example "EMAIL_ADDRESS". Never the values.
 	RedactedTypes []string `protobuf:"bytes,10,rep,name=redacted_types,json=redactedTypes,proto3" json:"redacted_types,omitempty"`
+	// Similarity of the question that the cached answer was given to, -1 to 1. 1 when it was equal, 0 when the cache did not answer.
+	CacheSimilarity float64 `protobuf:"fixed64,11,opt,name=cache_similarity,json=cacheSimilarity,proto3" json:"cache_similarity,omitempty"`
+	// Names the cached answer, to say that it did not fit. Empty when the cache did not answer.
+	CacheEntryId  string `protobuf:"bytes,12,opt,name=cache_entry_id,json=cacheEntryId,proto3" json:"cache_entry_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -209,11 +213,25 @@ func (x *Receipt) GetRedactedTypes() []string {
 	return nil
 }
 
+func (x *Receipt) GetCacheSimilarity() float64 {
+	if x != nil {
+		return x.CacheSimilarity
+	}
+	return 0
+}
+
+func (x *Receipt) GetCacheEntryId() string {
+	if x != nil {
+		return x.CacheEntryId
+	}
+	return ""
+}
+
 var File_penstock_router_v1_receipt_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_receipt_proto_rawDesc = "" +
 	"\n" +
-	" penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\"\x80\x03\n" +
+	" penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\"\xd1\x03\n" +
 	"\aReceipt\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
@@ -227,7 +245,9 @@ const file_penstock_router_v1_receipt_proto_rawDesc = "" +
 	"\battempts\x18\b \x01(\rR\battempts\x12,\n" +
 	"\x12clamped_max_tokens\x18\t \x01(\rR\x10clampedMaxTokens\x12%\n" +
 	"\x0eredacted_types\x18\n" +
-	" \x03(\tR\rredactedTypes*\x96\x01\n" +
+	" \x03(\tR\rredactedTypes\x12)\n" +
+	"\x10cache_similarity\x18\v \x01(\x01R\x0fcacheSimilarity\x12$\n" +
+	"\x0ecache_entry_id\x18\f \x01(\tR\fcacheEntryId*\x96\x01\n" +
 	"\vCacheStatus\x12\x1c\n" +
 	"\x18CACHE_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CACHE_STATUS_MISS\x10\x01\x12\x1a\n" +

@@ -1,0 +1,63 @@
+"""What the router asks of the cache and tells it, and what callers learn of it."""
+
+import asyncio
+from typing import Any
+
+from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2
+from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
+from router_world import World, ask
+
+Control = chat_completion_pb2.CacheControl
+SEMANTIC = Control(semantic=True)
+
+
+def near(text: str) -> Any:
+    """Make what the cache finds by meaning."""
+    said = chat_completion_pb2.ChatCompletion()
+    message = said.choices.add().message
+    message.role, message.text = chat_message_pb2.CHAT_ROLE_ASSISTANT, text
+    return cache_service_pb2.CacheHit(
+        answer=cache_entry_pb2.CachedAnswer(body=said.SerializeToString(), cost_nanos=9),
+        tier=cache_entry_pb2.CACHE_TIER_L3,
+        similarity=0.97,
+        entry_id="entry-1",
+    )
+
+
+async def test_questions_are_matched_by_meaning_only_when_that_is_asked_for(world: World) -> None:
+    await ask(world)
+    await ask(world, text="And of Italy?", cache_control=SEMANTIC)
+    assert [item.query_text for item in world.cache.looked_up] == ["", "And of Italy?"]
+
+
+async def test_an_answer_by_meaning_says_so_and_how_near_it_was(world: World) -> None:
+    world.cache.by_meaning = near("Paris.")
+    completion = await ask(world, cache_control=SEMANTIC)
+    receipt = completion.receipt
+    assert completion.choices[0].message.text == "Paris."
+    assert receipt.cache == receipt_pb2.CACHE_STATUS_SEMANTIC_HIT
+    assert (receipt.cache_similarity, receipt.cache_entry_id, receipt.avoided_cost_nanos) == (
+        0.97,
+        "entry-1",
+        9,
+    )
+
+
+async def test_what_is_held_back_is_compared_with_what_the_model_says(world: World) -> None:
+    world.cache.by_meaning, world.cache.shadow = near("Paris."), True
+    completion = await ask(world, cache_control=SEMANTIC)
+    assert completion.receipt.cache == receipt_pb2.CACHE_STATUS_MISS
+    async with asyncio.timeout(5):
+        while not world.cache.compared:  # noqa: ASYNC110 - the comparison goes out in the background
+            await asyncio.sleep(0.01)
+    (told,) = world.cache.compared
+    assert told.entry_id == "entry-1"
+    assert told.comparison.kept_text == "Paris."
+    assert told.comparison.generated_text == completion.choices[0].message.text
+
+
+async def test_an_answer_is_kept_as_long_and_under_the_labels_that_its_caller_says(world: World) -> None:
+    await ask(world, cache_control=Control(ttl_seconds=60, tags=["manual-7"]))
+    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    (kept,) = world.cache.kept
+    assert (kept.ttl.seconds, list(kept.tags)) == (60, ["manual-7"])
