@@ -54,7 +54,9 @@ class Admission:
             Unavailable: no endpoint may serve, or billing does not answer.
         """
         model = operation.model
-        operation.targets = self._router.eligible(model, private_only=operation.private_only)
+        operation.targets = self._router.eligible(
+            model, private_only=operation.private_only, regions=operation.regions
+        )
         call = GenerationCall(
             parameters=asked,
             target=operation.targets[0],

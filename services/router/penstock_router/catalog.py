@@ -23,6 +23,7 @@ class Endpoint(BaseModel):
     base_url: str = ""
     api_key_variable: str = ""
     private: bool = False
+    region: str = ""
 
     @model_validator(mode="after")
     def _has_an_address(self) -> Self:

@@ -71,7 +71,9 @@ class Embeddings:
 
     async def _authorize(self, operation: Operation, texts: Sequence[str]) -> None:
         """Hold the worst case: no tokenizer makes more tokens than bytes, and two that mark the ends."""
-        operation.targets = self._router.eligible(operation.model, private_only=operation.private_only)
+        operation.targets = self._router.eligible(
+            operation.model, private_only=operation.private_only, regions=operation.regions
+        )
         grant = await self._billing.authorize(
             hold_service_pb2.AuthorizeItem(
                 context=operation.context,

@@ -36,6 +36,7 @@ class Operation:
         self.policy_version = ""
         self.classification = finding_pb2.CLASSIFICATION_UNSPECIFIED
         self.private_only = False
+        self.regions: Sequence[str] = ()  # where its texts may go; empty: anywhere
         self.redacted_types: list[str] = []
         self.found_in_answer = False
 

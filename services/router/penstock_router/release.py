@@ -19,6 +19,7 @@ ChoiceDelta = chat_completion_pb2.ChatChoiceDelta
 Completion = chat_completion_pb2.ChatCompletion
 Parameters = chat_completion_pb2.ChatCompletionParameters
 
+_GUARDED_AS = {"chat": "chat", "embedding": "embed"}
 _FILTERED = chat_completion_pb2.FINISH_REASON_CONTENT_FILTER
 
 
@@ -42,7 +43,10 @@ class Guard:
         """Inspect texts that go to a model, note the decision, and give what replaces them."""
         result = await self._guardrail.inspect(
             guardrail_service_pb2.InspectItem(
-                context=operation.context, direction=finding_pb2.DIRECTION_INPUT, segments=texts
+                context=operation.context,
+                direction=finding_pb2.DIRECTION_INPUT,
+                segments=texts,
+                operation=_GUARDED_AS[operation.kind],
             )
         )
         if result.action == finding_pb2.ACTION_REFUSE:
@@ -51,6 +55,7 @@ class Guard:
         operation.policy_version = result.policy_version
         operation.classification = result.classification
         operation.private_only = result.action == finding_pb2.ACTION_RESTRICT_TO_PRIVATE
+        operation.regions = result.regions
         operation.note_redacted(result.findings)
         return result.redactions
 

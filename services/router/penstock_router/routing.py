@@ -1,7 +1,7 @@
 """Where a request may go: the model's endpoints in order, without those that are down or not private enough."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 
 from servicekit.errors import Unavailable
@@ -23,14 +23,19 @@ class Router:
         """Give what generates at a target."""
         return self._providers[target.endpoint]
 
-    def eligible(self, model: Model, *, private_only: bool) -> list[Target]:
-        """Give the targets that may serve, in the order they are tried.
+    def eligible(self, model: Model, *, private_only: bool, regions: Collection[str] = ()) -> list[Target]:
+        """Give the targets that may serve, in the order they are tried: private ones only, those in some regions only.
 
         Raises:
             Unavailable: none may (PROVIDER_UNAVAILABLE).
         """
         endpoints = self.catalog.endpoints
-        targets = [t for t in model.targets if not private_only or endpoints[t.endpoint].private]
+        targets = [
+            target
+            for target in model.targets
+            if (not private_only or endpoints[target.endpoint].private)
+            and (not regions or endpoints[target.endpoint].region in regions)
+        ]
         if not targets:
             raise no_endpoint(model, 0)
         return targets

@@ -7,12 +7,14 @@ import pytest
 from penstock.cache.v1 import cache_entry_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
 from penstock_router.breaker import FAILURES_MAX, OPEN_SECONDS, Breaker
-from penstock_router.catalog import CatalogError, load_catalog
+from penstock_router.catalog import Catalog, CatalogError, Endpoint, Model, Target, load_catalog
 from penstock_router.conversation import _NOT_CONDITIONS, question
 from penstock_router.identity import Identity, Principal
 from penstock_router.providers.openai_json import _OPTIONAL
 from penstock_router.providers.server_sent_events import EVENT_BYTES_MAX, EventReader, EventTooLargeError
+from penstock_router.routing import Router
 from penstock_router.settings import RouterSettings
+from servicekit.errors import Unavailable
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 
@@ -131,3 +133,23 @@ async def test_all_that_use_a_key_at_once_share_one_look_into_the_store() -> Non
     principals = await asyncio.gather(*(identity.authenticate(metadata) for _ in range(50)))
     assert {principal.api_key for principal in principals} == {"k1"}
     assert looks == 1
+
+
+def endpoints_of(regions: list[str], *, private_only: bool = False) -> list[str]:
+    places = [
+        Endpoint(name="own", kind="inference", private=True, region="eu"),
+        Endpoint(name="us", kind="openai", base_url="https://us.example", region="us"),
+        Endpoint(name="eu", kind="openai", base_url="https://eu.example", region="eu"),
+    ]
+    targets = tuple(Target(endpoint=place.name, model="m", sku=f"{place.name}/m") for place in places)
+    model = Model(id="m", capabilities=frozenset({"chat"}), targets=targets)
+    router = Router(Catalog(places, [model]), {})
+    return [target.endpoint for target in router.eligible(model, private_only=private_only, regions=regions)]
+
+
+def test_texts_go_to_the_regions_and_the_privacy_that_the_guardrail_allows() -> None:
+    assert endpoints_of([]) == ["own", "us", "eu"]
+    assert endpoints_of(["eu"]) == ["own", "eu"]
+    assert endpoints_of(["eu"], private_only=True) == ["own"]
+    with pytest.raises(Unavailable):
+        endpoints_of(["asia"])
