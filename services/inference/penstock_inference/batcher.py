@@ -106,8 +106,18 @@ class Batcher:
         with self._changed:
             while self._scheduler.idle and not self._stopping:
                 self._idle.notify_all()
+                self._check_integrity()
                 self._changed.wait()
             return not self._stopping
+
+    def _check_integrity(self) -> None:
+        """Begin anew, and say so, should the scheduler's books not agree when nobody needs them."""
+        try:
+            self._scheduler.check_integrity()
+        except AssertionError:
+            log.exception("scheduler_integrity_lost")
+            self._metrics.faults.inc()
+            self._scheduler.evict(waiting_too=True)
 
     def _step(self) -> None:
         started = time.perf_counter()

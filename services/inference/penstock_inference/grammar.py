@@ -13,7 +13,8 @@ from penstock_inference.forms import Form, Notation
 from penstock_inference.sampling import Bools
 from penstock_inference.tokenizer import Tokenizer
 
-_COMPILED_MAX = 256
+_COMPILED_MAX = 64  # forms that are remembered
+_REMEMBERED_CHARACTERS_MAX = 32_768  # of one: what is larger may hold much memory
 _MASK_SECONDS_MAX = 10.0  # one takes a tenth of a millisecond
 
 _READERS: MappingProxyType[Notation, Callable[[str], str]] = MappingProxyType(
@@ -45,7 +46,7 @@ class Grammars:
         Raises:
             InvalidArgument: it is not valid, or asks for what cannot be enforced (INVALID_ARGUMENT).
         """
-        return self._compiled(form)
+        return self._compiled(form) if len(form.text) <= _REMEMBERED_CHARACTERS_MAX else self._compile(form)
 
     def close(self) -> None:
         """Stop the worker; no mask may be asked for any more."""

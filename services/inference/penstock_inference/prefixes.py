@@ -79,8 +79,9 @@ class SlotPrefixes:
 
     def clear(self) -> None:
         """Forget everything: the slots may hold anything."""
-        for slot in range(len(self._prompts)):
-            self._forget(slot)
+        slots = len(self._prompts)
+        self._prompts, self._chunks = [[] for _ in range(slots)], [0] * slots
+        self._slots.clear()
 
     def check_integrity(self) -> None:
         """Assert that the index says what the slots hold, and nothing else."""

@@ -235,6 +235,26 @@ async def test_a_loop_that_cannot_go_on_lets_go_of_all_who_wait(batch_loop: Star
     assert loop.scheduler.idle
 
 
+async def test_books_that_do_not_agree_are_noticed_when_idle_and_nothing_old_is_reused(
+    batch_loop: Start,
+) -> None:
+    loop = batch_loop()
+    prompt = [*range(1, 10)]
+    await loop.submit(make_sequence(prompt)).ended()
+    await loop.settled()
+    loop.scheduler._slots.prefixes._slots[b"a chunk that nobody computed"].add(0)
+    again = make_sequence([60])
+    await loop.submit(again).ended()
+    await loop.settled()
+    async with asyncio.timeout(20):
+        while loop.batcher._metrics.faults._value.get() != 1.0:  # noqa: ASYNC110 - the thread tells nobody
+            await asyncio.sleep(0.001)
+    third = make_sequence(prompt)
+    await loop.submit(third).ended()
+    assert third.cached_tokens == 0
+    assert third.tokens == greedy_answer(prompt, 8)
+
+
 async def test_no_token_leaves_that_the_journal_did_not_take(
     tmp_path: Path, batch_loop: Start, journal: Journal
 ) -> None:
