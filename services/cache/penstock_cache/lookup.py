@@ -14,11 +14,13 @@ from servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from penstock_cache.entry import Entry, Selector
 from penstock_cache.instruments import Lookups
 from penstock_cache.memory import Memory
+from penstock_cache.policy import Refusal, StoragePolicy
 from penstock_cache.question import Answered, Hit, Question, Tier
 
 NOT_KEPT = ""
 
 Result = Hit | ServiceError | None
+Kept = str | Refusal | ServiceError
 
 
 class FurtherTier(Protocol):
@@ -47,6 +49,7 @@ class AnswerCache:
         memory: the L1 tier.
         further: the tiers behind it, in the order they are asked.
         lookups: counts hits and misses.
+        policy: which answers may be kept.
         answer_bytes_max: the largest body that is kept.
         ttl_seconds_max: how long an answer is kept at most.
     """
@@ -56,6 +59,7 @@ class AnswerCache:
         memory: Memory,
         further: Sequence[FurtherTier],
         lookups: Lookups,
+        policy: StoragePolicy = StoragePolicy(),  # noqa: B008 - frozen
         *,
         answer_bytes_max: int,
         ttl_seconds_max: float,
@@ -63,6 +67,7 @@ class AnswerCache:
         self._memory = memory
         self._further = further
         self._lookups = lookups
+        self._policy = policy
         self._forgettings = 0
         self._answer_bytes_max = answer_bytes_max
         self._ttl_seconds_max = ttl_seconds_max
@@ -89,11 +94,15 @@ class AnswerCache:
             missed = still
         return results
 
-    async def keep(self, answers: Sequence[Answered], now: float) -> list[str | ServiceError]:
+    async def keep(self, answers: Sequence[Answered], now: float) -> list[Kept]:
         """Keep each answer and give its entry id, NOT_KEPT when there was no room or no time left for it."""
-        results: list[str | ServiceError] = []
+        results: list[Kept] = []
         kept: list[tuple[Question, Entry]] = []
         for answered in answers:
+            refusal = self._policy.refusal(answered.circumstances, answered.question.room.partition.scope)
+            if refusal is not None:
+                results.append(refusal)
+                continue
             try:
                 entry = self._entry(answered, now)
             except ServiceError as error:

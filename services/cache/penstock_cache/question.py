@@ -8,6 +8,7 @@ from servicekit.errors import DeadlineExceeded, InvalidArgument
 
 from penstock_cache.entry import Answer, Entry, Label
 from penstock_cache.partition import Room, SharingScope
+from penstock_cache.policy import Circumstances
 
 
 class Tier(IntEnum):
@@ -65,6 +66,7 @@ class Answered(NamedTuple):
     answer: Answer
     ttl_seconds: float
     tags: tuple[str, ...]
+    circumstances: Circumstances = Circumstances()
 
     def labels(self) -> frozenset[Label]:
         """Give all it may be forgotten by: model, prompt version, tags, who asked and who shares it."""

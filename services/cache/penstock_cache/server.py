@@ -11,11 +11,13 @@ from servicekit.metrics import Metrics
 from servicekit.server import Service
 
 from penstock_cache.feedback import Learner
+from penstock_cache.flights import Flights
 from penstock_cache.instruments import Lookups, MemoryCollector, SemanticCollector
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
 from penstock_cache.partition import RoomKeys
 from penstock_cache.peers import connect_encoder
+from penstock_cache.policy import StoragePolicy
 from penstock_cache.recall import ExactTiers
 from penstock_cache.root_secret import load_root_secret
 from penstock_cache.semantic.tier import SemanticLimits, SemanticTier
@@ -23,7 +25,9 @@ from penstock_cache.servicer import CacheServicer
 from penstock_cache.settings import CacheSettings
 from penstock_cache.shared.announcements import Announcements
 from penstock_cache.shared.connection import RedisConnection, connect_redis
+from penstock_cache.shared.leases import RedisLeases
 from penstock_cache.shared.tier import SharedTier
+from penstock_cache.single_flight import SingleFlight
 from penstock_cache.sweeper import sweeping
 
 
@@ -38,27 +42,35 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         encoder = connect_encoder(settings.inference_address, settings.encoder, metrics)
         embedder = await stack.enter_async_context(encoder)
         redis = await stack.enter_async_context(_redis(settings, metrics))
-        shared, announcements = [], None
+        shared, announcements, leases = [], None, None
         if redis is not None:
             announcements = Announcements(redis)
+            leases = RedisLeases(redis, settings.flight_lease_seconds, settings.redis_seconds_max)
             shared = [SharedTier(redis, keys, settings.redis_seconds_max, announcements.announce)]
-        semantic = SemanticTier(
-            embedder, ExactTiers(memory, shared).recall, _semantic_limits(settings), SystemRandom()
-        )
+        exact = ExactTiers(memory, shared)
+        semantic = SemanticTier(embedder, exact.recall, _semantic_limits(settings), SystemRandom())
         stack.push_async_callback(semantic.close)
         metrics.registry.register(SemanticCollector(semantic))
         cache = AnswerCache(
             memory,
             [*shared, semantic],
             Lookups(metrics),
+            StoragePolicy(settings.temperature_max, settings.keep_with_tools, settings.keep_restricted),
             answer_bytes_max=settings.answer_bytes_max,
             ttl_seconds_max=settings.ttl_seconds_max,
         )
         if announcements:
             following = announcements.follow(cache.forget_here, memory.forget_all)
             await stack.enter_async_context(background(following, "announcements"))
-        servicer = CacheServicer(cache, Learner(semantic, embedder), keys, clock)
-        for tier in (memory, semantic):
+        flight = SingleFlight(
+            Flights(settings.flight_lease_seconds),
+            leases,
+            exact.recall,
+            clock,
+            settings.flight_wait_seconds_max,
+        )
+        servicer = CacheServicer(cache, flight, Learner(semantic, embedder), keys, clock)
+        for tier in (memory, semantic, flight):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)
 

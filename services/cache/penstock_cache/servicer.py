@@ -3,53 +3,66 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from penstock.cache.v1 import cache_service_pb2, cache_service_pb2_grpc
-from penstock.cache.v1.cache_entry_pb2 import CACHE_TIER_L1, CACHE_TIER_L2, CACHE_TIER_L3, CACHE_TIER_L4
 from penstock.cache.v1.cache_entry_pb2 import Partition as WirePartition
-from penstock.context.v1.request_context_pb2 import RequestContext
 from servicekit.errors import ServiceError
 
-from penstock_cache.entry import Answer
-from penstock_cache.feedback import Comparison, Judged, Learner, Verdict
+from penstock_cache.entry import Answer, Entry
+from penstock_cache.feedback import Learner
 from penstock_cache.lookup import AnswerCache
-from penstock_cache.partition import Partition, Room, RoomKeys
+from penstock_cache.partition import Room, RoomKeys
+from penstock_cache.policy import Circumstances
 from penstock_cache.question import Answered, Hit, Question, Tier
+from penstock_cache.single_flight import SingleFlight
+from penstock_cache.wire import (
+    VERDICTS,
+    read_age_max,
+    read_deadline,
+    read_judged,
+    read_partition,
+    read_seconds,
+    write_flight,
+    write_found,
+    write_kept,
+)
 
-NANOS = 1_000_000_000
 ROOMS_MAX = 4096
-
-_TIERS = MappingProxyType(
-    {Tier.L1: CACHE_TIER_L1, Tier.L2: CACHE_TIER_L2, Tier.L3: CACHE_TIER_L3, Tier.L4: CACHE_TIER_L4}
-)
-_VERDICTS = MappingProxyType(
-    {Verdict.RIGHT: cache_service_pb2.VERDICT_RIGHT, Verdict.WRONG: cache_service_pb2.VERDICT_WRONG}
-)
 
 
 class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     """Serve an AnswerCache. The clock gives seconds since the epoch."""
 
     def __init__(
-        self, cache: AnswerCache, learner: Learner, keys: RoomKeys, clock: Callable[[], float]
+        self,
+        cache: AnswerCache,
+        flights: SingleFlight,
+        learner: Learner,
+        keys: RoomKeys,
+        clock: Callable[[], float],
     ) -> None:
         self._cache = cache
+        self._flights = flights
         self._learner = learner
         self._clock = clock
         # Rooms come again and again: one that was read before is found by its bytes.
-        self._room = lru_cache(ROOMS_MAX)(lambda wire: keys.room(_partition(WirePartition.FromString(wire))))
+        self._room = lru_cache(ROOMS_MAX)(
+            lambda wire: keys.room(read_partition(WirePartition.FromString(wire)))
+        )
 
     async def Lookup(
         self, request: cache_service_pb2.LookupRequest, _context: Any
     ) -> cache_service_pb2.LookupResponse:
         """Look for answers."""
-        questions = [self._question(item, _age_max(item)) for item in request.items]
+        questions = [self._question(item, read_age_max(item)) for item in request.items]
         response = cache_service_pb2.LookupResponse()
-        for found in await self._cache.look_up(questions, self._clock()):
-            _write_found(found, response.results.add())
+        found = await self._cache.look_up(questions, self._clock())
+        for item, question, each in zip(request.items, questions, found, strict=True):
+            result = response.results.add()
+            write_found(each, result)
+            if each is None and item.flight_id:
+                write_flight(await self._flights.join(question, item.flight_id), result)
         return response
 
     async def Store(
@@ -59,20 +72,54 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         answers = [self._answered(item) for item in request.items]
         response = cache_service_pb2.StoreResponse()
         for kept in await self._cache.keep(answers, self._clock()):
-            _write_kept(kept, response.results.add())
+            write_kept(kept, response.results.add())
+        for item in request.items:
+            if item.flight_id:
+                await self._flights.end(item.context.organization, item.flight_id)
         return response
+
+    async def AwaitFlight(
+        self, request: cache_service_pb2.AwaitFlightRequest, _context: Any
+    ) -> cache_service_pb2.AwaitFlightResponse:
+        """Wait for what another generates."""
+        item = request.item
+        question = self._question(item, read_age_max(item))
+        response = cache_service_pb2.AwaitFlightResponse()
+        found = await self._flights.wait(question, item.flight_id)
+        if isinstance(found, Entry):
+            write_found(Hit(found, Tier.L1, similarity=1.0), response.result)
+        else:
+            write_flight(found, response.result)
+        return response
+
+    async def RenewFlights(
+        self, request: cache_service_pb2.RenewFlightsRequest, _context: Any
+    ) -> cache_service_pb2.RenewFlightsResponse:
+        """Lengthen leases."""
+        leads = [
+            await self._flights.renew(item.context.organization, item.flight_id) for item in request.items
+        ]
+        return cache_service_pb2.RenewFlightsResponse(leads=leads)
+
+    async def EndFlights(
+        self, request: cache_service_pb2.EndFlightsRequest, _context: Any
+    ) -> cache_service_pb2.EndFlightsResponse:
+        """End flights."""
+        for item in request.items:
+            await self._flights.end(item.context.organization, item.flight_id)
+        return cache_service_pb2.EndFlightsResponse()
 
     async def Feedback(
         self, request: cache_service_pb2.FeedbackRequest, _context: Any
     ) -> cache_service_pb2.FeedbackResponse:
         """Learn whether answers fitted."""
         response = cache_service_pb2.FeedbackResponse()
-        for learnt in await self._learner.learn([_judged(item) for item in request.items]):
+        for learnt in await self._learner.learn([read_judged(item) for item in request.items]):
             result = response.results.add()
             if isinstance(learnt, ServiceError):
                 result.status.CopyFrom(learnt.to_status())
             else:
-                result.verdict = _VERDICTS[learnt]
+                result.verdict = VERDICTS[learnt]
         return response
 
     async def Invalidate(
@@ -95,7 +142,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         return Question(
             context.organization,
             context.user,
-            _deadline(context),
+            read_deadline(context),
             room,
             room.key(item.conversation_digest),
             age_seconds_max,
@@ -108,71 +155,9 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         return Answered(
             question=self._question(item, math.inf),
             answer=Answer(wire.body, wire.cost_nanos, wire.generation_ms),
-            ttl_seconds=_seconds(item.ttl) if item.HasField("ttl") else math.inf,
+            ttl_seconds=read_seconds(item.ttl) if item.HasField("ttl") else math.inf,
             tags=tuple(item.tags),
+            circumstances=Circumstances(
+                item.outcome, item.classification, item.temperature, item.tools_offered
+            ),
         )
-
-
-def _partition(wire: WirePartition) -> Partition:
-    return Partition(
-        organization=wire.organization,
-        scope=wire.scope,
-        scope_id=wire.scope_id,
-        operation=wire.operation,
-        model=wire.model,
-        conditions_digest=wire.conditions_digest,
-        instructions_digest=wire.instructions_digest,
-        locale=wire.locale,
-        policy_version=wire.policy_version,
-        prompt_version=wire.prompt_version,
-    )
-
-
-def _deadline(context: RequestContext) -> float:
-    if not context.HasField("deadline_time"):
-        return math.inf
-    at = context.deadline_time
-    return at.seconds + at.nanos / NANOS
-
-
-def _age_max(item: cache_service_pb2.LookupItem) -> float:
-    return _seconds(item.max_age) if item.HasField("max_age") else math.inf
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / NANOS
-
-
-def _write_found(found: Hit | ServiceError | None, result: cache_service_pb2.LookupResult) -> None:
-    """Write a result; what has no status is OK, and what has no hit is a miss."""
-    if isinstance(found, Hit):
-        _write_hit(found, result.shadow if found.held_back else result.hit)
-    elif found is not None:
-        result.status.CopyFrom(found.to_status())
-
-
-def _write_hit(found: Hit, hit: cache_service_pb2.CacheHit) -> None:
-    entry, kept, answer = found.entry, found.entry.answer, hit.answer
-    answer.body = kept.body
-    answer.cost_nanos = kept.cost_nanos
-    answer.generation_ms = kept.generation_ms
-    hit.tier = _TIERS[found.tier]
-    hit.similarity = found.similarity
-    hit.store_time.seconds = int(entry.stored_at)
-    hit.store_time.nanos = int(entry.stored_at % 1 * NANOS)
-    hit.entry_id = entry.entry_id
-    hit.confidence = found.confidence
-
-
-def _judged(item: cache_service_pb2.FeedbackItem) -> Judged:
-    if item.HasField("comparison"):
-        compared = Comparison(item.comparison.kept_text, item.comparison.generated_text)
-        return Judged(item.context.organization, item.entry_id, compared)
-    return Judged(item.context.organization, item.entry_id, Verdict(item.verdict))
-
-
-def _write_kept(kept: str | ServiceError, result: cache_service_pb2.StoreResult) -> None:
-    if isinstance(kept, ServiceError):
-        result.status.CopyFrom(kept.to_status())
-    else:
-        result.entry_id = kept

@@ -17,6 +17,11 @@ class CacheSettings(ServiceSettings):
     bytes_max: int = Field(default=512 * MIB, ge=MIB)
     answer_bytes_max: int = Field(default=8 * MIB, ge=1, le=16 * MIB)
     ttl_seconds_max: float = Field(default=86_400.0, gt=0)
+    temperature_max: float = Field(default=2.0, ge=0, le=2)
+    keep_with_tools: bool = True
+    keep_restricted: bool = True
+    flight_lease_seconds: float = Field(default=5.0, ge=0.1, le=60)
+    flight_wait_seconds_max: float = Field(default=30.0, gt=0, le=600)
     sweep_interval_seconds: float = Field(default=5.0, gt=0, le=3600)
     redis_seconds_max: float = Field(default=0.05, gt=0, le=10)
     inference_address: str = peer_address_default(50055)

@@ -50,6 +50,21 @@ class CacheServiceStub:
                 request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackRequest.SerializeToString,
                 response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackResponse.FromString,
                 _registered_method=True)
+        self.AwaitFlight = channel.unary_unary(
+                '/penstock.cache.v1.CacheService/AwaitFlight',
+                request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.AwaitFlightRequest.SerializeToString,
+                response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.AwaitFlightResponse.FromString,
+                _registered_method=True)
+        self.RenewFlights = channel.unary_unary(
+                '/penstock.cache.v1.CacheService/RenewFlights',
+                request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.RenewFlightsRequest.SerializeToString,
+                response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.RenewFlightsResponse.FromString,
+                _registered_method=True)
+        self.EndFlights = channel.unary_unary(
+                '/penstock.cache.v1.CacheService/EndFlights',
+                request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.EndFlightsRequest.SerializeToString,
+                response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.EndFlightsResponse.FromString,
+                _registered_method=True)
         self.Invalidate = channel.unary_unary(
                 '/penstock.cache.v1.CacheService/Invalidate',
                 request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateRequest.SerializeToString,
@@ -88,6 +103,30 @@ class CacheServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AwaitFlight(self, request, context):
+        """AwaitFlight waits for the answer that another request generates (see Flight). It ends with a hit; with a flight that the
+        caller leads now, when the leader gave up or died; or with neither, when the wait was long enough: generate without a flight.
+
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewFlights(self, request, context):
+        """RenewFlights says that the leaders of flights live. A result stands for each item, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndFlights(self, request, context):
+        """EndFlights says that flights ended without an answer to keep; who waits for one leads next. Store ends its flight by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Invalidate(self, request, context):
         """Invalidate forgets answers in every tier, for good.
 
@@ -114,6 +153,21 @@ def add_CacheServiceServicer_to_server(servicer, server):
                     servicer.Feedback,
                     request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackRequest.FromString,
                     response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackResponse.SerializeToString,
+            ),
+            'AwaitFlight': grpc.unary_unary_rpc_method_handler(
+                    servicer.AwaitFlight,
+                    request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.AwaitFlightRequest.FromString,
+                    response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.AwaitFlightResponse.SerializeToString,
+            ),
+            'RenewFlights': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewFlights,
+                    request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.RenewFlightsRequest.FromString,
+                    response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.RenewFlightsResponse.SerializeToString,
+            ),
+            'EndFlights': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndFlights,
+                    request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.EndFlightsRequest.FromString,
+                    response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.EndFlightsResponse.SerializeToString,
             ),
             'Invalidate': grpc.unary_unary_rpc_method_handler(
                     servicer.Invalidate,
@@ -203,6 +257,87 @@ class CacheService:
             '/penstock.cache.v1.CacheService/Feedback',
             penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackRequest.SerializeToString,
             penstock_dot_cache_dot_v1_dot_cache__service__pb2.FeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AwaitFlight(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.cache.v1.CacheService/AwaitFlight',
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.AwaitFlightRequest.SerializeToString,
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.AwaitFlightResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewFlights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.cache.v1.CacheService/RenewFlights',
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.RenewFlightsRequest.SerializeToString,
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.RenewFlightsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndFlights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.cache.v1.CacheService/EndFlights',
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.EndFlightsRequest.SerializeToString,
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.EndFlightsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,16 @@ class CacheServiceStub:
     Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
     two answers could not be compared.
     """
+    AwaitFlight: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.AwaitFlightRequest, _cache_service_pb2.AwaitFlightResponse]
+    """AwaitFlight waits for the answer that another request generates (see Flight). It ends with a hit; with a flight that the
+    caller leads now, when the leader gave up or died; or with neither, when the wait was long enough: generate without a flight.
+
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+    """
+    RenewFlights: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.RenewFlightsRequest, _cache_service_pb2.RenewFlightsResponse]
+    """RenewFlights says that the leaders of flights live. A result stands for each item, in order."""
+    EndFlights: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.EndFlightsRequest, _cache_service_pb2.EndFlightsResponse]
+    """EndFlights says that flights ended without an answer to keep; who waits for one leads next. Store ends its flight by itself."""
     Invalidate: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.InvalidateRequest, _cache_service_pb2.InvalidateResponse]
     """Invalidate forgets answers in every tier, for good.
 
@@ -72,6 +82,16 @@ class CacheServiceAsyncStub(CacheServiceStub):
     Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
     two answers could not be compared.
     """
+    AwaitFlight: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.AwaitFlightRequest, _cache_service_pb2.AwaitFlightResponse]  # type: ignore[assignment]
+    """AwaitFlight waits for the answer that another request generates (see Flight). It ends with a hit; with a flight that the
+    caller leads now, when the leader gave up or died; or with neither, when the wait was long enough: generate without a flight.
+
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+    """
+    RenewFlights: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.RenewFlightsRequest, _cache_service_pb2.RenewFlightsResponse]  # type: ignore[assignment]
+    """RenewFlights says that the leaders of flights live. A result stands for each item, in order."""
+    EndFlights: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.EndFlightsRequest, _cache_service_pb2.EndFlightsResponse]  # type: ignore[assignment]
+    """EndFlights says that flights ended without an answer to keep; who waits for one leads next. Store ends its flight by itself."""
     Invalidate: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.InvalidateRequest, _cache_service_pb2.InvalidateResponse]  # type: ignore[assignment]
     """Invalidate forgets answers in every tier, for good.
 
@@ -112,6 +132,34 @@ class CacheServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
         two answers could not be compared.
         """
+
+    @_abc_1.abstractmethod
+    def AwaitFlight(
+        self,
+        request: _cache_service_pb2.AwaitFlightRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cache_service_pb2.AwaitFlightResponse, _abc.Awaitable[_cache_service_pb2.AwaitFlightResponse]]:
+        """AwaitFlight waits for the answer that another request generates (see Flight). It ends with a hit; with a flight that the
+        caller leads now, when the leader gave up or died; or with neither, when the wait was long enough: generate without a flight.
+
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+        """
+
+    @_abc_1.abstractmethod
+    def RenewFlights(
+        self,
+        request: _cache_service_pb2.RenewFlightsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cache_service_pb2.RenewFlightsResponse, _abc.Awaitable[_cache_service_pb2.RenewFlightsResponse]]:
+        """RenewFlights says that the leaders of flights live. A result stands for each item, in order."""
+
+    @_abc_1.abstractmethod
+    def EndFlights(
+        self,
+        request: _cache_service_pb2.EndFlightsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cache_service_pb2.EndFlightsResponse, _abc.Awaitable[_cache_service_pb2.EndFlightsResponse]]:
+        """EndFlights says that flights ended without an answer to keep; who waits for one leads next. Store ends its flight by itself."""
 
     @_abc_1.abstractmethod
     def Invalidate(

@@ -9,6 +9,7 @@ package cachev1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/context/v1"
+	v11 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1"
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -25,6 +26,132 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// AnswerOutcome says how an answer ended.
+type AnswerOutcome int32
+
+const (
+	// Not set.
+	AnswerOutcome_ANSWER_OUTCOME_UNSPECIFIED AnswerOutcome = 0
+	// As the model meant it to, and settled.
+	AnswerOutcome_ANSWER_OUTCOME_COMPLETE AnswerOutcome = 1
+	// Cut short by a limit, a balance or a caller that hung up.
+	AnswerOutcome_ANSWER_OUTCOME_TRUNCATED AnswerOutcome = 2
+	// The model or a guardrail refused.
+	AnswerOutcome_ANSWER_OUTCOME_REFUSED AnswerOutcome = 3
+	// An error ended it.
+	AnswerOutcome_ANSWER_OUTCOME_ERRORED AnswerOutcome = 4
+	// It is whole, but what it cost is not settled.
+	AnswerOutcome_ANSWER_OUTCOME_UNSETTLED AnswerOutcome = 5
+)
+
+// Enum value maps for AnswerOutcome.
+var (
+	AnswerOutcome_name = map[int32]string{
+		0: "ANSWER_OUTCOME_UNSPECIFIED",
+		1: "ANSWER_OUTCOME_COMPLETE",
+		2: "ANSWER_OUTCOME_TRUNCATED",
+		3: "ANSWER_OUTCOME_REFUSED",
+		4: "ANSWER_OUTCOME_ERRORED",
+		5: "ANSWER_OUTCOME_UNSETTLED",
+	}
+	AnswerOutcome_value = map[string]int32{
+		"ANSWER_OUTCOME_UNSPECIFIED": 0,
+		"ANSWER_OUTCOME_COMPLETE":    1,
+		"ANSWER_OUTCOME_TRUNCATED":   2,
+		"ANSWER_OUTCOME_REFUSED":     3,
+		"ANSWER_OUTCOME_ERRORED":     4,
+		"ANSWER_OUTCOME_UNSETTLED":   5,
+	}
+)
+
+func (x AnswerOutcome) Enum() *AnswerOutcome {
+	p := new(AnswerOutcome)
+	*p = x
+	return p
+}
+
+func (x AnswerOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AnswerOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_penstock_cache_v1_cache_service_proto_enumTypes[0].Descriptor()
+}
+
+func (AnswerOutcome) Type() protoreflect.EnumType {
+	return &file_penstock_cache_v1_cache_service_proto_enumTypes[0]
+}
+
+func (x AnswerOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AnswerOutcome.Descriptor instead.
+func (AnswerOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{0}
+}
+
+// StoreRefusal says why policy keeps an answer out.
+type StoreRefusal int32
+
+const (
+	// Not refused.
+	StoreRefusal_STORE_REFUSAL_UNSPECIFIED StoreRefusal = 0
+	// It is not complete and settled.
+	StoreRefusal_STORE_REFUSAL_OUTCOME StoreRefusal = 1
+	// It holds personal or restricted data, and its room is not its user's alone.
+	StoreRefusal_STORE_REFUSAL_CLASSIFICATION StoreRefusal = 2
+	// It was sampled at a temperature above the limit.
+	StoreRefusal_STORE_REFUSAL_TEMPERATURE StoreRefusal = 3
+	// Tools were offered.
+	StoreRefusal_STORE_REFUSAL_TOOLS StoreRefusal = 4
+)
+
+// Enum value maps for StoreRefusal.
+var (
+	StoreRefusal_name = map[int32]string{
+		0: "STORE_REFUSAL_UNSPECIFIED",
+		1: "STORE_REFUSAL_OUTCOME",
+		2: "STORE_REFUSAL_CLASSIFICATION",
+		3: "STORE_REFUSAL_TEMPERATURE",
+		4: "STORE_REFUSAL_TOOLS",
+	}
+	StoreRefusal_value = map[string]int32{
+		"STORE_REFUSAL_UNSPECIFIED":    0,
+		"STORE_REFUSAL_OUTCOME":        1,
+		"STORE_REFUSAL_CLASSIFICATION": 2,
+		"STORE_REFUSAL_TEMPERATURE":    3,
+		"STORE_REFUSAL_TOOLS":          4,
+	}
+)
+
+func (x StoreRefusal) Enum() *StoreRefusal {
+	p := new(StoreRefusal)
+	*p = x
+	return p
+}
+
+func (x StoreRefusal) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StoreRefusal) Descriptor() protoreflect.EnumDescriptor {
+	return file_penstock_cache_v1_cache_service_proto_enumTypes[1].Descriptor()
+}
+
+func (StoreRefusal) Type() protoreflect.EnumType {
+	return &file_penstock_cache_v1_cache_service_proto_enumTypes[1]
+}
+
+func (x StoreRefusal) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StoreRefusal.Descriptor instead.
+func (StoreRefusal) EnumDescriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{1}
+}
 
 // Verdict says whether an answer fitted the question.
 type Verdict int32
@@ -63,11 +190,11 @@ func (x Verdict) String() string {
 }
 
 func (Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_penstock_cache_v1_cache_service_proto_enumTypes[0].Descriptor()
+	return file_penstock_cache_v1_cache_service_proto_enumTypes[2].Descriptor()
 }
 
 func (Verdict) Type() protoreflect.EnumType {
-	return &file_penstock_cache_v1_cache_service_proto_enumTypes[0]
+	return &file_penstock_cache_v1_cache_service_proto_enumTypes[2]
 }
 
 func (x Verdict) Number() protoreflect.EnumNumber {
@@ -76,7 +203,7 @@ func (x Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict.Descriptor instead.
 func (Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{0}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{2}
 }
 
 // LookupRequest is a list of questions.
@@ -139,7 +266,10 @@ type LookupItem struct {
 	// SHA-256 of the conversation before the last user turn; an exact part of the key of semantic tiers. Empty: none before it.
 	HistoryDigest []byte `protobuf:"bytes,5,opt,name=history_digest,json=historyDigest,proto3" json:"history_digest,omitempty"`
 	// Oldest answer that is good enough. Absent: any that has not expired.
-	MaxAge        *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	MaxAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// Names the generation that would follow a miss, so that equal questions at the same time generate once: the caller's own id,
+	// never used for another question. Empty: no flight is joined.
+	FlightId      string `protobuf:"bytes,7,opt,name=flight_id,json=flightId,proto3" json:"flight_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,6 +346,13 @@ func (x *LookupItem) GetMaxAge() *durationpb.Duration {
 	return nil
 }
 
+func (x *LookupItem) GetFlightId() string {
+	if x != nil {
+		return x.FlightId
+	}
+	return ""
+}
+
 // LookupResponse is the results, one for each item, in order.
 type LookupResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -270,7 +407,9 @@ type LookupResult struct {
 	// What was found. Absent: a miss.
 	Hit *CacheHit `protobuf:"bytes,2,opt,name=hit,proto3" json:"hit,omitempty"`
 	// What would have been found by meaning, held back to be checked: generate, then report with Feedback. Absent: nothing to check.
-	Shadow        *CacheHit `protobuf:"bytes,3,opt,name=shadow,proto3" json:"shadow,omitempty"`
+	Shadow *CacheHit `protobuf:"bytes,3,opt,name=shadow,proto3" json:"shadow,omitempty"`
+	// Who generates the answer. Only with a miss of an item that names a flight.
+	Flight        *Flight `protobuf:"bytes,4,opt,name=flight,proto3" json:"flight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -326,6 +465,391 @@ func (x *LookupResult) GetShadow() *CacheHit {
 	return nil
 }
 
+func (x *LookupResult) GetFlight() *Flight {
+	if x != nil {
+		return x.Flight
+	}
+	return nil
+}
+
+// Flight is a generation that equal questions share. Its leader generates, renews the lease while it does, and ends it by Store or
+// EndFlights. Others attach to the leader's stream where it is in the same process, else they wait by AwaitFlight.
+type Flight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The leader's flight_id. Equal to the item's own: the caller leads.
+	LeaderFlightId string `protobuf:"bytes,1,opt,name=leader_flight_id,json=leaderFlightId,proto3" json:"leader_flight_id,omitempty"`
+	// When the lease ends unless it is renewed. Another may lead after it.
+	LeaseExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=lease_expire_time,json=leaseExpireTime,proto3" json:"lease_expire_time,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Flight) Reset() {
+	*x = Flight{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Flight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Flight) ProtoMessage() {}
+
+func (x *Flight) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Flight.ProtoReflect.Descriptor instead.
+func (*Flight) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Flight) GetLeaderFlightId() string {
+	if x != nil {
+		return x.LeaderFlightId
+	}
+	return ""
+}
+
+func (x *Flight) GetLeaseExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LeaseExpireTime
+	}
+	return nil
+}
+
+// AwaitFlightRequest is one question whose answer is being generated.
+type AwaitFlightRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The item that missed, with its flight_id. Its deadline bounds the wait, and so does the cache's own limit.
+	Item          *LookupItem `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitFlightRequest) Reset() {
+	*x = AwaitFlightRequest{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitFlightRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitFlightRequest) ProtoMessage() {}
+
+func (x *AwaitFlightRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitFlightRequest.ProtoReflect.Descriptor instead.
+func (*AwaitFlightRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AwaitFlightRequest) GetItem() *LookupItem {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+// AwaitFlightResponse is how the wait ended.
+type AwaitFlightResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A hit, a flight that the caller leads, or neither.
+	Result        *LookupResult `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitFlightResponse) Reset() {
+	*x = AwaitFlightResponse{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitFlightResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitFlightResponse) ProtoMessage() {}
+
+func (x *AwaitFlightResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitFlightResponse.ProtoReflect.Descriptor instead.
+func (*AwaitFlightResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AwaitFlightResponse) GetResult() *LookupResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// FlightReference names a flight that the caller leads.
+type FlightReference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who leads it.
+	Context *v1.RequestContext `protobuf:"bytes,1,opt,name=context,proto3" json:"context,omitempty"`
+	// The flight.
+	FlightId      string `protobuf:"bytes,2,opt,name=flight_id,json=flightId,proto3" json:"flight_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlightReference) Reset() {
+	*x = FlightReference{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlightReference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlightReference) ProtoMessage() {}
+
+func (x *FlightReference) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlightReference.ProtoReflect.Descriptor instead.
+func (*FlightReference) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *FlightReference) GetContext() *v1.RequestContext {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *FlightReference) GetFlightId() string {
+	if x != nil {
+		return x.FlightId
+	}
+	return ""
+}
+
+// RenewFlightsRequest is a list of flights whose leaders live.
+type RenewFlightsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The items. 1 to 1024.
+	Items         []*FlightReference `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewFlightsRequest) Reset() {
+	*x = RenewFlightsRequest{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewFlightsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewFlightsRequest) ProtoMessage() {}
+
+func (x *RenewFlightsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewFlightsRequest.ProtoReflect.Descriptor instead.
+func (*RenewFlightsRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RenewFlightsRequest) GetItems() []*FlightReference {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// RenewFlightsResponse is the results, one for each item, in order.
+type RenewFlightsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the caller still leads; false: the lease was over, and another may lead.
+	Leads         []bool `protobuf:"varint,1,rep,packed,name=leads,proto3" json:"leads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewFlightsResponse) Reset() {
+	*x = RenewFlightsResponse{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewFlightsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewFlightsResponse) ProtoMessage() {}
+
+func (x *RenewFlightsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewFlightsResponse.ProtoReflect.Descriptor instead.
+func (*RenewFlightsResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RenewFlightsResponse) GetLeads() []bool {
+	if x != nil {
+		return x.Leads
+	}
+	return nil
+}
+
+// EndFlightsRequest is a list of flights that ended without an answer to keep.
+type EndFlightsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The items. 1 to 1024.
+	Items         []*FlightReference `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndFlightsRequest) Reset() {
+	*x = EndFlightsRequest{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndFlightsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndFlightsRequest) ProtoMessage() {}
+
+func (x *EndFlightsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndFlightsRequest.ProtoReflect.Descriptor instead.
+func (*EndFlightsRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EndFlightsRequest) GetItems() []*FlightReference {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// EndFlightsResponse is empty.
+type EndFlightsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndFlightsResponse) Reset() {
+	*x = EndFlightsResponse{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndFlightsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndFlightsResponse) ProtoMessage() {}
+
+func (x *EndFlightsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndFlightsResponse.ProtoReflect.Descriptor instead.
+func (*EndFlightsResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{11}
+}
+
 // CacheHit is a kept answer that fits.
 type CacheHit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -347,7 +871,7 @@ type CacheHit struct {
 
 func (x *CacheHit) Reset() {
 	*x = CacheHit{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +883,7 @@ func (x *CacheHit) String() string {
 func (*CacheHit) ProtoMessage() {}
 
 func (x *CacheHit) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +896,7 @@ func (x *CacheHit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CacheHit.ProtoReflect.Descriptor instead.
 func (*CacheHit) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{4}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CacheHit) GetAnswer() *CachedAnswer {
@@ -428,7 +952,7 @@ type StoreRequest struct {
 
 func (x *StoreRequest) Reset() {
 	*x = StoreRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +964,7 @@ func (x *StoreRequest) String() string {
 func (*StoreRequest) ProtoMessage() {}
 
 func (x *StoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +977,7 @@ func (x *StoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreRequest.ProtoReflect.Descriptor instead.
 func (*StoreRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{5}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StoreRequest) GetItems() []*StoreItem {
@@ -481,14 +1005,24 @@ type StoreItem struct {
 	// How long to keep it. Absent: the cache's own limit.
 	Ttl *durationpb.Duration `protobuf:"bytes,7,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// Labels to invalidate by. At most 16.
-	Tags          []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
+	// The flight that this answer ends, kept or not. Empty: none.
+	FlightId string `protobuf:"bytes,9,opt,name=flight_id,json=flightId,proto3" json:"flight_id,omitempty"`
+	// How the answer ended. Not set: completely, as callers that do not say keep nothing else.
+	Outcome AnswerOutcome `protobuf:"varint,10,opt,name=outcome,proto3,enum=penstock.cache.v1.AnswerOutcome" json:"outcome,omitempty"`
+	// What the guardrail found in question and answer. Not set: nothing that must stay with its user.
+	Classification v11.Classification `protobuf:"varint,11,opt,name=classification,proto3,enum=penstock.guardrail.v1.Classification" json:"classification,omitempty"`
+	// Sampling temperature of the generation, 0 to 2. Default 0.
+	Temperature float32 `protobuf:"fixed32,12,opt,name=temperature,proto3" json:"temperature,omitempty"`
+	// Whether the model was offered tools.
+	ToolsOffered  bool `protobuf:"varint,13,opt,name=tools_offered,json=toolsOffered,proto3" json:"tools_offered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StoreItem) Reset() {
 	*x = StoreItem{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -500,7 +1034,7 @@ func (x *StoreItem) String() string {
 func (*StoreItem) ProtoMessage() {}
 
 func (x *StoreItem) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -513,7 +1047,7 @@ func (x *StoreItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreItem.ProtoReflect.Descriptor instead.
 func (*StoreItem) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{6}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StoreItem) GetContext() *v1.RequestContext {
@@ -572,6 +1106,41 @@ func (x *StoreItem) GetTags() []string {
 	return nil
 }
 
+func (x *StoreItem) GetFlightId() string {
+	if x != nil {
+		return x.FlightId
+	}
+	return ""
+}
+
+func (x *StoreItem) GetOutcome() AnswerOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return AnswerOutcome_ANSWER_OUTCOME_UNSPECIFIED
+}
+
+func (x *StoreItem) GetClassification() v11.Classification {
+	if x != nil {
+		return x.Classification
+	}
+	return v11.Classification(0)
+}
+
+func (x *StoreItem) GetTemperature() float32 {
+	if x != nil {
+		return x.Temperature
+	}
+	return 0
+}
+
+func (x *StoreItem) GetToolsOffered() bool {
+	if x != nil {
+		return x.ToolsOffered
+	}
+	return false
+}
+
 // StoreResponse is the results, one for each item, in order.
 type StoreResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -583,7 +1152,7 @@ type StoreResponse struct {
 
 func (x *StoreResponse) Reset() {
 	*x = StoreResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +1164,7 @@ func (x *StoreResponse) String() string {
 func (*StoreResponse) ProtoMessage() {}
 
 func (x *StoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +1177,7 @@ func (x *StoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreResponse.ProtoReflect.Descriptor instead.
 func (*StoreResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{7}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StoreResponse) GetResults() []*StoreResult {
@@ -624,14 +1193,16 @@ type StoreResult struct {
 	// OK or what went wrong with this item.
 	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
 	// Names the entry. Empty when it was not kept.
-	EntryId       string `protobuf:"bytes,2,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
+	EntryId string `protobuf:"bytes,2,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
+	// Why policy kept it out. Not set: it did not.
+	Refusal       StoreRefusal `protobuf:"varint,3,opt,name=refusal,proto3,enum=penstock.cache.v1.StoreRefusal" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StoreResult) Reset() {
 	*x = StoreResult{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +1214,7 @@ func (x *StoreResult) String() string {
 func (*StoreResult) ProtoMessage() {}
 
 func (x *StoreResult) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +1227,7 @@ func (x *StoreResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreResult.ProtoReflect.Descriptor instead.
 func (*StoreResult) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{8}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StoreResult) GetStatus() *status.Status {
@@ -673,6 +1244,13 @@ func (x *StoreResult) GetEntryId() string {
 	return ""
 }
 
+func (x *StoreResult) GetRefusal() StoreRefusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return StoreRefusal_STORE_REFUSAL_UNSPECIFIED
+}
+
 // FeedbackRequest is a list of verdicts.
 type FeedbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -684,7 +1262,7 @@ type FeedbackRequest struct {
 
 func (x *FeedbackRequest) Reset() {
 	*x = FeedbackRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +1274,7 @@ func (x *FeedbackRequest) String() string {
 func (*FeedbackRequest) ProtoMessage() {}
 
 func (x *FeedbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +1287,7 @@ func (x *FeedbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackRequest.ProtoReflect.Descriptor instead.
 func (*FeedbackRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{9}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FeedbackRequest) GetItems() []*FeedbackItem {
@@ -739,7 +1317,7 @@ type FeedbackItem struct {
 
 func (x *FeedbackItem) Reset() {
 	*x = FeedbackItem{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +1329,7 @@ func (x *FeedbackItem) String() string {
 func (*FeedbackItem) ProtoMessage() {}
 
 func (x *FeedbackItem) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +1342,7 @@ func (x *FeedbackItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackItem.ProtoReflect.Descriptor instead.
 func (*FeedbackItem) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{10}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FeedbackItem) GetContext() *v1.RequestContext {
@@ -837,7 +1415,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +1427,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +1440,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{11}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Comparison) GetKeptText() string {
@@ -890,7 +1468,7 @@ type FeedbackResponse struct {
 
 func (x *FeedbackResponse) Reset() {
 	*x = FeedbackResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1480,7 @@ func (x *FeedbackResponse) String() string {
 func (*FeedbackResponse) ProtoMessage() {}
 
 func (x *FeedbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1493,7 @@ func (x *FeedbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackResponse.ProtoReflect.Descriptor instead.
 func (*FeedbackResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{12}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FeedbackResponse) GetResults() []*FeedbackResult {
@@ -938,7 +1516,7 @@ type FeedbackResult struct {
 
 func (x *FeedbackResult) Reset() {
 	*x = FeedbackResult{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1528,7 @@ func (x *FeedbackResult) String() string {
 func (*FeedbackResult) ProtoMessage() {}
 
 func (x *FeedbackResult) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1541,7 @@ func (x *FeedbackResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackResult.ProtoReflect.Descriptor instead.
 func (*FeedbackResult) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{13}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FeedbackResult) GetStatus() *status.Status {
@@ -1002,7 +1580,7 @@ type InvalidateRequest struct {
 
 func (x *InvalidateRequest) Reset() {
 	*x = InvalidateRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1592,7 @@ func (x *InvalidateRequest) String() string {
 func (*InvalidateRequest) ProtoMessage() {}
 
 func (x *InvalidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1605,7 @@ func (x *InvalidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidateRequest.ProtoReflect.Descriptor instead.
 func (*InvalidateRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{14}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InvalidateRequest) GetOrganization() string {
@@ -1155,7 +1733,7 @@ type InvalidateResponse struct {
 
 func (x *InvalidateResponse) Reset() {
 	*x = InvalidateResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1745,7 @@ func (x *InvalidateResponse) String() string {
 func (*InvalidateResponse) ProtoMessage() {}
 
 func (x *InvalidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1758,7 @@ func (x *InvalidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidateResponse.ProtoReflect.Descriptor instead.
 func (*InvalidateResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{15}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InvalidateResponse) GetEntries() uint32 {
@@ -1194,9 +1772,9 @@ var File_penstock_cache_v1_cache_service_proto protoreflect.FileDescriptor
 
 const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
-	"%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a)penstock/context/v1/request_context.proto\"Q\n" +
+	"%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"Q\n" +
 	"\rLookupRequest\x12@\n" +
-	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xdf\x02\n" +
+	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x85\x03\n" +
 	"\n" +
 	"LookupItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12B\n" +
@@ -1205,13 +1783,32 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
 	"query_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\tqueryText\x12.\n" +
 	"\x0ehistory_digest\x18\x05 \x01(\fB\a\xbaH\x04z\x02\x18 R\rhistoryDigest\x122\n" +
-	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"K\n" +
+	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12$\n" +
+	"\tflight_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\bflightId\"K\n" +
 	"\x0eLookupResponse\x129\n" +
-	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"\x9e\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"\xd1\x01\n" +
 	"\fLookupResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12-\n" +
 	"\x03hit\x18\x02 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x03hit\x123\n" +
-	"\x06shadow\x18\x03 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x06shadow\"\x8b\x02\n" +
+	"\x06shadow\x18\x03 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x06shadow\x121\n" +
+	"\x06flight\x18\x04 \x01(\v2\x19.penstock.cache.v1.FlightR\x06flight\"z\n" +
+	"\x06Flight\x12(\n" +
+	"\x10leader_flight_id\x18\x01 \x01(\tR\x0eleaderFlightId\x12F\n" +
+	"\x11lease_expire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\"O\n" +
+	"\x12AwaitFlightRequest\x129\n" +
+	"\x04item\x18\x01 \x01(\v2\x1d.penstock.cache.v1.LookupItemB\x06\xbaH\x03\xc8\x01\x01R\x04item\"N\n" +
+	"\x13AwaitFlightResponse\x127\n" +
+	"\x06result\x18\x01 \x01(\v2\x1f.penstock.cache.v1.LookupResultR\x06result\"\x80\x01\n" +
+	"\x0fFlightReference\x12E\n" +
+	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12&\n" +
+	"\tflight_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\bflightId\"\\\n" +
+	"\x13RenewFlightsRequest\x12E\n" +
+	"\x05items\x18\x01 \x03(\v2\".penstock.cache.v1.FlightReferenceB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\x05items\",\n" +
+	"\x14RenewFlightsResponse\x12\x14\n" +
+	"\x05leads\x18\x01 \x03(\bR\x05leads\"Z\n" +
+	"\x11EndFlightsRequest\x12E\n" +
+	"\x05items\x18\x01 \x03(\v2\".penstock.cache.v1.FlightReferenceB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\x05items\"\x14\n" +
+	"\x12EndFlightsResponse\"\x8b\x02\n" +
 	"\bCacheHit\x127\n" +
 	"\x06answer\x18\x01 \x01(\v2\x1f.penstock.cache.v1.CachedAnswerR\x06answer\x120\n" +
 	"\x04tier\x18\x02 \x01(\x0e2\x1c.penstock.cache.v1.CacheTierR\x04tier\x12\x1e\n" +
@@ -1225,7 +1822,7 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"confidence\x18\x06 \x01(\x01R\n" +
 	"confidence\"O\n" +
 	"\fStoreRequest\x12?\n" +
-	"\x05items\x18\x01 \x03(\v2\x1c.penstock.cache.v1.StoreItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xbf\x03\n" +
+	"\x05items\x18\x01 \x03(\v2\x1c.penstock.cache.v1.StoreItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xdc\x05\n" +
 	"\tStoreItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12B\n" +
 	"\tpartition\x18\x02 \x01(\v2\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01R\tpartition\x128\n" +
@@ -1235,12 +1832,21 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\x0ehistory_digest\x18\x05 \x01(\fB\a\xbaH\x04z\x02\x18 R\rhistoryDigest\x12?\n" +
 	"\x06answer\x18\x06 \x01(\v2\x1f.penstock.cache.v1.CachedAnswerB\x06\xbaH\x03\xc8\x01\x01R\x06answer\x12+\n" +
 	"\x03ttl\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12%\n" +
-	"\x04tags\x18\b \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\x01R\x04tags\"I\n" +
+	"\x04tags\x18\b \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\x01R\x04tags\x12$\n" +
+	"\tflight_id\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\bflightId\x12D\n" +
+	"\aoutcome\x18\n" +
+	" \x01(\x0e2 .penstock.cache.v1.AnswerOutcomeB\b\xbaH\x05\x82\x01\x02\x10\x01R\aoutcome\x12W\n" +
+	"\x0eclassification\x18\v \x01(\x0e2%.penstock.guardrail.v1.ClassificationB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eclassification\x121\n" +
+	"\vtemperature\x18\f \x01(\x02B\x0f\xbaH\f\n" +
+	"\n" +
+	"\x1d\x00\x00\x00@-\x00\x00\x00\x00R\vtemperature\x12#\n" +
+	"\rtools_offered\x18\r \x01(\bR\ftoolsOffered\"I\n" +
 	"\rStoreResponse\x128\n" +
-	"\aresults\x18\x01 \x03(\v2\x1e.penstock.cache.v1.StoreResultR\aresults\"T\n" +
+	"\aresults\x18\x01 \x03(\v2\x1e.penstock.cache.v1.StoreResultR\aresults\"\x8f\x01\n" +
 	"\vStoreResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12\x19\n" +
-	"\bentry_id\x18\x02 \x01(\tR\aentryId\"U\n" +
+	"\bentry_id\x18\x02 \x01(\tR\aentryId\x129\n" +
+	"\arefusal\x18\x03 \x01(\x0e2\x1f.penstock.cache.v1.StoreRefusalR\arefusal\"U\n" +
 	"\x0fFeedbackRequest\x12B\n" +
 	"\x05items\x18\x01 \x03(\v2\x1f.penstock.cache.v1.FeedbackItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x95\x02\n" +
 	"\fFeedbackItem\x12E\n" +
@@ -1278,15 +1884,32 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"everythingB\x11\n" +
 	"\bselector\x12\x05\xbaH\x02\b\x01\".\n" +
 	"\x12InvalidateResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x01(\rR\aentries*H\n" +
+	"\aentries\x18\x01 \x01(\rR\aentries*\xc0\x01\n" +
+	"\rAnswerOutcome\x12\x1e\n" +
+	"\x1aANSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17ANSWER_OUTCOME_COMPLETE\x10\x01\x12\x1c\n" +
+	"\x18ANSWER_OUTCOME_TRUNCATED\x10\x02\x12\x1a\n" +
+	"\x16ANSWER_OUTCOME_REFUSED\x10\x03\x12\x1a\n" +
+	"\x16ANSWER_OUTCOME_ERRORED\x10\x04\x12\x1c\n" +
+	"\x18ANSWER_OUTCOME_UNSETTLED\x10\x05*\xa2\x01\n" +
+	"\fStoreRefusal\x12\x1d\n" +
+	"\x19STORE_REFUSAL_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15STORE_REFUSAL_OUTCOME\x10\x01\x12 \n" +
+	"\x1cSTORE_REFUSAL_CLASSIFICATION\x10\x02\x12\x1d\n" +
+	"\x19STORE_REFUSAL_TEMPERATURE\x10\x03\x12\x17\n" +
+	"\x13STORE_REFUSAL_TOOLS\x10\x04*H\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rVERDICT_RIGHT\x10\x01\x12\x11\n" +
-	"\rVERDICT_WRONG\x10\x022\xe8\x02\n" +
+	"\rVERDICT_WRONG\x10\x022\x8c\x05\n" +
 	"\fCacheService\x12R\n" +
 	"\x06Lookup\x12 .penstock.cache.v1.LookupRequest\x1a!.penstock.cache.v1.LookupResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12S\n" +
-	"\bFeedback\x12\".penstock.cache.v1.FeedbackRequest\x1a#.penstock.cache.v1.FeedbackResponse\x12^\n" +
+	"\bFeedback\x12\".penstock.cache.v1.FeedbackRequest\x1a#.penstock.cache.v1.FeedbackResponse\x12\\\n" +
+	"\vAwaitFlight\x12%.penstock.cache.v1.AwaitFlightRequest\x1a&.penstock.cache.v1.AwaitFlightResponse\x12d\n" +
+	"\fRenewFlights\x12&.penstock.cache.v1.RenewFlightsRequest\x1a'.penstock.cache.v1.RenewFlightsResponse\"\x03\x90\x02\x02\x12^\n" +
+	"\n" +
+	"EndFlights\x12$.penstock.cache.v1.EndFlightsRequest\x1a%.penstock.cache.v1.EndFlightsResponse\"\x03\x90\x02\x02\x12^\n" +
 	"\n" +
 	"Invalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02BUZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3"
 
@@ -1302,73 +1925,100 @@ func file_penstock_cache_v1_cache_service_proto_rawDescGZIP() []byte {
 	return file_penstock_cache_v1_cache_service_proto_rawDescData
 }
 
-var file_penstock_cache_v1_cache_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_penstock_cache_v1_cache_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_penstock_cache_v1_cache_service_proto_goTypes = []any{
-	(Verdict)(0),                  // 0: penstock.cache.v1.Verdict
-	(*LookupRequest)(nil),         // 1: penstock.cache.v1.LookupRequest
-	(*LookupItem)(nil),            // 2: penstock.cache.v1.LookupItem
-	(*LookupResponse)(nil),        // 3: penstock.cache.v1.LookupResponse
-	(*LookupResult)(nil),          // 4: penstock.cache.v1.LookupResult
-	(*CacheHit)(nil),              // 5: penstock.cache.v1.CacheHit
-	(*StoreRequest)(nil),          // 6: penstock.cache.v1.StoreRequest
-	(*StoreItem)(nil),             // 7: penstock.cache.v1.StoreItem
-	(*StoreResponse)(nil),         // 8: penstock.cache.v1.StoreResponse
-	(*StoreResult)(nil),           // 9: penstock.cache.v1.StoreResult
-	(*FeedbackRequest)(nil),       // 10: penstock.cache.v1.FeedbackRequest
-	(*FeedbackItem)(nil),          // 11: penstock.cache.v1.FeedbackItem
-	(*Comparison)(nil),            // 12: penstock.cache.v1.Comparison
-	(*FeedbackResponse)(nil),      // 13: penstock.cache.v1.FeedbackResponse
-	(*FeedbackResult)(nil),        // 14: penstock.cache.v1.FeedbackResult
-	(*InvalidateRequest)(nil),     // 15: penstock.cache.v1.InvalidateRequest
-	(*InvalidateResponse)(nil),    // 16: penstock.cache.v1.InvalidateResponse
-	(*v1.RequestContext)(nil),     // 17: penstock.context.v1.RequestContext
-	(*Partition)(nil),             // 18: penstock.cache.v1.Partition
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
-	(*status.Status)(nil),         // 20: google.rpc.Status
-	(*CachedAnswer)(nil),          // 21: penstock.cache.v1.CachedAnswer
-	(CacheTier)(0),                // 22: penstock.cache.v1.CacheTier
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(AnswerOutcome)(0),            // 0: penstock.cache.v1.AnswerOutcome
+	(StoreRefusal)(0),             // 1: penstock.cache.v1.StoreRefusal
+	(Verdict)(0),                  // 2: penstock.cache.v1.Verdict
+	(*LookupRequest)(nil),         // 3: penstock.cache.v1.LookupRequest
+	(*LookupItem)(nil),            // 4: penstock.cache.v1.LookupItem
+	(*LookupResponse)(nil),        // 5: penstock.cache.v1.LookupResponse
+	(*LookupResult)(nil),          // 6: penstock.cache.v1.LookupResult
+	(*Flight)(nil),                // 7: penstock.cache.v1.Flight
+	(*AwaitFlightRequest)(nil),    // 8: penstock.cache.v1.AwaitFlightRequest
+	(*AwaitFlightResponse)(nil),   // 9: penstock.cache.v1.AwaitFlightResponse
+	(*FlightReference)(nil),       // 10: penstock.cache.v1.FlightReference
+	(*RenewFlightsRequest)(nil),   // 11: penstock.cache.v1.RenewFlightsRequest
+	(*RenewFlightsResponse)(nil),  // 12: penstock.cache.v1.RenewFlightsResponse
+	(*EndFlightsRequest)(nil),     // 13: penstock.cache.v1.EndFlightsRequest
+	(*EndFlightsResponse)(nil),    // 14: penstock.cache.v1.EndFlightsResponse
+	(*CacheHit)(nil),              // 15: penstock.cache.v1.CacheHit
+	(*StoreRequest)(nil),          // 16: penstock.cache.v1.StoreRequest
+	(*StoreItem)(nil),             // 17: penstock.cache.v1.StoreItem
+	(*StoreResponse)(nil),         // 18: penstock.cache.v1.StoreResponse
+	(*StoreResult)(nil),           // 19: penstock.cache.v1.StoreResult
+	(*FeedbackRequest)(nil),       // 20: penstock.cache.v1.FeedbackRequest
+	(*FeedbackItem)(nil),          // 21: penstock.cache.v1.FeedbackItem
+	(*Comparison)(nil),            // 22: penstock.cache.v1.Comparison
+	(*FeedbackResponse)(nil),      // 23: penstock.cache.v1.FeedbackResponse
+	(*FeedbackResult)(nil),        // 24: penstock.cache.v1.FeedbackResult
+	(*InvalidateRequest)(nil),     // 25: penstock.cache.v1.InvalidateRequest
+	(*InvalidateResponse)(nil),    // 26: penstock.cache.v1.InvalidateResponse
+	(*v1.RequestContext)(nil),     // 27: penstock.context.v1.RequestContext
+	(*Partition)(nil),             // 28: penstock.cache.v1.Partition
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*status.Status)(nil),         // 30: google.rpc.Status
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*CachedAnswer)(nil),          // 32: penstock.cache.v1.CachedAnswer
+	(CacheTier)(0),                // 33: penstock.cache.v1.CacheTier
+	(v11.Classification)(0),       // 34: penstock.guardrail.v1.Classification
 }
 var file_penstock_cache_v1_cache_service_proto_depIdxs = []int32{
-	2,  // 0: penstock.cache.v1.LookupRequest.items:type_name -> penstock.cache.v1.LookupItem
-	17, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
-	18, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
-	19, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
-	4,  // 4: penstock.cache.v1.LookupResponse.results:type_name -> penstock.cache.v1.LookupResult
-	20, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
-	5,  // 6: penstock.cache.v1.LookupResult.hit:type_name -> penstock.cache.v1.CacheHit
-	5,  // 7: penstock.cache.v1.LookupResult.shadow:type_name -> penstock.cache.v1.CacheHit
-	21, // 8: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
-	22, // 9: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
-	23, // 10: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
-	7,  // 11: penstock.cache.v1.StoreRequest.items:type_name -> penstock.cache.v1.StoreItem
-	17, // 12: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
-	18, // 13: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
-	21, // 14: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
-	19, // 15: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
-	9,  // 16: penstock.cache.v1.StoreResponse.results:type_name -> penstock.cache.v1.StoreResult
-	20, // 17: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
-	11, // 18: penstock.cache.v1.FeedbackRequest.items:type_name -> penstock.cache.v1.FeedbackItem
-	17, // 19: penstock.cache.v1.FeedbackItem.context:type_name -> penstock.context.v1.RequestContext
-	0,  // 20: penstock.cache.v1.FeedbackItem.verdict:type_name -> penstock.cache.v1.Verdict
-	12, // 21: penstock.cache.v1.FeedbackItem.comparison:type_name -> penstock.cache.v1.Comparison
-	14, // 22: penstock.cache.v1.FeedbackResponse.results:type_name -> penstock.cache.v1.FeedbackResult
-	20, // 23: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
-	0,  // 24: penstock.cache.v1.FeedbackResult.verdict:type_name -> penstock.cache.v1.Verdict
-	1,  // 25: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
-	6,  // 26: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
-	10, // 27: penstock.cache.v1.CacheService.Feedback:input_type -> penstock.cache.v1.FeedbackRequest
-	15, // 28: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
-	3,  // 29: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
-	8,  // 30: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
-	13, // 31: penstock.cache.v1.CacheService.Feedback:output_type -> penstock.cache.v1.FeedbackResponse
-	16, // 32: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
-	29, // [29:33] is the sub-list for method output_type
-	25, // [25:29] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	4,  // 0: penstock.cache.v1.LookupRequest.items:type_name -> penstock.cache.v1.LookupItem
+	27, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
+	28, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
+	29, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
+	6,  // 4: penstock.cache.v1.LookupResponse.results:type_name -> penstock.cache.v1.LookupResult
+	30, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
+	15, // 6: penstock.cache.v1.LookupResult.hit:type_name -> penstock.cache.v1.CacheHit
+	15, // 7: penstock.cache.v1.LookupResult.shadow:type_name -> penstock.cache.v1.CacheHit
+	7,  // 8: penstock.cache.v1.LookupResult.flight:type_name -> penstock.cache.v1.Flight
+	31, // 9: penstock.cache.v1.Flight.lease_expire_time:type_name -> google.protobuf.Timestamp
+	4,  // 10: penstock.cache.v1.AwaitFlightRequest.item:type_name -> penstock.cache.v1.LookupItem
+	6,  // 11: penstock.cache.v1.AwaitFlightResponse.result:type_name -> penstock.cache.v1.LookupResult
+	27, // 12: penstock.cache.v1.FlightReference.context:type_name -> penstock.context.v1.RequestContext
+	10, // 13: penstock.cache.v1.RenewFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
+	10, // 14: penstock.cache.v1.EndFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
+	32, // 15: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
+	33, // 16: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
+	31, // 17: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
+	17, // 18: penstock.cache.v1.StoreRequest.items:type_name -> penstock.cache.v1.StoreItem
+	27, // 19: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
+	28, // 20: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
+	32, // 21: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
+	29, // 22: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
+	0,  // 23: penstock.cache.v1.StoreItem.outcome:type_name -> penstock.cache.v1.AnswerOutcome
+	34, // 24: penstock.cache.v1.StoreItem.classification:type_name -> penstock.guardrail.v1.Classification
+	19, // 25: penstock.cache.v1.StoreResponse.results:type_name -> penstock.cache.v1.StoreResult
+	30, // 26: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
+	1,  // 27: penstock.cache.v1.StoreResult.refusal:type_name -> penstock.cache.v1.StoreRefusal
+	21, // 28: penstock.cache.v1.FeedbackRequest.items:type_name -> penstock.cache.v1.FeedbackItem
+	27, // 29: penstock.cache.v1.FeedbackItem.context:type_name -> penstock.context.v1.RequestContext
+	2,  // 30: penstock.cache.v1.FeedbackItem.verdict:type_name -> penstock.cache.v1.Verdict
+	22, // 31: penstock.cache.v1.FeedbackItem.comparison:type_name -> penstock.cache.v1.Comparison
+	24, // 32: penstock.cache.v1.FeedbackResponse.results:type_name -> penstock.cache.v1.FeedbackResult
+	30, // 33: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
+	2,  // 34: penstock.cache.v1.FeedbackResult.verdict:type_name -> penstock.cache.v1.Verdict
+	3,  // 35: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
+	16, // 36: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
+	20, // 37: penstock.cache.v1.CacheService.Feedback:input_type -> penstock.cache.v1.FeedbackRequest
+	8,  // 38: penstock.cache.v1.CacheService.AwaitFlight:input_type -> penstock.cache.v1.AwaitFlightRequest
+	11, // 39: penstock.cache.v1.CacheService.RenewFlights:input_type -> penstock.cache.v1.RenewFlightsRequest
+	13, // 40: penstock.cache.v1.CacheService.EndFlights:input_type -> penstock.cache.v1.EndFlightsRequest
+	25, // 41: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
+	5,  // 42: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
+	18, // 43: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
+	23, // 44: penstock.cache.v1.CacheService.Feedback:output_type -> penstock.cache.v1.FeedbackResponse
+	9,  // 45: penstock.cache.v1.CacheService.AwaitFlight:output_type -> penstock.cache.v1.AwaitFlightResponse
+	12, // 46: penstock.cache.v1.CacheService.RenewFlights:output_type -> penstock.cache.v1.RenewFlightsResponse
+	14, // 47: penstock.cache.v1.CacheService.EndFlights:output_type -> penstock.cache.v1.EndFlightsResponse
+	26, // 48: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
+	42, // [42:49] is the sub-list for method output_type
+	35, // [35:42] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_penstock_cache_v1_cache_service_proto_init() }
@@ -1377,11 +2027,11 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 		return
 	}
 	file_penstock_cache_v1_cache_entry_proto_init()
-	file_penstock_cache_v1_cache_service_proto_msgTypes[10].OneofWrappers = []any{
+	file_penstock_cache_v1_cache_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*FeedbackItem_Verdict)(nil),
 		(*FeedbackItem_Comparison)(nil),
 	}
-	file_penstock_cache_v1_cache_service_proto_msgTypes[14].OneofWrappers = []any{
+	file_penstock_cache_v1_cache_service_proto_msgTypes[22].OneofWrappers = []any{
 		(*InvalidateRequest_EntryId)(nil),
 		(*InvalidateRequest_Tag)(nil),
 		(*InvalidateRequest_Model)(nil),
@@ -1394,8 +2044,8 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_cache_v1_cache_service_proto_rawDesc), len(file_penstock_cache_v1_cache_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   16,
+			NumEnums:      3,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

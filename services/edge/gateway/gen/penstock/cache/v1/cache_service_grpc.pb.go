@@ -19,10 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CacheService_Lookup_FullMethodName     = "/penstock.cache.v1.CacheService/Lookup"
-	CacheService_Store_FullMethodName      = "/penstock.cache.v1.CacheService/Store"
-	CacheService_Feedback_FullMethodName   = "/penstock.cache.v1.CacheService/Feedback"
-	CacheService_Invalidate_FullMethodName = "/penstock.cache.v1.CacheService/Invalidate"
+	CacheService_Lookup_FullMethodName       = "/penstock.cache.v1.CacheService/Lookup"
+	CacheService_Store_FullMethodName        = "/penstock.cache.v1.CacheService/Store"
+	CacheService_Feedback_FullMethodName     = "/penstock.cache.v1.CacheService/Feedback"
+	CacheService_AwaitFlight_FullMethodName  = "/penstock.cache.v1.CacheService/AwaitFlight"
+	CacheService_RenewFlights_FullMethodName = "/penstock.cache.v1.CacheService/RenewFlights"
+	CacheService_EndFlights_FullMethodName   = "/penstock.cache.v1.CacheService/EndFlights"
+	CacheService_Invalidate_FullMethodName   = "/penstock.cache.v1.CacheService/Invalidate"
 )
 
 // CacheServiceClient is the client API for CacheService service.
@@ -43,6 +46,15 @@ type CacheServiceClient interface {
 	// Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
 	// two answers could not be compared.
 	Feedback(ctx context.Context, in *FeedbackRequest, opts ...grpc.CallOption) (*FeedbackResponse, error)
+	// AwaitFlight waits for the answer that another request generates (see Flight). It ends with a hit; with a flight that the
+	// caller leads now, when the leader gave up or died; or with neither, when the wait was long enough: generate without a flight.
+	//
+	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+	AwaitFlight(ctx context.Context, in *AwaitFlightRequest, opts ...grpc.CallOption) (*AwaitFlightResponse, error)
+	// RenewFlights says that the leaders of flights live. A result stands for each item, in order.
+	RenewFlights(ctx context.Context, in *RenewFlightsRequest, opts ...grpc.CallOption) (*RenewFlightsResponse, error)
+	// EndFlights says that flights ended without an answer to keep; who waits for one leads next. Store ends its flight by itself.
+	EndFlights(ctx context.Context, in *EndFlightsRequest, opts ...grpc.CallOption) (*EndFlightsResponse, error)
 	// Invalidate forgets answers in every tier, for good.
 	//
 	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
@@ -87,6 +99,36 @@ func (c *cacheServiceClient) Feedback(ctx context.Context, in *FeedbackRequest, 
 	return out, nil
 }
 
+func (c *cacheServiceClient) AwaitFlight(ctx context.Context, in *AwaitFlightRequest, opts ...grpc.CallOption) (*AwaitFlightResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AwaitFlightResponse)
+	err := c.cc.Invoke(ctx, CacheService_AwaitFlight_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *cacheServiceClient) RenewFlights(ctx context.Context, in *RenewFlightsRequest, opts ...grpc.CallOption) (*RenewFlightsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenewFlightsResponse)
+	err := c.cc.Invoke(ctx, CacheService_RenewFlights_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *cacheServiceClient) EndFlights(ctx context.Context, in *EndFlightsRequest, opts ...grpc.CallOption) (*EndFlightsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndFlightsResponse)
+	err := c.cc.Invoke(ctx, CacheService_EndFlights_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *cacheServiceClient) Invalidate(ctx context.Context, in *InvalidateRequest, opts ...grpc.CallOption) (*InvalidateResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(InvalidateResponse)
@@ -115,6 +157,15 @@ type CacheServiceServer interface {
 	// Errors of an item: NOT_FOUND (RESOURCE_NOT_FOUND) when the entry is not known any more, UNAVAILABLE (DEPENDENCY_UNAVAILABLE) when
 	// two answers could not be compared.
 	Feedback(context.Context, *FeedbackRequest) (*FeedbackResponse, error)
+	// AwaitFlight waits for the answer that another request generates (see Flight). It ends with a hit; with a flight that the
+	// caller leads now, when the leader gave up or died; or with neither, when the wait was long enough: generate without a flight.
+	//
+	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+	AwaitFlight(context.Context, *AwaitFlightRequest) (*AwaitFlightResponse, error)
+	// RenewFlights says that the leaders of flights live. A result stands for each item, in order.
+	RenewFlights(context.Context, *RenewFlightsRequest) (*RenewFlightsResponse, error)
+	// EndFlights says that flights ended without an answer to keep; who waits for one leads next. Store ends its flight by itself.
+	EndFlights(context.Context, *EndFlightsRequest) (*EndFlightsResponse, error)
 	// Invalidate forgets answers in every tier, for good.
 	//
 	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
@@ -137,6 +188,15 @@ func (UnimplementedCacheServiceServer) Store(context.Context, *StoreRequest) (*S
 }
 func (UnimplementedCacheServiceServer) Feedback(context.Context, *FeedbackRequest) (*FeedbackResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Feedback not implemented")
+}
+func (UnimplementedCacheServiceServer) AwaitFlight(context.Context, *AwaitFlightRequest) (*AwaitFlightResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AwaitFlight not implemented")
+}
+func (UnimplementedCacheServiceServer) RenewFlights(context.Context, *RenewFlightsRequest) (*RenewFlightsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RenewFlights not implemented")
+}
+func (UnimplementedCacheServiceServer) EndFlights(context.Context, *EndFlightsRequest) (*EndFlightsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndFlights not implemented")
 }
 func (UnimplementedCacheServiceServer) Invalidate(context.Context, *InvalidateRequest) (*InvalidateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Invalidate not implemented")
@@ -216,6 +276,60 @@ func _CacheService_Feedback_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CacheService_AwaitFlight_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AwaitFlightRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CacheServiceServer).AwaitFlight(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CacheService_AwaitFlight_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CacheServiceServer).AwaitFlight(ctx, req.(*AwaitFlightRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CacheService_RenewFlights_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenewFlightsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CacheServiceServer).RenewFlights(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CacheService_RenewFlights_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CacheServiceServer).RenewFlights(ctx, req.(*RenewFlightsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CacheService_EndFlights_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndFlightsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CacheServiceServer).EndFlights(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CacheService_EndFlights_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CacheServiceServer).EndFlights(ctx, req.(*EndFlightsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CacheService_Invalidate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(InvalidateRequest)
 	if err := dec(in); err != nil {
@@ -252,6 +366,18 @@ var CacheService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Feedback",
 			Handler:    _CacheService_Feedback_Handler,
+		},
+		{
+			MethodName: "AwaitFlight",
+			Handler:    _CacheService_AwaitFlight_Handler,
+		},
+		{
+			MethodName: "RenewFlights",
+			Handler:    _CacheService_RenewFlights_Handler,
+		},
+		{
+			MethodName: "EndFlights",
+			Handler:    _CacheService_EndFlights_Handler,
 		},
 		{
 			MethodName: "Invalidate",
