@@ -17,7 +17,7 @@ GRPCURL_VERSION := 1.9.3
 export PATH := $(CURDIR)/.tools/go/go/bin:$(CURDIR)/.tools/bin:$(PATH)
 
 SERVICES := router cache guardrail billing inference
-PACKAGES := libs/servicekit/servicekit libs/testkit/testkit libs/cli/penstock_cli \
+PACKAGES := libs/servicekit/servicekit libs/testkit/testkit libs/cli/penstock_cli libs/foundry/penstock_foundry \
   $(foreach service,$(SERVICES),services/$(service)/penstock_$(service)) services/edge/envoy/edge.py
 MEMBERS := libs/protos libs/servicekit[tracing] libs/cli $(addprefix services/,$(SERVICES))
 EDITABLE := $(foreach member,$(MEMBERS),-e $(member))

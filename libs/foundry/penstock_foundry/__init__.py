@@ -1,0 +1,1 @@
+"""Models are cast here, offline: from files given as arguments, seeded, the same bytes every time."""
