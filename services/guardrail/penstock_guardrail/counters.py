@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from servicekit.metrics import Metrics
 
+from penstock_guardrail.policy import Action
 from penstock_guardrail.verdict import Finding
 
 _HELD_BUCKETS = (0, 1, 4, 16, 64, 256, 1024, 4096, 16384)
@@ -19,6 +20,16 @@ class Counters:
         self._held = metrics.histogram(
             "guardrail_held_characters", "Characters held back after a delta.", buckets=_HELD_BUCKETS
         )
+
+        self._shadowed = metrics.counter(
+            "guardrail_shadowed_total",
+            "Decisions of organizations with a shadow policy: what was decided, and what it would decide.",
+            ["action", "shadow_action"],
+        )
+
+    def shadowed(self, action: Action, shadow_action: Action) -> None:
+        """Count a decision that another policy shadowed."""
+        self._shadowed.labels(action.name.lower(), shadow_action.name.lower()).inc()
 
     def found(self, findings: Iterable[Finding]) -> None:
         """Count findings."""

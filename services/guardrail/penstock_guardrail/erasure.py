@@ -56,9 +56,10 @@ class Eraser:
         subject = self._keyring.subject(keys[organization], (organization, user))
         now_us = to_us(self._clock())
         async with self._vault.transaction() as connection:
-            await _destroy_key(connection, subject, now_us)
-            # Who is appending to the log is waited for, so that its entries are counted; who comes later finds no key.
+            tick = await next_tick(connection)
+            # Who is appending to the log is waited for, so that its entries are found; who comes later finds no key.
             await audit_store.locked(connection, [organization])
+            await _destroy_key(connection, subject, now_us, tick)
             sessions = await _delete_sessions(connection, organization, user)
             entries = await audit_store.forget_subject(connection, subject)
             record = make_record(
@@ -80,8 +81,7 @@ class Eraser:
         return Erased(entry, self._log.signed(organization, tree), proof, sessions, entries)
 
 
-async def _destroy_key(connection: AsyncConnection, subject: Subject, now_us: int) -> None:
-    tick = await next_tick(connection)
+async def _destroy_key(connection: AsyncConnection, subject: Subject, now_us: int, tick: int) -> None:
     statement = sa.text(
         "INSERT INTO subject_keys (organization, subject, wrapped_key, erase_us, tick)"
         " VALUES (:organization, :subject, NULL, :erase_us, :tick) ON CONFLICT (organization, subject)"

@@ -42,6 +42,7 @@ class Retention:
             return 0
         keys = await self._keyring.keys(organizations)
         async with self._vault.transaction() as connection:
+            await store.locked(connection, organizations)
             counts = await store.forget_expired(connection, organizations, now_us, ENTRIES_MAX)
             entries = [_entry(organization, count, now_us) for organization, count in counts.items()]
             await self._audit.append_within(connection, entries, keys)

@@ -67,9 +67,10 @@ async def build(settings: GuardrailSettings, clock: Callable[[], datetime] = _no
             background(book.refresh_for_ever(settings.policy_poll_seconds), "policy book"),
             background(_sweep(vault, retention, settings.sweep_seconds), "guardrail sweeper"),
         ):
-            screen = Screen(book, vault, Trail(journal, clock))
+            counters = Counters(metrics)
+            screen = Screen(book, vault, Trail(journal, counters, clock))
             servicers: list[tuple[AddServicer, Any]] = [
-                (add_GuardrailServiceServicer_to_server, GuardrailServicer(screen, Counters(metrics))),
+                (add_GuardrailServiceServicer_to_server, GuardrailServicer(screen, counters)),
                 (
                     add_PolicyServiceServicer_to_server,
                     PolicyServicer(PolicyDesk(store, keyring, log, book, clock), book),

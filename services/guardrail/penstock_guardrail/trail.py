@@ -9,6 +9,7 @@ from typing import Any
 from penstock_guardrail.access import RECOGNIZER, Asker, access
 from penstock_guardrail.audit.entry import counted, make_record, to_us
 from penstock_guardrail.audit.journal import Journal
+from penstock_guardrail.counters import Counters
 from penstock_guardrail.policies.book import Regime, Shadow
 from penstock_guardrail.policy import Action, Classification
 from penstock_guardrail.vault import Principal
@@ -42,8 +43,9 @@ class Decision:
 class Trail:
     """Writes decisions down."""
 
-    def __init__(self, journal: Journal, clock: Callable[[], datetime]) -> None:
+    def __init__(self, journal: Journal, counters: Counters, clock: Callable[[], datetime]) -> None:
         self._journal = journal
+        self._counters = counters
         self._clock = clock
 
     async def keep(self, decisions: Iterable[tuple[Decision, Regime]]) -> None:
@@ -54,13 +56,28 @@ class Trail:
             ResourceExhausted: too many wait for the log already (OVERLOADED).
         """
         now_us = to_us(self._clock())
-        records = [_record(decision, regime, now_us) for decision, regime in decisions]
+        records = [self._record(decision, regime, now_us) for decision, regime in decisions]
         if records:
             await self._journal.append(records)
 
+    def _record(self, decision: Decision, regime: Regime, now_us: int) -> bytes:
+        facts = _facts(decision, regime)
+        if regime.shadow is not None:
+            would = shadowed(decision, regime.shadow)
+            self._counters.shadowed(decision.action, would)
+            if would is not decision.action:
+                facts["shadow"] = {"policy": regime.shadow.name, "action": would.name}
+        return make_record(
+            "decision",
+            entry_id=f"{now_us:014x}{getrandbits(64):016x}",
+            time_us=now_us,
+            retention_days=regime.rules.policy.retention_days,
+            **facts,
+        )
 
-def _record(decision: Decision, regime: Regime, now_us: int) -> bytes:
-    request, rules = decision.request, regime.rules
+
+def _facts(decision: Decision, regime: Regime) -> dict[str, Any]:
+    request = decision.request
     facts: dict[str, Any] = {
         "organization": request.principal.organization,
         "user": request.principal.user,
@@ -71,21 +88,13 @@ def _record(decision: Decision, regime: Regime, now_us: int) -> bytes:
         "operation": request.asker.operation,
         "action": decision.action.name,
         "classification": decision.classification.name,
-        "policy_version": rules.version,
+        "policy_version": regime.rules.version,
     }
     if decision.regions:
         facts["regions"] = list(decision.regions)
     if decision.findings:
         facts |= _found(decision.findings, regime)
-    if regime.shadow is not None and (would := shadowed(decision, regime.shadow)) is not decision.action:
-        facts["shadow"] = {"policy": regime.shadow.name, "action": would.name}
-    return make_record(
-        "decision",
-        entry_id=f"{now_us:014x}{getrandbits(64):016x}",
-        time_us=now_us,
-        retention_days=rules.policy.retention_days,
-        **facts,
-    )
+    return facts
 
 
 def _found(findings: Sequence[Finding], regime: Regime) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Policies of organizations, through a real server: what they decide, how they are kept, and how soon they bind."""
 
+import asyncio
+
 import grpc.aio
 import pytest
 from penstock.guardrail.v1 import finding_pb2, policy_pb2
@@ -196,7 +198,7 @@ async def test_a_diff_says_what_a_shadow_would_change(policies):
     assert "grants/admin/chat" not in found
 
 
-async def test_a_shadow_decides_nothing_and_is_written_down(guardrail, policies, audit):
+async def test_a_shadow_decides_nothing_and_is_written_down_and_counted(guardrail, policies, audit):
     await policies.create("s", mode=SHADOW, rules=[rule(finding_pb2.ACTION_REFUSE)])
     assert (await guardrail.redact(MAIL)).action == finding_pb2.ACTION_REDACT
     await guardrail.redact("hello")
@@ -235,3 +237,17 @@ async def test_policies_outlive_a_restart(start, policies_of):
         await policies_of(guardrail).create("p", mode=ENFORCED, rules=[rule(finding_pb2.ACTION_REFUSE)])
     async with start() as (guardrail, _):
         assert (await guardrail.redact(MAIL)).action == finding_pb2.ACTION_REFUSE
+
+
+async def test_what_a_shadow_would_decide_is_counted(start, policies_of):
+    async with start() as (guardrail, server):
+        await policies_of(guardrail).create("s", mode=SHADOW, rules=[rule(finding_pb2.ACTION_REFUSE)])
+        for text in (MAIL, MAIL, "hello"):
+            await guardrail.redact(text)
+        reader, writer = await asyncio.open_connection(server.host, server.http_port)
+        writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+        metrics = (await reader.read()).decode()
+        writer.close()
+    counter = "penstock_guardrail_shadowed_total"
+    assert f'{counter}{{action="redact",shadow_action="refuse"}} 2.0' in metrics
+    assert f'{counter}{{action="allow",shadow_action="allow"}} 1.0' in metrics
