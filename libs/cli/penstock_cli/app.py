@@ -6,7 +6,22 @@ from collections.abc import Callable, Sequence
 import typer
 from rich.text import Text
 
-from penstock_cli.commands import audit, chat, demo, embed, keys, logs, models, policy, status, up, usage
+from penstock_cli.commands import (
+    audit,
+    budget,
+    chat,
+    demo,
+    embed,
+    invoice,
+    keys,
+    logs,
+    models,
+    policy,
+    prices,
+    status,
+    up,
+    usage,
+)
 from penstock_cli.console import err
 from penstock_cli.failure import Failure
 
@@ -31,12 +46,19 @@ app = typer.Typer(
     """,
 )
 _THE_STACK: tuple[Callable[..., None], ...] = (up.up, up.down, status.status, logs.logs, demo.demo)
-_REQUESTS: tuple[Callable[..., None], ...] = (chat.chat, models.models, embed.embed, usage.usage)
+_REQUESTS: tuple[Callable[..., None], ...] = (chat.chat, models.models, embed.embed)
 for command in _THE_STACK:
     app.command(rich_help_panel="The stack")(command)
 for command in _REQUESTS:
     app.command(rich_help_panel="Requests")(command)
 app.add_typer(keys.app, name="keys", rich_help_panel="Requests")
+for name, group in (
+    ("usage", usage.app),
+    ("budget", budget.app),
+    ("invoice", invoice.app),
+    ("prices", prices.app),
+):
+    app.add_typer(group, name=name, rich_help_panel="Money")
 app.add_typer(policy.app, name="policy", rich_help_panel="Compliance")
 app.add_typer(audit.app, name="audit", rich_help_panel="Compliance")
 

@@ -25,7 +25,7 @@ _HINTS = {
     "API_KEY_INVALID": "PENSTOCK_API_KEY is not a key of this stack; `penstock up` writes one to its run directory.",
     "API_KEY_REVOKED": "Make another with `penstock keys create`.",
     "MODEL_NOT_FOUND": "`penstock models` lists what is served.",
-    "BUDGET_EXCEEDED": "`penstock usage` shows what was spent.",
+    "BUDGET_EXCEEDED": "`penstock budget list` shows what is left, `penstock usage` what was spent.",
     "CONTEXT_LENGTH_EXCEEDED": "Shorten the text; `penstock models` shows how much each model reads.",
     "CONTENT_REFUSED": "The guardrail refused the text; nothing was charged.",
     "DEPENDENCY_UNAVAILABLE": "`penstock status` shows who is down; it is started again by itself.",

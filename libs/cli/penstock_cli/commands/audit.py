@@ -21,7 +21,7 @@ from penstock_cli.audit.log import (
 )
 from penstock_cli.audit.note import Checkpoint, Verifier, cosigned, witness
 from penstock_cli.audit.proof import ProofError
-from penstock_cli.commands.usage import ORGANIZATION, Organization
+from penstock_cli.commands.options import ORGANIZATION, Organization
 from penstock_cli.console import err, out
 from penstock_cli.edge import Edge, Json, find_connection, open_edge
 from penstock_cli.failure import Failure

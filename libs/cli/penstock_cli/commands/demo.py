@@ -14,8 +14,9 @@ from rich.text import Text
 from penstock_cli.answer import Answer, dollars
 from penstock_cli.commands.chat import show_answer
 from penstock_cli.commands.models import first_model
+from penstock_cli.commands.options import ORGANIZATION
 from penstock_cli.commands.up import SECONDS_MAX, start
-from penstock_cli.commands.usage import ORGANIZATION, Dimension, query_usage, usage_table
+from penstock_cli.commands.usage import Dimension, query_usage, usage_table
 from penstock_cli.console import out
 from penstock_cli.edge import Connection, Edge, Json, open_edge
 from penstock_cli.failure import Failure

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from penstock_cli.commands.usage import ORGANIZATION, Organization
+from penstock_cli.commands.options import ORGANIZATION, Organization
 from penstock_cli.console import err, out
 from penstock_cli.edge import Json, find_connection, open_edge
 from penstock_cli.failure import Failure
