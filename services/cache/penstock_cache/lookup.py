@@ -120,16 +120,16 @@ class AnswerCache:
                 await self._forget_again(kept)
         return results
 
-    async def forget(self, organization: str, selector: Selector) -> int:
-        """Forget what a selector names in every tier; give how many entries, each tier's counted.
+    async def forget(self, organization: str, selector: Selector) -> dict[Tier, int]:
+        """Forget what a selector names in every tier; give how many entries each had.
 
         Raises:
             Unavailable: a tier could not be reached; what could be forgotten is.
         """
-        count = self._forget_in_memory(organization, selector)
+        counts = {Tier.L1: self._forget_in_memory(organization, selector)}
         for tier in self._further:
-            count += await tier.forget(organization, selector)
-        return count
+            counts[tier.tier] = await tier.forget(organization, selector)
+        return counts
 
     async def forget_here(self, organization: str, selector: Selector) -> int:
         """Forget what another replica was told to forget, in the tiers that are not shared."""

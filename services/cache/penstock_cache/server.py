@@ -10,6 +10,7 @@ from servicekit.background import background
 from servicekit.metrics import Metrics
 from servicekit.server import Service
 
+from penstock_cache.erasure_log import ErasureLog
 from penstock_cache.feedback import Learner
 from penstock_cache.flights import Flights
 from penstock_cache.instruments import Lookups, MemoryCollector, SemanticCollector
@@ -69,7 +70,8 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
             clock,
             settings.flight_wait_seconds_max,
         )
-        servicer = CacheServicer(cache, flight, Learner(semantic, embedder), keys, clock)
+        erasures = ErasureLog(settings.service_dir / "erasures.jsonl", keys)
+        servicer = CacheServicer(cache, flight, Learner(semantic, embedder), erasures, keys, clock)
         for tier in (memory, semantic, flight):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)

@@ -10,6 +10,7 @@ from penstock.cache.v1.cache_entry_pb2 import Partition as WirePartition
 from servicekit.errors import ServiceError
 
 from penstock_cache.entry import Answer, Entry
+from penstock_cache.erasure_log import ErasureLog
 from penstock_cache.feedback import Learner
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.partition import Room, RoomKeys
@@ -22,10 +23,13 @@ from penstock_cache.wire import (
     read_deadline,
     read_judged,
     read_partition,
+    read_receipt,
     read_seconds,
+    read_selector,
     write_flight,
     write_found,
     write_kept,
+    write_receipt,
 )
 
 ROOMS_MAX = 4096
@@ -39,12 +43,14 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         cache: AnswerCache,
         flights: SingleFlight,
         learner: Learner,
+        erasures: ErasureLog,
         keys: RoomKeys,
         clock: Callable[[], float],
     ) -> None:
         self._cache = cache
         self._flights = flights
         self._learner = learner
+        self._erasures = erasures
         self._clock = clock
         # Rooms come again and again: one that was read before is found by its bytes.
         self._room = lru_cache(ROOMS_MAX)(
@@ -126,12 +132,25 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, request: cache_service_pb2.InvalidateRequest, _context: Any
     ) -> cache_service_pb2.InvalidateResponse:
         """Forget answers."""
-        kind = request.WhichOneof("selector")
-        assert kind is not None, "validation lets no request through without one"
-        value = "" if kind == "everything" else getattr(request, kind)
+        selector = read_selector(request)
         self._room.cache_clear()  # it names users and organizations
-        return cache_service_pb2.InvalidateResponse(
-            entries=await self._cache.forget(request.organization, (kind, value))
+        counts = await self._cache.forget(request.organization, selector)
+        by_tier = {tier.value: count for tier, count in counts.items()}
+        receipt = await self._erasures.write(request.organization, selector, by_tier, self._clock())
+        response = cache_service_pb2.InvalidateResponse(entries=sum(counts.values()))
+        write_receipt(receipt, response.receipt)
+        return response
+
+    async def VerifyErasure(
+        self, request: cache_service_pb2.VerifyErasureRequest, _context: Any
+    ) -> cache_service_pb2.VerifyErasureResponse:
+        """Check a receipt."""
+        erased = request.erased
+        holds = await self._erasures.verify(
+            read_receipt(request.receipt), erased.organization, read_selector(erased)
+        )
+        return cache_service_pb2.VerifyErasureResponse(
+            signature_holds=holds.signature, chain_holds=holds.chain, selector_holds=holds.selector
         )
 
     def _question(

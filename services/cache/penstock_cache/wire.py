@@ -7,15 +7,18 @@ from google.protobuf.duration_pb2 import Duration
 from penstock.cache.v1 import cache_service_pb2
 from penstock.cache.v1.cache_entry_pb2 import CACHE_TIER_L1, CACHE_TIER_L2, CACHE_TIER_L3, CACHE_TIER_L4
 from penstock.cache.v1.cache_entry_pb2 import Partition as WirePartition
+from penstock.cache.v1.erasure_pb2 import ErasureReceipt as WireReceipt
 from penstock.context.v1.request_context_pb2 import RequestContext
 from servicekit.errors import ServiceError
 
+from penstock_cache.entry import Selector
 from penstock_cache.feedback import Comparison, Judged, Verdict
 from penstock_cache.flights import Flight
 from penstock_cache.lookup import Kept
 from penstock_cache.partition import Partition
 from penstock_cache.policy import Refusal
 from penstock_cache.question import Hit, Tier
+from penstock_cache.receipt import Receipt
 
 NANOS = 1_000_000_000
 
@@ -113,3 +116,35 @@ def write_kept(kept: Kept, result: cache_service_pb2.StoreResult) -> None:
         result.refusal = _REFUSALS[kept]
     else:
         result.entry_id = kept
+
+
+def read_selector(request: cache_service_pb2.InvalidateRequest) -> Selector:
+    """Read what is to be forgotten."""
+    kind = request.WhichOneof("selector")
+    assert kind is not None, "validation lets no request through without one"
+    return kind, "" if kind == "everything" else getattr(request, kind)
+
+
+def write_receipt(receipt: Receipt, wire: WireReceipt) -> None:
+    """Write a receipt."""
+    wire.sequence = receipt.sequence
+    wire.erase_time.FromMilliseconds(receipt.erased_at_ms)
+    wire.selector_digest = receipt.selector_digest
+    for tier, entries in sorted(receipt.counts.items()):
+        wire.counts.add(tier=_TIERS[Tier(tier)], entries=entries)
+    wire.previous_digest = receipt.previous_digest
+    wire.public_key = receipt.public_key
+    wire.signature = receipt.signature
+
+
+def read_receipt(wire: WireReceipt) -> Receipt:
+    """Read a receipt."""
+    return Receipt(
+        sequence=wire.sequence,
+        erased_at_ms=wire.erase_time.ToMilliseconds(),
+        selector_digest=wire.selector_digest,
+        counts={int(count.tier): count.entries for count in wire.counts},
+        previous_digest=wire.previous_digest,
+        public_key=wire.public_key,
+        signature=wire.signature,
+    )

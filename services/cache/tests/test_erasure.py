@@ -9,7 +9,7 @@ from penstock_cache.instruments import Lookups
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Eviction, Memory
 from penstock_cache.partition import Partition, RoomKeys, SharingScope
-from penstock_cache.question import Answered, Question
+from penstock_cache.question import Answered, Question, Tier
 from penstock_cache.shard import EXPIRY_SLOT_SECONDS
 from penstock_cache.sweeper import sweep, sweeping
 from servicekit.metrics import Metrics
@@ -66,7 +66,7 @@ async def test_after_a_user_is_forgotten_nothing_of_them_is_left(cache, memory):
     await cache.keep([answered("alice", 1), answered("bob", 2), answered("alice", 3)], now=0.0)
     await cache.keep([answered("", 4, scope=SharingScope.USER, scope_id="alice")], now=0.0)
     assert mentions(memory, "alice")
-    assert await cache.forget("acme", ("user", "alice")) == 3
+    assert await cache.forget("acme", ("user", "alice")) == {Tier.L1: 3}
     assert not mentions(memory, "alice")
     assert mentions(memory, "dear bob")
 
@@ -75,7 +75,7 @@ async def test_an_answer_that_two_users_asked_for_goes_with_either(cache, memory
     for user in ("alice", "bob"):
         one = answered(user, 1)
         await cache.keep([Answered(one.question, Answer(b"the same", 1, 1), 100.0, ())], now=0.0)
-    assert await cache.forget("acme", ("user", "alice")) == 1
+    assert await cache.forget("acme", ("user", "alice")) == {Tier.L1: 1}
     assert not mentions(memory, "bob")
     assert not mentions(memory, "the same")
 

@@ -27,11 +27,12 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from penstock.cache.v1 import cache_entry_pb2 as penstock_dot_cache_dot_v1_dot_cache__entry__pb2
+from penstock.cache.v1 import erasure_pb2 as penstock_dot_cache_dot_v1_dot_erasure__pb2
 from penstock.context.v1 import request_context_pb2 as penstock_dot_context_dot_v1_dot_request__context__pb2
 from penstock.guardrail.v1 import finding_pb2 as penstock_dot_guardrail_dot_v1_dot_finding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"J\n\rLookupRequest\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1d.penstock.cache.v1.LookupItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xb1\x02\n\nLookupItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\tflight_id\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"B\n\x0eLookupResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.penstock.cache.v1.LookupResult\"\xb4\x01\n\x0cLookupResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12(\n\x03hit\x18\x02 \x01(\x0b\x32\x1b.penstock.cache.v1.CacheHit\x12+\n\x06shadow\x18\x03 \x01(\x0b\x32\x1b.penstock.cache.v1.CacheHit\x12)\n\x06\x66light\x18\x04 \x01(\x0b\x32\x19.penstock.cache.v1.Flight\"Y\n\x06\x46light\x12\x18\n\x10leader_flight_id\x18\x01 \x01(\t\x12\x35\n\x11lease_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x12\x41waitFlightRequest\x12\x33\n\x04item\x18\x01 \x01(\x0b\x32\x1d.penstock.cache.v1.LookupItemB\x06\xbaH\x03\xc8\x01\x01\"F\n\x13\x41waitFlightResponse\x12/\n\x06result\x18\x01 \x01(\x0b\x32\x1f.penstock.cache.v1.LookupResult\"m\n\x0f\x46lightReference\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\tflight_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"U\n\x13RenewFlightsRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.cache.v1.FlightReferenceB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"%\n\x14RenewFlightsResponse\x12\r\n\x05leads\x18\x01 \x03(\x08\"S\n\x11\x45ndFlightsRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.cache.v1.FlightReferenceB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"\x14\n\x12\x45ndFlightsResponse\"\xd1\x01\n\x08\x43\x61\x63heHit\x12/\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswer\x12*\n\x04tier\x18\x02 \x01(\x0e\x32\x1c.penstock.cache.v1.CacheTier\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12.\n\nstore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65ntry_id\x18\x05 \x01(\t\x12\x12\n\nconfidence\x18\x06 \x01(\x01\"H\n\x0cStoreRequest\x12\x38\n\x05items\x18\x01 \x03(\x0b\x32\x1c.penstock.cache.v1.StoreItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xc9\x04\n\tStoreItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x37\n\x06\x61nswer\x18\x06 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswerB\x06\xbaH\x03\xc8\x01\x01\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1f\n\x04tags\x18\x08 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\tflight_id\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12;\n\x07outcome\x18\n \x01(\x0e\x32 .penstock.cache.v1.AnswerOutcomeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12G\n\x0e\x63lassification\x18\x0b \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\x0btemperature\x18\x0c \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x00@-\x00\x00\x00\x00\x12\x15\n\rtools_offered\x18\r \x01(\x08\"@\n\rStoreResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.penstock.cache.v1.StoreResult\"u\n\x0bStoreResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12\x30\n\x07refusal\x18\x03 \x01(\x0e\x32\x1f.penstock.cache.v1.StoreRefusal\"N\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12;\n\x05items\x18\x01 \x03(\x0b\x32\x1f.penstock.cache.v1.FeedbackItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xee\x01\n\x0c\x46\x65\x65\x64\x62\x61\x63kItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\x08\x65ntry_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x39\n\x07verdict\x18\x03 \x01(\x0e\x32\x1a.penstock.cache.v1.VerdictB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x12\x33\n\ncomparison\x18\x04 \x01(\x0b\x32\x1d.penstock.cache.v1.ComparisonH\x00\x42\x12\n\tjudgement\x12\x05\xbaH\x02\x08\x01\"Q\n\nComparison\x12\x1e\n\tkept_text\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x04\x12#\n\x0egenerated_text\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x04\"F\n\x10\x46\x65\x65\x64\x62\x61\x63kResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.cache.v1.FeedbackResult\"a\n\x0e\x46\x65\x65\x64\x62\x61\x63kResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12+\n\x07verdict\x18\x02 \x01(\x0e\x32\x1a.penstock.cache.v1.Verdict\"\xff\x01\n\x11InvalidateRequest\x12\x1f\n\x0corganization\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1e\n\x08\x65ntry_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x03tag\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1b\n\x05model\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12\x1a\n\x04user\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12#\n\x0eprompt_version\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1d\n\neverything\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x42\x11\n\x08selector\x12\x05\xbaH\x02\x08\x01\"%\n\x12InvalidateResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\r*\xc0\x01\n\rAnswerOutcome\x12\x1e\n\x1a\x41NSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NSWER_OUTCOME_COMPLETE\x10\x01\x12\x1c\n\x18\x41NSWER_OUTCOME_TRUNCATED\x10\x02\x12\x1a\n\x16\x41NSWER_OUTCOME_REFUSED\x10\x03\x12\x1a\n\x16\x41NSWER_OUTCOME_ERRORED\x10\x04\x12\x1c\n\x18\x41NSWER_OUTCOME_UNSETTLED\x10\x05*\xa2\x01\n\x0cStoreRefusal\x12\x1d\n\x19STORE_REFUSAL_UNSPECIFIED\x10\x00\x12\x19\n\x15STORE_REFUSAL_OUTCOME\x10\x01\x12 \n\x1cSTORE_REFUSAL_CLASSIFICATION\x10\x02\x12\x1d\n\x19STORE_REFUSAL_TEMPERATURE\x10\x03\x12\x17\n\x13STORE_REFUSAL_TOOLS\x10\x04*H\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_RIGHT\x10\x01\x12\x11\n\rVERDICT_WRONG\x10\x02\x32\x8c\x05\n\x0c\x43\x61\x63heService\x12R\n\x06Lookup\x12 .penstock.cache.v1.LookupRequest\x1a!.penstock.cache.v1.LookupResponse\"\x03\x90\x02\x01\x12O\n\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12S\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\".penstock.cache.v1.FeedbackRequest\x1a#.penstock.cache.v1.FeedbackResponse\x12\\\n\x0b\x41waitFlight\x12%.penstock.cache.v1.AwaitFlightRequest\x1a&.penstock.cache.v1.AwaitFlightResponse\x12\x64\n\x0cRenewFlights\x12&.penstock.cache.v1.RenewFlightsRequest\x1a\'.penstock.cache.v1.RenewFlightsResponse\"\x03\x90\x02\x02\x12^\n\nEndFlights\x12$.penstock.cache.v1.EndFlightsRequest\x1a%.penstock.cache.v1.EndFlightsResponse\"\x03\x90\x02\x02\x12^\n\nInvalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02\x42UZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a\x1fpenstock/cache/v1/erasure.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"J\n\rLookupRequest\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1d.penstock.cache.v1.LookupItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xb1\x02\n\nLookupItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\tflight_id\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"B\n\x0eLookupResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.penstock.cache.v1.LookupResult\"\xb4\x01\n\x0cLookupResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12(\n\x03hit\x18\x02 \x01(\x0b\x32\x1b.penstock.cache.v1.CacheHit\x12+\n\x06shadow\x18\x03 \x01(\x0b\x32\x1b.penstock.cache.v1.CacheHit\x12)\n\x06\x66light\x18\x04 \x01(\x0b\x32\x19.penstock.cache.v1.Flight\"Y\n\x06\x46light\x12\x18\n\x10leader_flight_id\x18\x01 \x01(\t\x12\x35\n\x11lease_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x12\x41waitFlightRequest\x12\x33\n\x04item\x18\x01 \x01(\x0b\x32\x1d.penstock.cache.v1.LookupItemB\x06\xbaH\x03\xc8\x01\x01\"F\n\x13\x41waitFlightResponse\x12/\n\x06result\x18\x01 \x01(\x0b\x32\x1f.penstock.cache.v1.LookupResult\"m\n\x0f\x46lightReference\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\tflight_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"U\n\x13RenewFlightsRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.cache.v1.FlightReferenceB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"%\n\x14RenewFlightsResponse\x12\r\n\x05leads\x18\x01 \x03(\x08\"S\n\x11\x45ndFlightsRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.cache.v1.FlightReferenceB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"\x14\n\x12\x45ndFlightsResponse\"\xd1\x01\n\x08\x43\x61\x63heHit\x12/\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswer\x12*\n\x04tier\x18\x02 \x01(\x0e\x32\x1c.penstock.cache.v1.CacheTier\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12.\n\nstore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65ntry_id\x18\x05 \x01(\t\x12\x12\n\nconfidence\x18\x06 \x01(\x01\"H\n\x0cStoreRequest\x12\x38\n\x05items\x18\x01 \x03(\x0b\x32\x1c.penstock.cache.v1.StoreItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xc9\x04\n\tStoreItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tpartition\x18\x02 \x01(\x0b\x32\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x13\x63onversation_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1d\n\nquery_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x1f\n\x0ehistory_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x37\n\x06\x61nswer\x18\x06 \x01(\x0b\x32\x1f.penstock.cache.v1.CachedAnswerB\x06\xbaH\x03\xc8\x01\x01\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1f\n\x04tags\x18\x08 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\tflight_id\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12;\n\x07outcome\x18\n \x01(\x0e\x32 .penstock.cache.v1.AnswerOutcomeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12G\n\x0e\x63lassification\x18\x0b \x01(\x0e\x32%.penstock.guardrail.v1.ClassificationB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\x0btemperature\x18\x0c \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x00@-\x00\x00\x00\x00\x12\x15\n\rtools_offered\x18\r \x01(\x08\"@\n\rStoreResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.penstock.cache.v1.StoreResult\"u\n\x0bStoreResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12\x30\n\x07refusal\x18\x03 \x01(\x0e\x32\x1f.penstock.cache.v1.StoreRefusal\"N\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12;\n\x05items\x18\x01 \x03(\x0b\x32\x1f.penstock.cache.v1.FeedbackItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xee\x01\n\x0c\x46\x65\x65\x64\x62\x61\x63kItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\x08\x65ntry_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x39\n\x07verdict\x18\x03 \x01(\x0e\x32\x1a.penstock.cache.v1.VerdictB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x12\x33\n\ncomparison\x18\x04 \x01(\x0b\x32\x1d.penstock.cache.v1.ComparisonH\x00\x42\x12\n\tjudgement\x12\x05\xbaH\x02\x08\x01\"Q\n\nComparison\x12\x1e\n\tkept_text\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x04\x12#\n\x0egenerated_text\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x04\"F\n\x10\x46\x65\x65\x64\x62\x61\x63kResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.cache.v1.FeedbackResult\"a\n\x0e\x46\x65\x65\x64\x62\x61\x63kResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12+\n\x07verdict\x18\x02 \x01(\x0e\x32\x1a.penstock.cache.v1.Verdict\"\xff\x01\n\x11InvalidateRequest\x12\x1f\n\x0corganization\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1e\n\x08\x65ntry_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x03tag\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1b\n\x05model\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12\x1a\n\x04user\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02H\x00\x12#\n\x0eprompt_version\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x12\x1d\n\neverything\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x42\x11\n\x08selector\x12\x05\xbaH\x02\x08\x01\"Y\n\x12InvalidateResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\r\x12\x32\n\x07receipt\x18\x02 \x01(\x0b\x32!.penstock.cache.v1.ErasureReceipt\"\x90\x01\n\x14VerifyErasureRequest\x12:\n\x07receipt\x18\x01 \x01(\x0b\x32!.penstock.cache.v1.ErasureReceiptB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x06\x65rased\x18\x02 \x01(\x0b\x32$.penstock.cache.v1.InvalidateRequestB\x06\xbaH\x03\xc8\x01\x01\"]\n\x15VerifyErasureResponse\x12\x17\n\x0fsignature_holds\x18\x01 \x01(\x08\x12\x13\n\x0b\x63hain_holds\x18\x02 \x01(\x08\x12\x16\n\x0eselector_holds\x18\x03 \x01(\x08*\xc0\x01\n\rAnswerOutcome\x12\x1e\n\x1a\x41NSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NSWER_OUTCOME_COMPLETE\x10\x01\x12\x1c\n\x18\x41NSWER_OUTCOME_TRUNCATED\x10\x02\x12\x1a\n\x16\x41NSWER_OUTCOME_REFUSED\x10\x03\x12\x1a\n\x16\x41NSWER_OUTCOME_ERRORED\x10\x04\x12\x1c\n\x18\x41NSWER_OUTCOME_UNSETTLED\x10\x05*\xa2\x01\n\x0cStoreRefusal\x12\x1d\n\x19STORE_REFUSAL_UNSPECIFIED\x10\x00\x12\x19\n\x15STORE_REFUSAL_OUTCOME\x10\x01\x12 \n\x1cSTORE_REFUSAL_CLASSIFICATION\x10\x02\x12\x1d\n\x19STORE_REFUSAL_TEMPERATURE\x10\x03\x12\x17\n\x13STORE_REFUSAL_TOOLS\x10\x04*H\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_RIGHT\x10\x01\x12\x11\n\rVERDICT_WRONG\x10\x02\x32\xf5\x05\n\x0c\x43\x61\x63heService\x12R\n\x06Lookup\x12 .penstock.cache.v1.LookupRequest\x1a!.penstock.cache.v1.LookupResponse\"\x03\x90\x02\x01\x12O\n\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12S\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\".penstock.cache.v1.FeedbackRequest\x1a#.penstock.cache.v1.FeedbackResponse\x12\\\n\x0b\x41waitFlight\x12%.penstock.cache.v1.AwaitFlightRequest\x1a&.penstock.cache.v1.AwaitFlightResponse\x12\x64\n\x0cRenewFlights\x12&.penstock.cache.v1.RenewFlightsRequest\x1a\'.penstock.cache.v1.RenewFlightsResponse\"\x03\x90\x02\x02\x12^\n\nEndFlights\x12$.penstock.cache.v1.EndFlightsRequest\x1a%.penstock.cache.v1.EndFlightsResponse\"\x03\x90\x02\x02\x12^\n\nInvalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02\x12g\n\rVerifyErasure\x12\'.penstock.cache.v1.VerifyErasureRequest\x1a(.penstock.cache.v1.VerifyErasureResponse\"\x03\x90\x02\x01\x42UZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -117,6 +118,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVALIDATEREQUEST'].fields_by_name['prompt_version']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_INVALIDATEREQUEST'].fields_by_name['everything']._loaded_options = None
   _globals['_INVALIDATEREQUEST'].fields_by_name['everything']._serialized_options = b'\272H\004j\002\010\001'
+  _globals['_VERIFYERASUREREQUEST'].fields_by_name['receipt']._loaded_options = None
+  _globals['_VERIFYERASUREREQUEST'].fields_by_name['receipt']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_VERIFYERASUREREQUEST'].fields_by_name['erased']._loaded_options = None
+  _globals['_VERIFYERASUREREQUEST'].fields_by_name['erased']._serialized_options = b'\272H\003\310\001\001'
   _globals['_CACHESERVICE'].methods_by_name['Lookup']._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['Lookup']._serialized_options = b'\220\002\001'
   _globals['_CACHESERVICE'].methods_by_name['Store']._loaded_options = None
@@ -127,60 +132,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CACHESERVICE'].methods_by_name['EndFlights']._serialized_options = b'\220\002\002'
   _globals['_CACHESERVICE'].methods_by_name['Invalidate']._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['Invalidate']._serialized_options = b'\220\002\002'
-  _globals['_ANSWEROUTCOME']._serialized_start=3445
-  _globals['_ANSWEROUTCOME']._serialized_end=3637
-  _globals['_STOREREFUSAL']._serialized_start=3640
-  _globals['_STOREREFUSAL']._serialized_end=3802
-  _globals['_VERDICT']._serialized_start=3804
-  _globals['_VERDICT']._serialized_end=3876
-  _globals['_LOOKUPREQUEST']._serialized_start=296
-  _globals['_LOOKUPREQUEST']._serialized_end=370
-  _globals['_LOOKUPITEM']._serialized_start=373
-  _globals['_LOOKUPITEM']._serialized_end=678
-  _globals['_LOOKUPRESPONSE']._serialized_start=680
-  _globals['_LOOKUPRESPONSE']._serialized_end=746
-  _globals['_LOOKUPRESULT']._serialized_start=749
-  _globals['_LOOKUPRESULT']._serialized_end=929
-  _globals['_FLIGHT']._serialized_start=931
-  _globals['_FLIGHT']._serialized_end=1020
-  _globals['_AWAITFLIGHTREQUEST']._serialized_start=1022
-  _globals['_AWAITFLIGHTREQUEST']._serialized_end=1095
-  _globals['_AWAITFLIGHTRESPONSE']._serialized_start=1097
-  _globals['_AWAITFLIGHTRESPONSE']._serialized_end=1167
-  _globals['_FLIGHTREFERENCE']._serialized_start=1169
-  _globals['_FLIGHTREFERENCE']._serialized_end=1278
-  _globals['_RENEWFLIGHTSREQUEST']._serialized_start=1280
-  _globals['_RENEWFLIGHTSREQUEST']._serialized_end=1365
-  _globals['_RENEWFLIGHTSRESPONSE']._serialized_start=1367
-  _globals['_RENEWFLIGHTSRESPONSE']._serialized_end=1404
-  _globals['_ENDFLIGHTSREQUEST']._serialized_start=1406
-  _globals['_ENDFLIGHTSREQUEST']._serialized_end=1489
-  _globals['_ENDFLIGHTSRESPONSE']._serialized_start=1491
-  _globals['_ENDFLIGHTSRESPONSE']._serialized_end=1511
-  _globals['_CACHEHIT']._serialized_start=1514
-  _globals['_CACHEHIT']._serialized_end=1723
-  _globals['_STOREREQUEST']._serialized_start=1725
-  _globals['_STOREREQUEST']._serialized_end=1797
-  _globals['_STOREITEM']._serialized_start=1800
-  _globals['_STOREITEM']._serialized_end=2385
-  _globals['_STORERESPONSE']._serialized_start=2387
-  _globals['_STORERESPONSE']._serialized_end=2451
-  _globals['_STORERESULT']._serialized_start=2453
-  _globals['_STORERESULT']._serialized_end=2570
-  _globals['_FEEDBACKREQUEST']._serialized_start=2572
-  _globals['_FEEDBACKREQUEST']._serialized_end=2650
-  _globals['_FEEDBACKITEM']._serialized_start=2653
-  _globals['_FEEDBACKITEM']._serialized_end=2891
-  _globals['_COMPARISON']._serialized_start=2893
-  _globals['_COMPARISON']._serialized_end=2974
-  _globals['_FEEDBACKRESPONSE']._serialized_start=2976
-  _globals['_FEEDBACKRESPONSE']._serialized_end=3046
-  _globals['_FEEDBACKRESULT']._serialized_start=3048
-  _globals['_FEEDBACKRESULT']._serialized_end=3145
-  _globals['_INVALIDATEREQUEST']._serialized_start=3148
-  _globals['_INVALIDATEREQUEST']._serialized_end=3403
-  _globals['_INVALIDATERESPONSE']._serialized_start=3405
-  _globals['_INVALIDATERESPONSE']._serialized_end=3442
-  _globals['_CACHESERVICE']._serialized_start=3879
-  _globals['_CACHESERVICE']._serialized_end=4531
+  _globals['_CACHESERVICE'].methods_by_name['VerifyErasure']._loaded_options = None
+  _globals['_CACHESERVICE'].methods_by_name['VerifyErasure']._serialized_options = b'\220\002\001'
+  _globals['_ANSWEROUTCOME']._serialized_start=3772
+  _globals['_ANSWEROUTCOME']._serialized_end=3964
+  _globals['_STOREREFUSAL']._serialized_start=3967
+  _globals['_STOREREFUSAL']._serialized_end=4129
+  _globals['_VERDICT']._serialized_start=4131
+  _globals['_VERDICT']._serialized_end=4203
+  _globals['_LOOKUPREQUEST']._serialized_start=329
+  _globals['_LOOKUPREQUEST']._serialized_end=403
+  _globals['_LOOKUPITEM']._serialized_start=406
+  _globals['_LOOKUPITEM']._serialized_end=711
+  _globals['_LOOKUPRESPONSE']._serialized_start=713
+  _globals['_LOOKUPRESPONSE']._serialized_end=779
+  _globals['_LOOKUPRESULT']._serialized_start=782
+  _globals['_LOOKUPRESULT']._serialized_end=962
+  _globals['_FLIGHT']._serialized_start=964
+  _globals['_FLIGHT']._serialized_end=1053
+  _globals['_AWAITFLIGHTREQUEST']._serialized_start=1055
+  _globals['_AWAITFLIGHTREQUEST']._serialized_end=1128
+  _globals['_AWAITFLIGHTRESPONSE']._serialized_start=1130
+  _globals['_AWAITFLIGHTRESPONSE']._serialized_end=1200
+  _globals['_FLIGHTREFERENCE']._serialized_start=1202
+  _globals['_FLIGHTREFERENCE']._serialized_end=1311
+  _globals['_RENEWFLIGHTSREQUEST']._serialized_start=1313
+  _globals['_RENEWFLIGHTSREQUEST']._serialized_end=1398
+  _globals['_RENEWFLIGHTSRESPONSE']._serialized_start=1400
+  _globals['_RENEWFLIGHTSRESPONSE']._serialized_end=1437
+  _globals['_ENDFLIGHTSREQUEST']._serialized_start=1439
+  _globals['_ENDFLIGHTSREQUEST']._serialized_end=1522
+  _globals['_ENDFLIGHTSRESPONSE']._serialized_start=1524
+  _globals['_ENDFLIGHTSRESPONSE']._serialized_end=1544
+  _globals['_CACHEHIT']._serialized_start=1547
+  _globals['_CACHEHIT']._serialized_end=1756
+  _globals['_STOREREQUEST']._serialized_start=1758
+  _globals['_STOREREQUEST']._serialized_end=1830
+  _globals['_STOREITEM']._serialized_start=1833
+  _globals['_STOREITEM']._serialized_end=2418
+  _globals['_STORERESPONSE']._serialized_start=2420
+  _globals['_STORERESPONSE']._serialized_end=2484
+  _globals['_STORERESULT']._serialized_start=2486
+  _globals['_STORERESULT']._serialized_end=2603
+  _globals['_FEEDBACKREQUEST']._serialized_start=2605
+  _globals['_FEEDBACKREQUEST']._serialized_end=2683
+  _globals['_FEEDBACKITEM']._serialized_start=2686
+  _globals['_FEEDBACKITEM']._serialized_end=2924
+  _globals['_COMPARISON']._serialized_start=2926
+  _globals['_COMPARISON']._serialized_end=3007
+  _globals['_FEEDBACKRESPONSE']._serialized_start=3009
+  _globals['_FEEDBACKRESPONSE']._serialized_end=3079
+  _globals['_FEEDBACKRESULT']._serialized_start=3081
+  _globals['_FEEDBACKRESULT']._serialized_end=3178
+  _globals['_INVALIDATEREQUEST']._serialized_start=3181
+  _globals['_INVALIDATEREQUEST']._serialized_end=3436
+  _globals['_INVALIDATERESPONSE']._serialized_start=3438
+  _globals['_INVALIDATERESPONSE']._serialized_end=3527
+  _globals['_VERIFYERASUREREQUEST']._serialized_start=3530
+  _globals['_VERIFYERASUREREQUEST']._serialized_end=3674
+  _globals['_VERIFYERASURERESPONSE']._serialized_start=3676
+  _globals['_VERIFYERASURERESPONSE']._serialized_end=3769
+  _globals['_CACHESERVICE']._serialized_start=4206
+  _globals['_CACHESERVICE']._serialized_end=4963
 # @@protoc_insertion_point(module_scope)

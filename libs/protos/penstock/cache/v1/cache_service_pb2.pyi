@@ -5,6 +5,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from penstock.cache.v1 import cache_entry_pb2 as _cache_entry_pb2
+from penstock.cache.v1 import erasure_pb2 as _erasure_pb2
 from penstock.context.v1 import request_context_pb2 as _request_context_pb2
 from penstock.guardrail.v1 import finding_pb2 as _finding_pb2
 from google.protobuf.internal import containers as _containers
@@ -272,7 +273,27 @@ class InvalidateRequest(_message.Message):
     def __init__(self, organization: _Optional[str] = ..., entry_id: _Optional[str] = ..., tag: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., prompt_version: _Optional[str] = ..., everything: _Optional[bool] = ...) -> None: ...
 
 class InvalidateResponse(_message.Message):
-    __slots__ = ("entries",)
+    __slots__ = ("entries", "receipt")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     entries: int
-    def __init__(self, entries: _Optional[int] = ...) -> None: ...
+    receipt: _erasure_pb2.ErasureReceipt
+    def __init__(self, entries: _Optional[int] = ..., receipt: _Optional[_Union[_erasure_pb2.ErasureReceipt, _Mapping]] = ...) -> None: ...
+
+class VerifyErasureRequest(_message.Message):
+    __slots__ = ("receipt", "erased")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
+    receipt: _erasure_pb2.ErasureReceipt
+    erased: InvalidateRequest
+    def __init__(self, receipt: _Optional[_Union[_erasure_pb2.ErasureReceipt, _Mapping]] = ..., erased: _Optional[_Union[InvalidateRequest, _Mapping]] = ...) -> None: ...
+
+class VerifyErasureResponse(_message.Message):
+    __slots__ = ("signature_holds", "chain_holds", "selector_holds")
+    SIGNATURE_HOLDS_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_HOLDS_FIELD_NUMBER: _ClassVar[int]
+    SELECTOR_HOLDS_FIELD_NUMBER: _ClassVar[int]
+    signature_holds: bool
+    chain_holds: bool
+    selector_holds: bool
+    def __init__(self, signature_holds: _Optional[bool] = ..., chain_holds: _Optional[bool] = ..., selector_holds: _Optional[bool] = ...) -> None: ...

@@ -70,6 +70,11 @@ class CacheServiceStub:
                 request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateRequest.SerializeToString,
                 response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateResponse.FromString,
                 _registered_method=True)
+        self.VerifyErasure = channel.unary_unary(
+                '/penstock.cache.v1.CacheService/VerifyErasure',
+                request_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.VerifyErasureRequest.SerializeToString,
+                response_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.VerifyErasureResponse.FromString,
+                _registered_method=True)
 
 
 class CacheServiceServicer:
@@ -130,7 +135,18 @@ class CacheServiceServicer:
     def Invalidate(self, request, context):
         """Invalidate forgets answers in every tier, for good.
 
-        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (DEPENDENCY_UNAVAILABLE, STORAGE_UNAVAILABLE) when it cannot be said that
+        all is forgotten, or the receipt cannot be written: try again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyErasure(self, request, context):
+        """VerifyErasure checks a receipt of Invalidate: that it is signed by this installation, stands in this replica's log in its place, and
+        is about what is named.
+
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (STORAGE_UNAVAILABLE) when the log cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +189,11 @@ def add_CacheServiceServicer_to_server(servicer, server):
                     servicer.Invalidate,
                     request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateRequest.FromString,
                     response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateResponse.SerializeToString,
+            ),
+            'VerifyErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyErasure,
+                    request_deserializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.VerifyErasureRequest.FromString,
+                    response_serializer=penstock_dot_cache_dot_v1_dot_cache__service__pb2.VerifyErasureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -365,6 +386,33 @@ class CacheService:
             '/penstock.cache.v1.CacheService/Invalidate',
             penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateRequest.SerializeToString,
             penstock_dot_cache_dot_v1_dot_cache__service__pb2.InvalidateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.cache.v1.CacheService/VerifyErasure',
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.VerifyErasureRequest.SerializeToString,
+            penstock_dot_cache_dot_v1_dot_cache__service__pb2.VerifyErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

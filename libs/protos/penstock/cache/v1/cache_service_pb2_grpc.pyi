@@ -60,7 +60,14 @@ class CacheServiceStub:
     Invalidate: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.InvalidateRequest, _cache_service_pb2.InvalidateResponse]
     """Invalidate forgets answers in every tier, for good.
 
-    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (DEPENDENCY_UNAVAILABLE, STORAGE_UNAVAILABLE) when it cannot be said that
+    all is forgotten, or the receipt cannot be written: try again.
+    """
+    VerifyErasure: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.VerifyErasureRequest, _cache_service_pb2.VerifyErasureResponse]
+    """VerifyErasure checks a receipt of Invalidate: that it is signed by this installation, stands in this replica's log in its place, and
+    is about what is named.
+
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (STORAGE_UNAVAILABLE) when the log cannot be read.
     """
 
 @_typing.type_check_only
@@ -95,7 +102,14 @@ class CacheServiceAsyncStub(CacheServiceStub):
     Invalidate: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.InvalidateRequest, _cache_service_pb2.InvalidateResponse]  # type: ignore[assignment]
     """Invalidate forgets answers in every tier, for good.
 
-    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (DEPENDENCY_UNAVAILABLE, STORAGE_UNAVAILABLE) when it cannot be said that
+    all is forgotten, or the receipt cannot be written: try again.
+    """
+    VerifyErasure: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.VerifyErasureRequest, _cache_service_pb2.VerifyErasureResponse]  # type: ignore[assignment]
+    """VerifyErasure checks a receipt of Invalidate: that it is signed by this installation, stands in this replica's log in its place, and
+    is about what is named.
+
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (STORAGE_UNAVAILABLE) when the log cannot be read.
     """
 
 class CacheServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -169,7 +183,20 @@ class CacheServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_cache_service_pb2.InvalidateResponse, _abc.Awaitable[_cache_service_pb2.InvalidateResponse]]:
         """Invalidate forgets answers in every tier, for good.
 
-        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (DEPENDENCY_UNAVAILABLE, STORAGE_UNAVAILABLE) when it cannot be said that
+        all is forgotten, or the receipt cannot be written: try again.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyErasure(
+        self,
+        request: _cache_service_pb2.VerifyErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cache_service_pb2.VerifyErasureResponse, _abc.Awaitable[_cache_service_pb2.VerifyErasureResponse]]:
+        """VerifyErasure checks a receipt of Invalidate: that it is signed by this installation, stands in this replica's log in its place, and
+        is about what is named.
+
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (STORAGE_UNAVAILABLE) when the log cannot be read.
         """
 
 def add_CacheServiceServicer_to_server(servicer: CacheServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1726,7 +1726,9 @@ func (*InvalidateRequest_Everything) isInvalidateRequest_Selector() {}
 type InvalidateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many entries, over all tiers.
-	Entries       uint32 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	Entries uint32 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	// Proof of it.
+	Receipt       *ErasureReceipt `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1768,11 +1770,137 @@ func (x *InvalidateResponse) GetEntries() uint32 {
 	return 0
 }
 
+func (x *InvalidateResponse) GetReceipt() *ErasureReceipt {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+// VerifyErasureRequest is a receipt, and what it is said to be about.
+type VerifyErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The receipt.
+	Receipt *ErasureReceipt `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// What was asked for.
+	Erased        *InvalidateRequest `protobuf:"bytes,2,opt,name=erased,proto3" json:"erased,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyErasureRequest) Reset() {
+	*x = VerifyErasureRequest{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyErasureRequest) ProtoMessage() {}
+
+func (x *VerifyErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyErasureRequest.ProtoReflect.Descriptor instead.
+func (*VerifyErasureRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *VerifyErasureRequest) GetReceipt() *ErasureReceipt {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+func (x *VerifyErasureRequest) GetErased() *InvalidateRequest {
+	if x != nil {
+		return x.Erased
+	}
+	return nil
+}
+
+// VerifyErasureResponse says what holds.
+type VerifyErasureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Signed with the key of this installation, and not changed since.
+	SignatureHolds bool `protobuf:"varint,1,opt,name=signature_holds,json=signatureHolds,proto3" json:"signature_holds,omitempty"`
+	// In the log of this replica at its place, and every receipt of the log follows the one before it.
+	ChainHolds bool `protobuf:"varint,2,opt,name=chain_holds,json=chainHolds,proto3" json:"chain_holds,omitempty"`
+	// About what was named.
+	SelectorHolds bool `protobuf:"varint,3,opt,name=selector_holds,json=selectorHolds,proto3" json:"selector_holds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyErasureResponse) Reset() {
+	*x = VerifyErasureResponse{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyErasureResponse) ProtoMessage() {}
+
+func (x *VerifyErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyErasureResponse.ProtoReflect.Descriptor instead.
+func (*VerifyErasureResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *VerifyErasureResponse) GetSignatureHolds() bool {
+	if x != nil {
+		return x.SignatureHolds
+	}
+	return false
+}
+
+func (x *VerifyErasureResponse) GetChainHolds() bool {
+	if x != nil {
+		return x.ChainHolds
+	}
+	return false
+}
+
+func (x *VerifyErasureResponse) GetSelectorHolds() bool {
+	if x != nil {
+		return x.SelectorHolds
+	}
+	return false
+}
+
 var File_penstock_cache_v1_cache_service_proto protoreflect.FileDescriptor
 
 const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
-	"%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"Q\n" +
+	"%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a\x1fpenstock/cache/v1/erasure.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"Q\n" +
 	"\rLookupRequest\x12@\n" +
 	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x85\x03\n" +
 	"\n" +
@@ -1882,9 +2010,18 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
 	"everything\x18\a \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\n" +
 	"everythingB\x11\n" +
-	"\bselector\x12\x05\xbaH\x02\b\x01\".\n" +
+	"\bselector\x12\x05\xbaH\x02\b\x01\"k\n" +
 	"\x12InvalidateResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x01(\rR\aentries*\xc0\x01\n" +
+	"\aentries\x18\x01 \x01(\rR\aentries\x12;\n" +
+	"\areceipt\x18\x02 \x01(\v2!.penstock.cache.v1.ErasureReceiptR\areceipt\"\xa1\x01\n" +
+	"\x14VerifyErasureRequest\x12C\n" +
+	"\areceipt\x18\x01 \x01(\v2!.penstock.cache.v1.ErasureReceiptB\x06\xbaH\x03\xc8\x01\x01R\areceipt\x12D\n" +
+	"\x06erased\x18\x02 \x01(\v2$.penstock.cache.v1.InvalidateRequestB\x06\xbaH\x03\xc8\x01\x01R\x06erased\"\x88\x01\n" +
+	"\x15VerifyErasureResponse\x12'\n" +
+	"\x0fsignature_holds\x18\x01 \x01(\bR\x0esignatureHolds\x12\x1f\n" +
+	"\vchain_holds\x18\x02 \x01(\bR\n" +
+	"chainHolds\x12%\n" +
+	"\x0eselector_holds\x18\x03 \x01(\bR\rselectorHolds*\xc0\x01\n" +
 	"\rAnswerOutcome\x12\x1e\n" +
 	"\x1aANSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ANSWER_OUTCOME_COMPLETE\x10\x01\x12\x1c\n" +
@@ -1901,7 +2038,7 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rVERDICT_RIGHT\x10\x01\x12\x11\n" +
-	"\rVERDICT_WRONG\x10\x022\x8c\x05\n" +
+	"\rVERDICT_WRONG\x10\x022\xf5\x05\n" +
 	"\fCacheService\x12R\n" +
 	"\x06Lookup\x12 .penstock.cache.v1.LookupRequest\x1a!.penstock.cache.v1.LookupResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\x05Store\x12\x1f.penstock.cache.v1.StoreRequest\x1a .penstock.cache.v1.StoreResponse\"\x03\x90\x02\x02\x12S\n" +
@@ -1911,7 +2048,8 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
 	"EndFlights\x12$.penstock.cache.v1.EndFlightsRequest\x1a%.penstock.cache.v1.EndFlightsResponse\"\x03\x90\x02\x02\x12^\n" +
 	"\n" +
-	"Invalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02BUZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3"
+	"Invalidate\x12$.penstock.cache.v1.InvalidateRequest\x1a%.penstock.cache.v1.InvalidateResponse\"\x03\x90\x02\x02\x12g\n" +
+	"\rVerifyErasure\x12'.penstock.cache.v1.VerifyErasureRequest\x1a(.penstock.cache.v1.VerifyErasureResponse\"\x03\x90\x02\x01BUZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3"
 
 var (
 	file_penstock_cache_v1_cache_service_proto_rawDescOnce sync.Once
@@ -1926,7 +2064,7 @@ func file_penstock_cache_v1_cache_service_proto_rawDescGZIP() []byte {
 }
 
 var file_penstock_cache_v1_cache_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_penstock_cache_v1_cache_service_proto_goTypes = []any{
 	(AnswerOutcome)(0),            // 0: penstock.cache.v1.AnswerOutcome
 	(StoreRefusal)(0),             // 1: penstock.cache.v1.StoreRefusal
@@ -1955,70 +2093,78 @@ var file_penstock_cache_v1_cache_service_proto_goTypes = []any{
 	(*FeedbackResult)(nil),        // 24: penstock.cache.v1.FeedbackResult
 	(*InvalidateRequest)(nil),     // 25: penstock.cache.v1.InvalidateRequest
 	(*InvalidateResponse)(nil),    // 26: penstock.cache.v1.InvalidateResponse
-	(*v1.RequestContext)(nil),     // 27: penstock.context.v1.RequestContext
-	(*Partition)(nil),             // 28: penstock.cache.v1.Partition
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(*status.Status)(nil),         // 30: google.rpc.Status
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*CachedAnswer)(nil),          // 32: penstock.cache.v1.CachedAnswer
-	(CacheTier)(0),                // 33: penstock.cache.v1.CacheTier
-	(v11.Classification)(0),       // 34: penstock.guardrail.v1.Classification
+	(*VerifyErasureRequest)(nil),  // 27: penstock.cache.v1.VerifyErasureRequest
+	(*VerifyErasureResponse)(nil), // 28: penstock.cache.v1.VerifyErasureResponse
+	(*v1.RequestContext)(nil),     // 29: penstock.context.v1.RequestContext
+	(*Partition)(nil),             // 30: penstock.cache.v1.Partition
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*status.Status)(nil),         // 32: google.rpc.Status
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*CachedAnswer)(nil),          // 34: penstock.cache.v1.CachedAnswer
+	(CacheTier)(0),                // 35: penstock.cache.v1.CacheTier
+	(v11.Classification)(0),       // 36: penstock.guardrail.v1.Classification
+	(*ErasureReceipt)(nil),        // 37: penstock.cache.v1.ErasureReceipt
 }
 var file_penstock_cache_v1_cache_service_proto_depIdxs = []int32{
 	4,  // 0: penstock.cache.v1.LookupRequest.items:type_name -> penstock.cache.v1.LookupItem
-	27, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
-	28, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
-	29, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
+	29, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
+	30, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
+	31, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
 	6,  // 4: penstock.cache.v1.LookupResponse.results:type_name -> penstock.cache.v1.LookupResult
-	30, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
+	32, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
 	15, // 6: penstock.cache.v1.LookupResult.hit:type_name -> penstock.cache.v1.CacheHit
 	15, // 7: penstock.cache.v1.LookupResult.shadow:type_name -> penstock.cache.v1.CacheHit
 	7,  // 8: penstock.cache.v1.LookupResult.flight:type_name -> penstock.cache.v1.Flight
-	31, // 9: penstock.cache.v1.Flight.lease_expire_time:type_name -> google.protobuf.Timestamp
+	33, // 9: penstock.cache.v1.Flight.lease_expire_time:type_name -> google.protobuf.Timestamp
 	4,  // 10: penstock.cache.v1.AwaitFlightRequest.item:type_name -> penstock.cache.v1.LookupItem
 	6,  // 11: penstock.cache.v1.AwaitFlightResponse.result:type_name -> penstock.cache.v1.LookupResult
-	27, // 12: penstock.cache.v1.FlightReference.context:type_name -> penstock.context.v1.RequestContext
+	29, // 12: penstock.cache.v1.FlightReference.context:type_name -> penstock.context.v1.RequestContext
 	10, // 13: penstock.cache.v1.RenewFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
 	10, // 14: penstock.cache.v1.EndFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
-	32, // 15: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
-	33, // 16: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
-	31, // 17: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
+	34, // 15: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
+	35, // 16: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
+	33, // 17: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
 	17, // 18: penstock.cache.v1.StoreRequest.items:type_name -> penstock.cache.v1.StoreItem
-	27, // 19: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
-	28, // 20: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
-	32, // 21: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
-	29, // 22: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
+	29, // 19: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
+	30, // 20: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
+	34, // 21: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
+	31, // 22: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
 	0,  // 23: penstock.cache.v1.StoreItem.outcome:type_name -> penstock.cache.v1.AnswerOutcome
-	34, // 24: penstock.cache.v1.StoreItem.classification:type_name -> penstock.guardrail.v1.Classification
+	36, // 24: penstock.cache.v1.StoreItem.classification:type_name -> penstock.guardrail.v1.Classification
 	19, // 25: penstock.cache.v1.StoreResponse.results:type_name -> penstock.cache.v1.StoreResult
-	30, // 26: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
+	32, // 26: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
 	1,  // 27: penstock.cache.v1.StoreResult.refusal:type_name -> penstock.cache.v1.StoreRefusal
 	21, // 28: penstock.cache.v1.FeedbackRequest.items:type_name -> penstock.cache.v1.FeedbackItem
-	27, // 29: penstock.cache.v1.FeedbackItem.context:type_name -> penstock.context.v1.RequestContext
+	29, // 29: penstock.cache.v1.FeedbackItem.context:type_name -> penstock.context.v1.RequestContext
 	2,  // 30: penstock.cache.v1.FeedbackItem.verdict:type_name -> penstock.cache.v1.Verdict
 	22, // 31: penstock.cache.v1.FeedbackItem.comparison:type_name -> penstock.cache.v1.Comparison
 	24, // 32: penstock.cache.v1.FeedbackResponse.results:type_name -> penstock.cache.v1.FeedbackResult
-	30, // 33: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
+	32, // 33: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
 	2,  // 34: penstock.cache.v1.FeedbackResult.verdict:type_name -> penstock.cache.v1.Verdict
-	3,  // 35: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
-	16, // 36: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
-	20, // 37: penstock.cache.v1.CacheService.Feedback:input_type -> penstock.cache.v1.FeedbackRequest
-	8,  // 38: penstock.cache.v1.CacheService.AwaitFlight:input_type -> penstock.cache.v1.AwaitFlightRequest
-	11, // 39: penstock.cache.v1.CacheService.RenewFlights:input_type -> penstock.cache.v1.RenewFlightsRequest
-	13, // 40: penstock.cache.v1.CacheService.EndFlights:input_type -> penstock.cache.v1.EndFlightsRequest
-	25, // 41: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
-	5,  // 42: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
-	18, // 43: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
-	23, // 44: penstock.cache.v1.CacheService.Feedback:output_type -> penstock.cache.v1.FeedbackResponse
-	9,  // 45: penstock.cache.v1.CacheService.AwaitFlight:output_type -> penstock.cache.v1.AwaitFlightResponse
-	12, // 46: penstock.cache.v1.CacheService.RenewFlights:output_type -> penstock.cache.v1.RenewFlightsResponse
-	14, // 47: penstock.cache.v1.CacheService.EndFlights:output_type -> penstock.cache.v1.EndFlightsResponse
-	26, // 48: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
-	42, // [42:49] is the sub-list for method output_type
-	35, // [35:42] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	37, // 35: penstock.cache.v1.InvalidateResponse.receipt:type_name -> penstock.cache.v1.ErasureReceipt
+	37, // 36: penstock.cache.v1.VerifyErasureRequest.receipt:type_name -> penstock.cache.v1.ErasureReceipt
+	25, // 37: penstock.cache.v1.VerifyErasureRequest.erased:type_name -> penstock.cache.v1.InvalidateRequest
+	3,  // 38: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
+	16, // 39: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
+	20, // 40: penstock.cache.v1.CacheService.Feedback:input_type -> penstock.cache.v1.FeedbackRequest
+	8,  // 41: penstock.cache.v1.CacheService.AwaitFlight:input_type -> penstock.cache.v1.AwaitFlightRequest
+	11, // 42: penstock.cache.v1.CacheService.RenewFlights:input_type -> penstock.cache.v1.RenewFlightsRequest
+	13, // 43: penstock.cache.v1.CacheService.EndFlights:input_type -> penstock.cache.v1.EndFlightsRequest
+	25, // 44: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
+	27, // 45: penstock.cache.v1.CacheService.VerifyErasure:input_type -> penstock.cache.v1.VerifyErasureRequest
+	5,  // 46: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
+	18, // 47: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
+	23, // 48: penstock.cache.v1.CacheService.Feedback:output_type -> penstock.cache.v1.FeedbackResponse
+	9,  // 49: penstock.cache.v1.CacheService.AwaitFlight:output_type -> penstock.cache.v1.AwaitFlightResponse
+	12, // 50: penstock.cache.v1.CacheService.RenewFlights:output_type -> penstock.cache.v1.RenewFlightsResponse
+	14, // 51: penstock.cache.v1.CacheService.EndFlights:output_type -> penstock.cache.v1.EndFlightsResponse
+	26, // 52: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
+	28, // 53: penstock.cache.v1.CacheService.VerifyErasure:output_type -> penstock.cache.v1.VerifyErasureResponse
+	46, // [46:54] is the sub-list for method output_type
+	38, // [38:46] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_penstock_cache_v1_cache_service_proto_init() }
@@ -2027,6 +2173,7 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 		return
 	}
 	file_penstock_cache_v1_cache_entry_proto_init()
+	file_penstock_cache_v1_erasure_proto_init()
 	file_penstock_cache_v1_cache_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*FeedbackItem_Verdict)(nil),
 		(*FeedbackItem_Comparison)(nil),
@@ -2045,7 +2192,7 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_cache_v1_cache_service_proto_rawDesc), len(file_penstock_cache_v1_cache_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,13 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CacheService_Lookup_FullMethodName       = "/penstock.cache.v1.CacheService/Lookup"
-	CacheService_Store_FullMethodName        = "/penstock.cache.v1.CacheService/Store"
-	CacheService_Feedback_FullMethodName     = "/penstock.cache.v1.CacheService/Feedback"
-	CacheService_AwaitFlight_FullMethodName  = "/penstock.cache.v1.CacheService/AwaitFlight"
-	CacheService_RenewFlights_FullMethodName = "/penstock.cache.v1.CacheService/RenewFlights"
-	CacheService_EndFlights_FullMethodName   = "/penstock.cache.v1.CacheService/EndFlights"
-	CacheService_Invalidate_FullMethodName   = "/penstock.cache.v1.CacheService/Invalidate"
+	CacheService_Lookup_FullMethodName        = "/penstock.cache.v1.CacheService/Lookup"
+	CacheService_Store_FullMethodName         = "/penstock.cache.v1.CacheService/Store"
+	CacheService_Feedback_FullMethodName      = "/penstock.cache.v1.CacheService/Feedback"
+	CacheService_AwaitFlight_FullMethodName   = "/penstock.cache.v1.CacheService/AwaitFlight"
+	CacheService_RenewFlights_FullMethodName  = "/penstock.cache.v1.CacheService/RenewFlights"
+	CacheService_EndFlights_FullMethodName    = "/penstock.cache.v1.CacheService/EndFlights"
+	CacheService_Invalidate_FullMethodName    = "/penstock.cache.v1.CacheService/Invalidate"
+	CacheService_VerifyErasure_FullMethodName = "/penstock.cache.v1.CacheService/VerifyErasure"
 )
 
 // CacheServiceClient is the client API for CacheService service.
@@ -57,8 +58,14 @@ type CacheServiceClient interface {
 	EndFlights(ctx context.Context, in *EndFlightsRequest, opts ...grpc.CallOption) (*EndFlightsResponse, error)
 	// Invalidate forgets answers in every tier, for good.
 	//
-	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
+	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (DEPENDENCY_UNAVAILABLE, STORAGE_UNAVAILABLE) when it cannot be said that
+	// all is forgotten, or the receipt cannot be written: try again.
 	Invalidate(ctx context.Context, in *InvalidateRequest, opts ...grpc.CallOption) (*InvalidateResponse, error)
+	// VerifyErasure checks a receipt of Invalidate: that it is signed by this installation, stands in this replica's log in its place, and
+	// is about what is named.
+	//
+	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (STORAGE_UNAVAILABLE) when the log cannot be read.
+	VerifyErasure(ctx context.Context, in *VerifyErasureRequest, opts ...grpc.CallOption) (*VerifyErasureResponse, error)
 }
 
 type cacheServiceClient struct {
@@ -139,6 +146,16 @@ func (c *cacheServiceClient) Invalidate(ctx context.Context, in *InvalidateReque
 	return out, nil
 }
 
+func (c *cacheServiceClient) VerifyErasure(ctx context.Context, in *VerifyErasureRequest, opts ...grpc.CallOption) (*VerifyErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyErasureResponse)
+	err := c.cc.Invoke(ctx, CacheService_VerifyErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CacheServiceServer is the server API for CacheService service.
 // All implementations must embed UnimplementedCacheServiceServer
 // for forward compatibility.
@@ -168,8 +185,14 @@ type CacheServiceServer interface {
 	EndFlights(context.Context, *EndFlightsRequest) (*EndFlightsResponse, error)
 	// Invalidate forgets answers in every tier, for good.
 	//
-	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT).
+	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (DEPENDENCY_UNAVAILABLE, STORAGE_UNAVAILABLE) when it cannot be said that
+	// all is forgotten, or the receipt cannot be written: try again.
 	Invalidate(context.Context, *InvalidateRequest) (*InvalidateResponse, error)
+	// VerifyErasure checks a receipt of Invalidate: that it is signed by this installation, stands in this replica's log in its place, and
+	// is about what is named.
+	//
+	// Errors: INVALID_ARGUMENT (INVALID_ARGUMENT); UNAVAILABLE (STORAGE_UNAVAILABLE) when the log cannot be read.
+	VerifyErasure(context.Context, *VerifyErasureRequest) (*VerifyErasureResponse, error)
 	mustEmbedUnimplementedCacheServiceServer()
 }
 
@@ -200,6 +223,9 @@ func (UnimplementedCacheServiceServer) EndFlights(context.Context, *EndFlightsRe
 }
 func (UnimplementedCacheServiceServer) Invalidate(context.Context, *InvalidateRequest) (*InvalidateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Invalidate not implemented")
+}
+func (UnimplementedCacheServiceServer) VerifyErasure(context.Context, *VerifyErasureRequest) (*VerifyErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyErasure not implemented")
 }
 func (UnimplementedCacheServiceServer) mustEmbedUnimplementedCacheServiceServer() {}
 func (UnimplementedCacheServiceServer) testEmbeddedByValue()                      {}
@@ -348,6 +374,24 @@ func _CacheService_Invalidate_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CacheService_VerifyErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CacheServiceServer).VerifyErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CacheService_VerifyErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CacheServiceServer).VerifyErasure(ctx, req.(*VerifyErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CacheService_ServiceDesc is the grpc.ServiceDesc for CacheService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -382,6 +426,10 @@ var CacheService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Invalidate",
 			Handler:    _CacheService_Invalidate_Handler,
+		},
+		{
+			MethodName: "VerifyErasure",
+			Handler:    _CacheService_VerifyErasure_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
