@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,5 +159,5 @@ async def _nothing_runs(client: Client) -> None:
 
 def _resident_bytes() -> int:
     gc.collect()
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * 4096
+    rollup = Path("/proc/self/smaps_rollup").read_text(encoding="ascii")
+    return int(re.search(r"^Rss: +(\d+) kB", rollup, re.MULTILINE)[1]) << 10
