@@ -15,8 +15,10 @@ class LimitCounts:
 
     def __init__(self, limits: Iterable[Limit], counts: Iterable[Count], now_ms: int) -> None:
         self._limits = {limit.prefix: limit for limit in limits}
-        self._counts = {count.key: count for count in counts}
+        self._loaded = {count.key: count for count in counts}
         self._now_ms = now_ms
+        self._bounds: dict[str, Bound | None] = {}
+        self._binding: dict[Caller, list[Bound]] = {}
         self._touched: dict[str, Count] = {}
 
     @property
@@ -26,10 +28,12 @@ class LimitCounts:
 
     def binding(self, caller: Caller) -> list[Bound]:
         """Find the counts that a caller's operation adds to."""
-        if not self._limits:
-            return []
-        keys = [(limit, limit.key(caller)) for limit in self._limits.values()]
-        return [(limit, self._count(limit, key)) for limit, key in keys if key is not None]
+        found = self._binding.get(caller)
+        if found is None:
+            keys = [limit.key(caller) for limit in self._limits.values()]
+            found = [bound for key in keys if key is not None and (bound := self._bound(key)) is not None]
+            self._binding[caller] = found
+        return found
 
     def check(self, bound: Iterable[Bound], unit: Unit, units: int) -> None:
         """Make sure that so many units fit.
@@ -100,19 +104,18 @@ class LimitCounts:
 
     def _taken(self, hold: Hold) -> list[tuple[Limit, Count, Taking]]:
         """Find what a hold took, of limits that are still there."""
-        found = []
-        for taking in hold.takings:
-            limit = self._limits.get("/".join(taking.key.split("/", 3)[:3]))
-            if limit is not None:
-                found.append((limit, self._count(limit, taking.key), taking))
-        return found
+        bounds = [(self._bound(taking.key), taking) for taking in hold.takings]
+        return [(*bound, taking) for bound, taking in bounds if bound is not None]
 
-    def _count(self, limit: Limit, key: str) -> Count:
-        count = self._counts.get(key)
-        if count is None:
-            count = self._counts[key] = Count(key, 0, self._now_ms)
-        count.drain(limit, self._now_ms)
-        return count
+    def _bound(self, key: str) -> Bound | None:
+        """Find a count and its limit, drained to now; None: the limit is not there any more."""
+        if key not in self._bounds:
+            limit = self._limits.get("/".join(key.split("/", 3)[:3]))
+            count = self._loaded.get(key) or Count(key, 0, self._now_ms)
+            if limit is not None:
+                count.drain(limit, self._now_ms)
+            self._bounds[key] = None if limit is None else (limit, count)
+        return self._bounds[key]
 
     def _take(self, limit: Limit, count: Count, units: int) -> None:
         count.take(limit, units)
