@@ -84,6 +84,14 @@ class ErasureLog:
             selector=receipt.selector_digest == digest,
         )
 
+    def count(self) -> int:
+        """Give how many receipts there are.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+        return len(self._read())
+
     def _append(self, draft: Receipt) -> Receipt:
         receipts = self._read()
         if receipts:

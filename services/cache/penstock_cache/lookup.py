@@ -5,7 +5,7 @@ admitted and kept by each tier that has room for it. Forgetting reaches every ti
 fails alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -50,17 +50,19 @@ class AnswerCache:
         further: the tiers behind it, in the order they are asked.
         lookups: counts hits and misses.
         policy: which answers may be kept.
+        discard_snapshot: removes what is on disk of memory, when something in it is to be forgotten.
         answer_bytes_max: the largest body that is kept.
         ttl_seconds_max: how long an answer is kept at most.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of, then limits by name
         self,
         memory: Memory,
         further: Sequence[FurtherTier],
         lookups: Lookups,
         policy: StoragePolicy = StoragePolicy(),  # noqa: B008 - frozen
         *,
+        discard_snapshot: Callable[[], None] = lambda: None,
         answer_bytes_max: int,
         ttl_seconds_max: float,
     ) -> None:
@@ -68,6 +70,7 @@ class AnswerCache:
         self._further = further
         self._lookups = lookups
         self._policy = policy
+        self._discard_snapshot = discard_snapshot
         self._forgettings = 0
         self._answer_bytes_max = answer_bytes_max
         self._ttl_seconds_max = ttl_seconds_max
@@ -141,6 +144,7 @@ class AnswerCache:
 
     def _forget_in_memory(self, organization: str, selector: Selector) -> int:
         self._forgettings += 1
+        self._discard_snapshot()
         return self._memory.forget(organization, selector)
 
     async def _forget_again(self, kept: Sequence[tuple[Question, Entry]]) -> None:

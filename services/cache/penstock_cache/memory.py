@@ -39,6 +39,10 @@ class Memory:
     def __len__(self) -> int:
         return sum(map(len, self._shards.values()))
 
+    def entries(self) -> list[tuple[str, Entry]]:
+        """Give all that is kept, each entry with its organization."""
+        return [(name, entry) for name, shard in self._shards.items() for entry in shard.entries()]
+
     def holds(self, organization: str, key: bytes) -> bool:
         """Tell whether an organization's entry is kept."""
         return key in self._shards.get(organization, ())

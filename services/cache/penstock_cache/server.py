@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from random import SystemRandom
 
 from penstock.cache.v1.cache_service_pb2_grpc import add_CacheServiceServicer_to_server
@@ -29,6 +30,7 @@ from penstock_cache.shared.connection import RedisConnection, connect_redis
 from penstock_cache.shared.leases import RedisLeases
 from penstock_cache.shared.tier import SharedTier
 from penstock_cache.single_flight import SingleFlight
+from penstock_cache.snapshot import Snapshots
 from penstock_cache.sweeper import sweeping
 
 
@@ -52,17 +54,25 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         semantic = SemanticTier(embedder, exact.recall, _semantic_limits(settings), SystemRandom())
         stack.push_async_callback(semantic.close)
         metrics.registry.register(SemanticCollector(semantic))
+        erasures = ErasureLog(settings.service_dir / "erasures.jsonl", keys)
+        snapshots = Snapshots(settings.service_dir / "snapshot", keys, memory, erasures.count)
         cache = AnswerCache(
             memory,
             [*shared, semantic],
             Lookups(metrics),
             StoragePolicy(settings.temperature_max, settings.keep_with_tools, settings.keep_restricted),
+            discard_snapshot=snapshots.discard,
             answer_bytes_max=settings.answer_bytes_max,
             ttl_seconds_max=settings.ttl_seconds_max,
         )
         if announcements:
-            following = announcements.follow(cache.forget_here, memory.forget_all)
+            following = announcements.follow(cache.forget_here, partial(_forget_all, memory, semantic))
             await stack.enter_async_context(background(following, "announcements"))
+        else:  # with Redis, Redis is what a start is warm from, and it knows what was forgotten meanwhile
+            await snapshots.restore(clock())
+            stack.push_async_callback(snapshots.write)
+            keeping_up = snapshots.keep_up(settings.snapshot_interval_seconds)
+            await stack.enter_async_context(background(keeping_up, "snapshots"))
         flight = SingleFlight(
             Flights(settings.flight_lease_seconds),
             leases,
@@ -70,8 +80,8 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
             clock,
             settings.flight_wait_seconds_max,
         )
-        erasures = ErasureLog(settings.service_dir / "erasures.jsonl", keys)
-        servicer = CacheServicer(cache, flight, Learner(semantic, embedder), erasures, keys, clock)
+        learner = Learner(semantic, embedder, announcements.announce if announcements else None)
+        servicer = CacheServicer(cache, flight, learner, erasures, keys, clock)
         for tier in (memory, semantic, flight):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)
@@ -85,6 +95,12 @@ async def _redis(settings: CacheSettings, metrics: Metrics) -> AsyncIterator[Red
         return
     async with connect_redis(settings.redis_url, metrics) as redis:
         yield redis
+
+
+def _forget_all(memory: Memory, semantic: SemanticTier) -> None:
+    """Forget what this replica alone holds."""
+    memory.forget_all()
+    semantic.forget_all()
 
 
 def _semantic_limits(settings: CacheSettings) -> SemanticLimits:

@@ -37,6 +37,10 @@ class Shard:
     def __contains__(self, key: bytes) -> bool:
         return key in self._entries
 
+    def entries(self) -> list[Entry]:
+        """Give all entries."""
+        return list(self._entries.values())
+
     def get(self, key: bytes, now: float, age_seconds_max: float) -> Entry | None:
         """Give a living entry that is young enough, and count that as a use."""
         if len(self._requests) < REQUESTS_MAX:

@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from penstock.cache.v1 import cache_service_pb2
 from penstock.cache.v1.cache_entry_pb2 import CACHE_TIER_L1, CACHE_TIER_L2, CACHE_TIER_L3, CACHE_TIER_L4
 from penstock.cache.v1.cache_entry_pb2 import Partition as WirePartition
-from penstock.cache.v1.erasure_pb2 import ErasureReceipt as WireReceipt
+from penstock.cache.v1.erasure_pb2 import ForgottenReceipt as WireReceipt
 from penstock.context.v1.request_context_pb2 import RequestContext
 from servicekit.errors import ServiceError
 

@@ -277,16 +277,16 @@ class InvalidateResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     entries: int
-    receipt: _erasure_pb2.ErasureReceipt
-    def __init__(self, entries: _Optional[int] = ..., receipt: _Optional[_Union[_erasure_pb2.ErasureReceipt, _Mapping]] = ...) -> None: ...
+    receipt: _erasure_pb2.ForgottenReceipt
+    def __init__(self, entries: _Optional[int] = ..., receipt: _Optional[_Union[_erasure_pb2.ForgottenReceipt, _Mapping]] = ...) -> None: ...
 
 class VerifyErasureRequest(_message.Message):
     __slots__ = ("receipt", "erased")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     ERASED_FIELD_NUMBER: _ClassVar[int]
-    receipt: _erasure_pb2.ErasureReceipt
+    receipt: _erasure_pb2.ForgottenReceipt
     erased: InvalidateRequest
-    def __init__(self, receipt: _Optional[_Union[_erasure_pb2.ErasureReceipt, _Mapping]] = ..., erased: _Optional[_Union[InvalidateRequest, _Mapping]] = ...) -> None: ...
+    def __init__(self, receipt: _Optional[_Union[_erasure_pb2.ForgottenReceipt, _Mapping]] = ..., erased: _Optional[_Union[InvalidateRequest, _Mapping]] = ...) -> None: ...
 
 class VerifyErasureResponse(_message.Message):
     __slots__ = ("signature_holds", "chain_holds", "selector_holds")

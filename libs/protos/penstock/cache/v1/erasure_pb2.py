@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.cache.v1 import cache_entry_pb2 as penstock_dot_cache_dot_v1_dot_cache__entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/cache/v1/erasure.proto\x12\x11penstock.cache.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/cache/v1/cache_entry.proto\"\x98\x02\n\x0e\x45rasureReceipt\x12\x19\n\x08sequence\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x36\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12 \n\x0fselector_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x36\n\x06\x63ounts\x18\x04 \x03(\x0b\x32\x1c.penstock.cache.v1.TierCountB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12 \n\x0fprevious_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1b\n\npublic_key\x18\x06 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\tsignature\x18\x07 \x01(\x0c\x42\x07\xbaH\x04z\x02h@\"H\n\tTierCount\x12*\n\x04tier\x18\x01 \x01(\x0e\x32\x1c.penstock.cache.v1.CacheTier\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\x42UZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/cache/v1/erasure.proto\x12\x11penstock.cache.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/cache/v1/cache_entry.proto\"\x9a\x02\n\x10\x46orgottenReceipt\x12\x19\n\x08sequence\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x36\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12 \n\x0fselector_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x36\n\x06\x63ounts\x18\x04 \x03(\x0b\x32\x1c.penstock.cache.v1.TierCountB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12 \n\x0fprevious_digest\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1b\n\npublic_key\x18\x06 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\tsignature\x18\x07 \x01(\x0c\x42\x07\xbaH\x04z\x02h@\"H\n\tTierCount\x12*\n\x04tier\x18\x01 \x01(\x0e\x32\x1c.penstock.cache.v1.CacheTier\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\x42UZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,22 +35,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.cache.v1.erasure_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'ZSgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1;cachev1'
-  _globals['_ERASURERECEIPT'].fields_by_name['sequence']._loaded_options = None
-  _globals['_ERASURERECEIPT'].fields_by_name['sequence']._serialized_options = b'\272H\0042\002(\001'
-  _globals['_ERASURERECEIPT'].fields_by_name['erase_time']._loaded_options = None
-  _globals['_ERASURERECEIPT'].fields_by_name['erase_time']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_ERASURERECEIPT'].fields_by_name['selector_digest']._loaded_options = None
-  _globals['_ERASURERECEIPT'].fields_by_name['selector_digest']._serialized_options = b'\272H\004z\002h '
-  _globals['_ERASURERECEIPT'].fields_by_name['counts']._loaded_options = None
-  _globals['_ERASURERECEIPT'].fields_by_name['counts']._serialized_options = b'\272H\005\222\001\002\020\010'
-  _globals['_ERASURERECEIPT'].fields_by_name['previous_digest']._loaded_options = None
-  _globals['_ERASURERECEIPT'].fields_by_name['previous_digest']._serialized_options = b'\272H\004z\002h '
-  _globals['_ERASURERECEIPT'].fields_by_name['public_key']._loaded_options = None
-  _globals['_ERASURERECEIPT'].fields_by_name['public_key']._serialized_options = b'\272H\004z\002h '
-  _globals['_ERASURERECEIPT'].fields_by_name['signature']._loaded_options = None
-  _globals['_ERASURERECEIPT'].fields_by_name['signature']._serialized_options = b'\272H\004z\002h@'
-  _globals['_ERASURERECEIPT']._serialized_start=154
-  _globals['_ERASURERECEIPT']._serialized_end=434
-  _globals['_TIERCOUNT']._serialized_start=436
-  _globals['_TIERCOUNT']._serialized_end=508
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['sequence']._loaded_options = None
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['sequence']._serialized_options = b'\272H\0042\002(\001'
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['erase_time']._loaded_options = None
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['erase_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['selector_digest']._loaded_options = None
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['selector_digest']._serialized_options = b'\272H\004z\002h '
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['counts']._loaded_options = None
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['counts']._serialized_options = b'\272H\005\222\001\002\020\010'
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['previous_digest']._loaded_options = None
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['previous_digest']._serialized_options = b'\272H\004z\002h '
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['public_key']._loaded_options = None
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['public_key']._serialized_options = b'\272H\004z\002h '
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['signature']._loaded_options = None
+  _globals['_FORGOTTENRECEIPT'].fields_by_name['signature']._serialized_options = b'\272H\004z\002h@'
+  _globals['_FORGOTTENRECEIPT']._serialized_start=154
+  _globals['_FORGOTTENRECEIPT']._serialized_end=436
+  _globals['_TIERCOUNT']._serialized_start=438
+  _globals['_TIERCOUNT']._serialized_end=510
 # @@protoc_insertion_point(module_scope)

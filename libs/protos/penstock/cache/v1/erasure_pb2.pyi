@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class ErasureReceipt(_message.Message):
+class ForgottenReceipt(_message.Message):
     __slots__ = ("sequence", "erase_time", "selector_digest", "counts", "previous_digest", "public_key", "signature")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ERASE_TIME_FIELD_NUMBER: _ClassVar[int]

@@ -1728,7 +1728,7 @@ type InvalidateResponse struct {
 	// How many entries, over all tiers.
 	Entries uint32 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
 	// Proof of it.
-	Receipt       *ErasureReceipt `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Receipt       *ForgottenReceipt `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1770,7 +1770,7 @@ func (x *InvalidateResponse) GetEntries() uint32 {
 	return 0
 }
 
-func (x *InvalidateResponse) GetReceipt() *ErasureReceipt {
+func (x *InvalidateResponse) GetReceipt() *ForgottenReceipt {
 	if x != nil {
 		return x.Receipt
 	}
@@ -1781,7 +1781,7 @@ func (x *InvalidateResponse) GetReceipt() *ErasureReceipt {
 type VerifyErasureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The receipt.
-	Receipt *ErasureReceipt `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Receipt *ForgottenReceipt `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// What was asked for.
 	Erased        *InvalidateRequest `protobuf:"bytes,2,opt,name=erased,proto3" json:"erased,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1818,7 +1818,7 @@ func (*VerifyErasureRequest) Descriptor() ([]byte, []int) {
 	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{24}
 }
 
-func (x *VerifyErasureRequest) GetReceipt() *ErasureReceipt {
+func (x *VerifyErasureRequest) GetReceipt() *ForgottenReceipt {
 	if x != nil {
 		return x.Receipt
 	}
@@ -2010,12 +2010,12 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
 	"everything\x18\a \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\n" +
 	"everythingB\x11\n" +
-	"\bselector\x12\x05\xbaH\x02\b\x01\"k\n" +
+	"\bselector\x12\x05\xbaH\x02\b\x01\"m\n" +
 	"\x12InvalidateResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x01(\rR\aentries\x12;\n" +
-	"\areceipt\x18\x02 \x01(\v2!.penstock.cache.v1.ErasureReceiptR\areceipt\"\xa1\x01\n" +
-	"\x14VerifyErasureRequest\x12C\n" +
-	"\areceipt\x18\x01 \x01(\v2!.penstock.cache.v1.ErasureReceiptB\x06\xbaH\x03\xc8\x01\x01R\areceipt\x12D\n" +
+	"\aentries\x18\x01 \x01(\rR\aentries\x12=\n" +
+	"\areceipt\x18\x02 \x01(\v2#.penstock.cache.v1.ForgottenReceiptR\areceipt\"\xa3\x01\n" +
+	"\x14VerifyErasureRequest\x12E\n" +
+	"\areceipt\x18\x01 \x01(\v2#.penstock.cache.v1.ForgottenReceiptB\x06\xbaH\x03\xc8\x01\x01R\areceipt\x12D\n" +
 	"\x06erased\x18\x02 \x01(\v2$.penstock.cache.v1.InvalidateRequestB\x06\xbaH\x03\xc8\x01\x01R\x06erased\"\x88\x01\n" +
 	"\x15VerifyErasureResponse\x12'\n" +
 	"\x0fsignature_holds\x18\x01 \x01(\bR\x0esignatureHolds\x12\x1f\n" +
@@ -2103,7 +2103,7 @@ var file_penstock_cache_v1_cache_service_proto_goTypes = []any{
 	(*CachedAnswer)(nil),          // 34: penstock.cache.v1.CachedAnswer
 	(CacheTier)(0),                // 35: penstock.cache.v1.CacheTier
 	(v11.Classification)(0),       // 36: penstock.guardrail.v1.Classification
-	(*ErasureReceipt)(nil),        // 37: penstock.cache.v1.ErasureReceipt
+	(*ForgottenReceipt)(nil),      // 37: penstock.cache.v1.ForgottenReceipt
 }
 var file_penstock_cache_v1_cache_service_proto_depIdxs = []int32{
 	4,  // 0: penstock.cache.v1.LookupRequest.items:type_name -> penstock.cache.v1.LookupItem
@@ -2141,8 +2141,8 @@ var file_penstock_cache_v1_cache_service_proto_depIdxs = []int32{
 	24, // 32: penstock.cache.v1.FeedbackResponse.results:type_name -> penstock.cache.v1.FeedbackResult
 	32, // 33: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
 	2,  // 34: penstock.cache.v1.FeedbackResult.verdict:type_name -> penstock.cache.v1.Verdict
-	37, // 35: penstock.cache.v1.InvalidateResponse.receipt:type_name -> penstock.cache.v1.ErasureReceipt
-	37, // 36: penstock.cache.v1.VerifyErasureRequest.receipt:type_name -> penstock.cache.v1.ErasureReceipt
+	37, // 35: penstock.cache.v1.InvalidateResponse.receipt:type_name -> penstock.cache.v1.ForgottenReceipt
+	37, // 36: penstock.cache.v1.VerifyErasureRequest.receipt:type_name -> penstock.cache.v1.ForgottenReceipt
 	25, // 37: penstock.cache.v1.VerifyErasureRequest.erased:type_name -> penstock.cache.v1.InvalidateRequest
 	3,  // 38: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
 	16, // 39: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest

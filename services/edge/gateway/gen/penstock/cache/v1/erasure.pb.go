@@ -23,9 +23,9 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErasureReceipt proves that something was forgotten, without saying what: whoever knows what was asked for can check the digest,
+// ForgottenReceipt proves that something was forgotten, without saying what: whoever knows what was asked for can check the digest,
 // whoever knows the public key the signature, and the chain shows that no receipt was taken out or put in later.
-type ErasureReceipt struct {
+type ForgottenReceipt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Position in the replica's log of erasures, from 1.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -45,20 +45,20 @@ type ErasureReceipt struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ErasureReceipt) Reset() {
-	*x = ErasureReceipt{}
+func (x *ForgottenReceipt) Reset() {
+	*x = ForgottenReceipt{}
 	mi := &file_penstock_cache_v1_erasure_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ErasureReceipt) String() string {
+func (x *ForgottenReceipt) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ErasureReceipt) ProtoMessage() {}
+func (*ForgottenReceipt) ProtoMessage() {}
 
-func (x *ErasureReceipt) ProtoReflect() protoreflect.Message {
+func (x *ForgottenReceipt) ProtoReflect() protoreflect.Message {
 	mi := &file_penstock_cache_v1_erasure_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -70,54 +70,54 @@ func (x *ErasureReceipt) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ErasureReceipt.ProtoReflect.Descriptor instead.
-func (*ErasureReceipt) Descriptor() ([]byte, []int) {
+// Deprecated: Use ForgottenReceipt.ProtoReflect.Descriptor instead.
+func (*ForgottenReceipt) Descriptor() ([]byte, []int) {
 	return file_penstock_cache_v1_erasure_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *ErasureReceipt) GetSequence() uint64 {
+func (x *ForgottenReceipt) GetSequence() uint64 {
 	if x != nil {
 		return x.Sequence
 	}
 	return 0
 }
 
-func (x *ErasureReceipt) GetEraseTime() *timestamppb.Timestamp {
+func (x *ForgottenReceipt) GetEraseTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.EraseTime
 	}
 	return nil
 }
 
-func (x *ErasureReceipt) GetSelectorDigest() []byte {
+func (x *ForgottenReceipt) GetSelectorDigest() []byte {
 	if x != nil {
 		return x.SelectorDigest
 	}
 	return nil
 }
 
-func (x *ErasureReceipt) GetCounts() []*TierCount {
+func (x *ForgottenReceipt) GetCounts() []*TierCount {
 	if x != nil {
 		return x.Counts
 	}
 	return nil
 }
 
-func (x *ErasureReceipt) GetPreviousDigest() []byte {
+func (x *ForgottenReceipt) GetPreviousDigest() []byte {
 	if x != nil {
 		return x.PreviousDigest
 	}
 	return nil
 }
 
-func (x *ErasureReceipt) GetPublicKey() []byte {
+func (x *ForgottenReceipt) GetPublicKey() []byte {
 	if x != nil {
 		return x.PublicKey
 	}
 	return nil
 }
 
-func (x *ErasureReceipt) GetSignature() []byte {
+func (x *ForgottenReceipt) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
 	}
@@ -183,8 +183,8 @@ var File_penstock_cache_v1_erasure_proto protoreflect.FileDescriptor
 
 const file_penstock_cache_v1_erasure_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpenstock/cache/v1/erasure.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/cache/v1/cache_entry.proto\"\xeb\x02\n" +
-	"\x0eErasureReceipt\x12#\n" +
+	"\x1fpenstock/cache/v1/erasure.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#penstock/cache/v1/cache_entry.proto\"\xed\x02\n" +
+	"\x10ForgottenReceipt\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\x12A\n" +
 	"\n" +
 	"erase_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\teraseTime\x120\n" +
@@ -212,14 +212,14 @@ func file_penstock_cache_v1_erasure_proto_rawDescGZIP() []byte {
 
 var file_penstock_cache_v1_erasure_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_penstock_cache_v1_erasure_proto_goTypes = []any{
-	(*ErasureReceipt)(nil),        // 0: penstock.cache.v1.ErasureReceipt
+	(*ForgottenReceipt)(nil),      // 0: penstock.cache.v1.ForgottenReceipt
 	(*TierCount)(nil),             // 1: penstock.cache.v1.TierCount
 	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 	(CacheTier)(0),                // 3: penstock.cache.v1.CacheTier
 }
 var file_penstock_cache_v1_erasure_proto_depIdxs = []int32{
-	2, // 0: penstock.cache.v1.ErasureReceipt.erase_time:type_name -> google.protobuf.Timestamp
-	1, // 1: penstock.cache.v1.ErasureReceipt.counts:type_name -> penstock.cache.v1.TierCount
+	2, // 0: penstock.cache.v1.ForgottenReceipt.erase_time:type_name -> google.protobuf.Timestamp
+	1, // 1: penstock.cache.v1.ForgottenReceipt.counts:type_name -> penstock.cache.v1.TierCount
 	3, // 2: penstock.cache.v1.TierCount.tier:type_name -> penstock.cache.v1.CacheTier
 	3, // [3:3] is the sub-list for method output_type
 	3, // [3:3] is the sub-list for method input_type
