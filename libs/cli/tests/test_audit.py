@@ -230,3 +230,17 @@ def test_what_is_no_policy_is_not_sent(edge, penstock, tmp_path):
         file.write_text(text)
         assert penstock("policy", "apply", "p", file)[0] == 1
     assert not edge.requests
+
+
+def test_files_of_something_else_are_refused(log, penstock, tmp_path):
+    kept, file = tmp_path / "kept", tmp_path / "file"
+    kept.write_text(log.checkpoint(8))
+    for text in ("{", "[]", "{}", '{"entry": {"leaf_hash": "x"}}'):
+        file.write_text(text)
+        assert penstock("audit", "verify", "--receipt", file, "--key", log.verifier)[0] == 1
+        code, _, said = penstock(
+            "audit", "verify", "--checkpoint", kept, "--entries", file, "--key", log.verifier
+        )
+        assert code == 1
+        assert "Traceback" not in said
+    assert penstock("audit", "verify", "--receipt", tmp_path / "absent", "--key", log.verifier)[0] == 2

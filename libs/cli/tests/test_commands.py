@@ -177,7 +177,7 @@ def test_usage_is_summed_by_what_was_asked(edge, penstock):
     assert code == 0
     assert "1,100" in out
     assert "$1.5" in out
-    assert edge.requests[-1][3] .startswith("group_by=USAGE_DIMENSION_MODEL&group_by=USAGE_DIMENSION_TEAM")
+    assert edge.requests[-1][3].startswith("group_by=USAGE_DIMENSION_MODEL&group_by=USAGE_DIMENSION_TEAM")
 
 
 def test_a_key_is_made_listed_and_revoked(edge, penstock):

@@ -62,17 +62,22 @@ def verify(
     key: Key = "",
     kept: Annotated[
         Path | None,
-        typer.Option("--checkpoint", help="A checkpoint that was kept: what it covers must still be there."),
+        typer.Option(
+            "--checkpoint",
+            help="A checkpoint that was kept: what it covers must still be there.",
+            exists=True,
+        ),
     ] = None,
     entries: Annotated[
-        Path | None, typer.Option(help="Entries as `log` prints them; without them, those of the edge.")
+        Path | None,
+        typer.Option(help="Entries as `log` prints them; without them, those of the edge.", exists=True),
     ] = None,
     witnesses: Annotated[
         list[str] | None,
         typer.Option("--witness", help="Verifier key of a witness who must have signed the kept checkpoint."),
     ] = None,
     receipt: Annotated[
-        Path | None, typer.Option(help="Verify a receipt of an erasure and nothing else.")
+        Path | None, typer.Option(help="Verify a receipt of an erasure and nothing else.", exists=True)
     ] = None,
     organization: Organization = ORGANIZATION,
 ) -> None:
@@ -94,6 +99,8 @@ def verify(
             _verify_edge(organization, kept, [key, *(witnesses or [])])
     except ProofError as error:
         raise Failure(f"the log is not what it should be: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Failure("a file is not what the other commands print") from error
 
 
 @app.command("witness")
