@@ -291,3 +291,18 @@ async def test_a_room_that_grows_is_learnt_and_still_finds(cache):
             )
         ).hit
         assert hit.answer.body in (b"", text.encode())
+
+
+async def test_a_false_hit_of_another_replica_is_forgotten_by_all(tmp_path, inference, clock, redis_server):
+    shared = {"redis_url": redis_server.url}
+    async with (
+        serving_cache(tmp_path, inference, clock, **shared) as here,
+        serving_cache(tmp_path, inference, clock, **shared) as there,
+    ):
+        entry_id = await store(there, RESET)
+        assert (await look_up(there, RESET_IN_OTHER_WORDS)).HasField("hit")
+        result = await feed_back(here, entry_id, verdict=wire.VERDICT_WRONG)
+        assert result.verdict == wire.VERDICT_WRONG
+        async with asyncio.timeout(10):
+            while (await look_up(there, RESET_IN_OTHER_WORDS)).HasField("hit"):  # noqa: ASYNC110 - it is told
+                await asyncio.sleep(0.02)

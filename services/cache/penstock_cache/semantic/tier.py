@@ -95,6 +95,11 @@ class SemanticTier:
         shard = self.shards.get(organization)
         return 0 if shard is None else shard.forget(selector)
 
+    def forget_all(self) -> None:
+        """Forget everything of everyone."""
+        self.shards.clear()
+        self._recent = RecentVectors()
+
     def expire(self, now: float, entries_max: int) -> int:
         """Drop what is past its time, so many at most; give how many."""
         count = 0
@@ -153,8 +158,7 @@ class SemanticTier:
         """Forget all vectors when they can no longer be compared with new ones."""
         if self._embedder.fingerprint != self._fingerprint:
             if self._fingerprint:
-                self.shards.clear()
-                self._recent = RecentVectors()
+                self.forget_all()
             self._fingerprint = self._embedder.fingerprint
 
 
