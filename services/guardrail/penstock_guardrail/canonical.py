@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_Offsets = npt.NDArray[np.int64]
-
 # A letter or number outside ASCII, of a script that parts words by spaces: it belongs to the word it stands in.
 LETTER = "\xaa"
 # Any other character outside ASCII.
@@ -73,16 +71,19 @@ EMPTY = View(b"", range(0), range(0))
 
 def view_of(text: str, offset: int = 0) -> View:
     """Make the view of a text, or of the part of one that begins at an offset. O(len(text))."""
-    size = len(text)
-    if text.isascii() and "\\" not in text:
-        return View(text.encode(), range(offset, offset + size), range(offset + 1, offset + size + 1))
-    starts = np.arange(offset, offset + size)
-    ends = starts + 1
-    if "\\" in text:
-        text, starts, ends = _unescaped(text, starts, ends)
+    starts: Sequence[int] = range(offset, offset + len(text))
+    ends: Sequence[int] = range(offset + 1, offset + len(text) + 1)
+    if "\\" in text and (spans := [match.span() for match in _ESCAPE.finditer(text)]):
+        starts, ends = _places(spans, starts, ends)
+        text = _ESCAPE.sub(_stands_for, text)
+    if text.isascii():
+        return View(text.encode(), starts, ends)
     characters = _TABLE.read(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32))
     kept = characters != _LEFT_OUT
-    return View(characters[kept].astype(np.uint8).tobytes(), starts[kept].tolist(), ends[kept].tolist())
+    if not kept.all():
+        characters = characters[kept]
+        starts, ends = np.array(starts)[kept].tolist(), np.array(ends)[kept].tolist()
+    return View(characters.astype(np.uint8).tobytes(), starts, ends)
 
 
 def whole_escapes(text: str) -> int:
@@ -91,14 +92,17 @@ def whole_escapes(text: str) -> int:
     return begun.start() if begun else len(text)
 
 
-def _unescaped(text: str, starts: _Offsets, ends: _Offsets) -> tuple[str, _Offsets, _Offsets]:
-    spans = np.array([match.span() for match in _ESCAPE.finditer(text)], np.int64).reshape(-1, 2)
-    inside = np.zeros(len(text) + 1, np.int64)
+def _places(
+    escapes: Sequence[tuple[int, int]], starts: Sequence[int], ends: Sequence[int]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Give where the characters of a text start and end when each escape is one of them."""
+    spans, inside = np.array(escapes), np.zeros(len(starts) + 1, np.int64)
     inside[spans[:, 0] + 1] += 1
     inside[spans[:, 1]] -= 1
     kept = np.cumsum(inside)[:-1] == 0
-    ends[spans[:, 0]] = ends[spans[:, 1] - 1]
-    return _ESCAPE.sub(_stands_for, text), starts[kept], ends[kept]
+    ended = np.array(ends)
+    ended[spans[:, 0]] = ended[spans[:, 1] - 1]
+    return np.array(starts)[kept].tolist(), ended[kept].tolist()
 
 
 def _stands_for(escape: re.Match[str]) -> str:

@@ -58,6 +58,10 @@ class Cutter:
     def push(self, text: str) -> list[Piece]:
         """Take what follows and give what may leave."""
         open_from = self._open_matches.read(self._append(text, last=False).characters)
+        decided = self._decided - self._view_start
+        open_from = min(
+            open_from, self._view_start + self._scanner.open_names_from(self._view.characters, decided)
+        )
         return self._cut(max(open_from, self._view_end - MATCH_CHARACTERS_MAX))
 
     def finish(self, text: str = "") -> list[Piece]:

@@ -19,6 +19,7 @@ from penstock_guardrail.detectors.ip import IpDetector
 from penstock_guardrail.detectors.jwt import JwtDetector
 from penstock_guardrail.detectors.labelled import LabelledDetector
 from penstock_guardrail.detectors.mac import MacDetector
+from penstock_guardrail.detectors.name import NameDetector
 from penstock_guardrail.detectors.national_id import NationalIdDetector
 from penstock_guardrail.detectors.phone import PhoneDetector
 from penstock_guardrail.detectors.private_key import PrivateKeyDetector
@@ -32,6 +33,7 @@ __all__ = [
     "MATCH_CHARACTERS_MAX",
     "Candidate",
     "Detector",
+    "NameDetector",
     "all_detectors",
     "recognizer",
 ]

@@ -133,14 +133,19 @@ _WORD_ENDS = (b":", b"?", b"!", b".", b",", b";", b"-", b"_")
 Judge = Callable[[bytes], bool]
 
 
+_NAMES = words(literals(*_PASSWORDS, *_KEYS, *_WEAK, *_IDENTIFIERS, "authorization", ignore_case=True))
+_TRIGGER = (
+    rf"{_NAMES}[0-9A-Za-z_.-]*[\"'`\]),]*\s*(?:[=:>!,]|(?i:is|was|value|for)\b)|(?i:password) [^ ]|"
+    rf"(?:-[a-z-]*|login ){_NAMES}[0-9a-z-]*[ =]|" + words(literals(*_PROGRAMS, ignore_case=True))
+)
+
+
 class AssignmentDetector:
     """Find values that look like secrets where the name beside them says that they are."""
 
     name = "assignment"
     version = 2
-    trigger = words(
-        literals(*_PASSWORDS, *_KEYS, *_WEAK, *_IDENTIFIERS, *_PROGRAMS, "authorization", ignore_case=True)
-    )
+    trigger = _TRIGGER
     grammar = either(
         sequence(either(_PASSWORD_LEAD, _KEY_LEAD, _WEAK_LEAD, _IDENTIFIER_LEAD, _OPTION_LEAD), _VALUE),
         sequence(_QUOTED_LEAD, _QUOTED),

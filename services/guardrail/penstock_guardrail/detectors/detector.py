@@ -55,6 +55,18 @@ class Detector(Protocol):
         """Give the candidates that begin in [start, end), perhaps some beside. Linear in the length of the view."""
 
 
-def recognizer(detector: Detector) -> str:
+class Recognizer(Protocol):
+    """Whatever has a name and a version."""
+
+    @property
+    def name(self) -> str:
+        """The recognizer's name."""
+
+    @property
+    def version(self) -> int:
+        """Raised when the same text may be judged differently."""
+
+
+def recognizer(detector: Recognizer) -> str:
     """Name a detector with its version, as findings do: "card/1"."""
     return f"{detector.name}/{detector.version}"
