@@ -96,7 +96,7 @@ def search_ms_p50(vectors: Vectors, searches: int) -> float:
     return float(np.median(times))
 
 
-_ROOM = (b"room", b"")
+_ROOM = (b"room", b"", 0)
 
 
 def _key(place: int) -> bytes:

@@ -53,7 +53,7 @@ class Tenants:
     def __init__(self, semantic_bytes_max=64 * MIB):
         memory, encoder = Memory(64 * MIB), EncoderAtHand()
         limits = SemanticLimits(semantic_bytes_max, 1.0, 0.02, shadow_share=0.0)
-        semantic = SemanticTier(encoder, ExactTiers(memory, []).recall, limits, Random(0))
+        self.semantic = semantic = SemanticTier(encoder, ExactTiers(memory, []).recall, limits, Random(0))
         self.cache = AnswerCache(
             memory, [semantic], Lookups(Metrics()), answer_bytes_max=10_000, ttl_seconds_max=3600
         )
@@ -128,3 +128,14 @@ def test_the_traffic_has_answers_by_meaning_to_leak():
     seen = seen_by_acme(Tenants(), [(0.0, "acme", ("keep", 0, "u")), (1.0, "acme", ("look_up", 1, "u"))])
     [[hit]] = seen[1:]
     assert hit.tier.name == "L3"
+
+
+def test_vectors_of_another_encoder_are_never_compared():
+    tenants = Tenants()
+    encoder = tenants.learner._embedder
+    seen_by_acme(tenants, [(0.0, "acme", ("keep", 0, "u"))])
+    encoder.vectors = {text: vector[:128] for text, vector in encoder.vectors.items()}
+    assert seen_by_acme(tenants, [(1.0, "acme", ("look_up", 1, "u"))]) == [[None]]
+    encoder.fingerprint = "2"
+    seen_by_acme(tenants, [(2.0, "acme", ("keep", 2, "u"))])
+    assert len(tenants.semantic) == 1

@@ -17,7 +17,8 @@ from penstock_cache.semantic.vectors import Vector
 OVERHEAD_BYTES = 2600  # of a question beside its vector: sketch, labels, places. Measured with tracemalloc.
 STALE_MIN = 1024
 
-RoomKey = tuple[bytes, bytes]  # the room's secret and the digest of the conversation before
+# The room's secret, the digest of the conversation before, and the length of vectors, so that encoders never meet.
+RoomKey = tuple[bytes, bytes, int]
 
 
 class Candidate(NamedTuple):

@@ -126,7 +126,9 @@ class SemanticTier:
         """Give the answer of the surest candidate that is still kept and young enough."""
         shard = self.shards.get(question.organization)
         candidates = (
-            shard.find(_room(question), vector, sketch(question.query_text), now) if shard is not None else []
+            shard.find(_room(question, vector), vector, sketch(question.query_text), now)
+            if shard is not None
+            else []
         )
         for candidate in candidates:
             entry = await self._recall(question._replace(key=candidate.key), now)
@@ -146,7 +148,7 @@ class SemanticTier:
         if shard is None:
             shard = SemanticShard(calibration(), self._limits.wrong_share_max)
             self.shards[question.organization] = shard
-        room = _room(question)
+        room = _room(question, vector)
         shard.put(room, entry, vector, sketch(question.query_text))
         self._upkeep.consider(shard.rooms[room])
         size_bytes = self.size_bytes
@@ -166,5 +168,5 @@ def _is_short(question: Question) -> bool:
     return 0 < len(question.query_text) <= QUERY_CHARACTERS_MAX
 
 
-def _room(question: Question) -> RoomKey:
-    return question.room.secret, question.history_digest
+def _room(question: Question, vector: Vector) -> RoomKey:
+    return question.room.secret, question.history_digest, len(vector)
