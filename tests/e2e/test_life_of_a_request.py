@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -49,6 +50,44 @@ def test_asked_again_it_comes_from_the_cache_for_nothing(stack: Stack) -> None:
     assert again["penstock"]["avoided_cost_nanos"] == first["penstock"]["cost_nanos"]
     (record,) = stack.usage_records(again["penstock"]["request_id"])
     assert record["outcome"] == "ATTEMPT_OUTCOME_CACHE_HIT"
+
+
+def test_equal_questions_at_the_same_time_are_generated_and_paid_once(stack: Stack) -> None:
+    question = ask("Tell a story of the lighthouse and the whale.", max_tokens=120)
+
+    def answered(_: int) -> Any:
+        with stack.client() as client:
+            return client.post("/v1/chat/completions", json=question).raise_for_status().json()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(answered, range(8)))
+    assert len({answer["choices"][0]["message"]["content"] for answer in answers}) == 1
+    costs = sorted(int(answer["penstock"]["cost_nanos"]) for answer in answers)
+    assert costs[:-1] == [0] * 7
+    assert costs[-1] > 0
+
+
+def test_what_was_asked_in_other_words_is_answered_from_memory_where_that_is_wanted(stack: Stack) -> None:
+    control = {"cache_control": {"semantic": True}}
+    asked = ask("How do I reset my online banking password?", max_tokens=16, **control)
+    other = ask("How can I reset the password of my online banking?", max_tokens=16, **control)
+    opposite = ask("How do I keep my online banking password?", max_tokens=16, **control)
+    with stack.client() as client:
+        first = client.post("/v1/chat/completions", json=asked).raise_for_status().json()
+        for _ in range(50):
+            again = client.post("/v1/chat/completions", json=other).raise_for_status()
+            if again.headers["x-penstock-cache"] == "semantic-hit":
+                break
+            other["seed"] = asked["seed"] = (
+                other.get("seed", 0) + 1
+            )  # a room of its own: what was generated is kept
+            first = client.post("/v1/chat/completions", json=asked).raise_for_status().json()
+            time.sleep(0.2)
+        not_asked = client.post("/v1/chat/completions", json=opposite | {"seed": asked.get("seed", 0)})
+    assert again.headers["x-penstock-cache"] == "semantic-hit"
+    assert again.json()["choices"] == first["choices"]
+    assert 0 < again.json()["penstock"]["cache_similarity"] < 1
+    assert not_asked.headers["x-penstock-cache"] == "miss"
 
 
 @pytest.mark.parametrize("stream", [False, True])

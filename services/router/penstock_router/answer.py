@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
 
 from penstock_router.attempt import Attempt
-from penstock_router.providers import Delta, Event, Finished
+from penstock_router.providers import Delta, Event, Finished, UsageReported
 
 Completion = chat_completion_pb2.ChatCompletion
 Chunk = chat_completion_pb2.ChatCompletionChunk
@@ -74,6 +74,24 @@ class _ChoiceBuilder:
         return chat_completion_pb2.ChatChoice(
             index=index, message=message, finish_reason=self._reason, logprobs=self._logprobs
         )
+
+
+def events_of(said: Completion) -> Iterator[Event]:
+    """Give an answer as the events that could have made it."""
+    for choice in said.choices:
+        calls = [
+            chat_completion_pb2.ToolCallDelta(
+                index=position, id=call.id, name=call.function.name, arguments=call.function.arguments
+            )
+            for position, call in enumerate(choice.message.tool_calls)
+        ]
+        message, tokens = choice.message, said.usage.completion_tokens
+        yield Delta(choice.index, message.text, tokens, choice.logprobs, calls, message.refusal)
+        yield Finished(choice.index, choice.finish_reason, tokens)
+    usage = said.usage
+    yield UsageReported(
+        usage.prompt_tokens, usage.cached_prompt_tokens, usage.completion_tokens, usage.reasoning_tokens
+    )
 
 
 class ChunkWriter:

@@ -51,10 +51,7 @@ class Generation:
                     "attempt_failed", endpoint=target.endpoint, attempt=attempt.number, error=str(error)
                 )
                 if attempt.answering:
-                    raise Unavailable(
-                        "STREAM_INTERRUPTED",
-                        "The answer broke off after its first part; what came is not whole.",
-                    ) from error
+                    raise interrupted() from error
                 failure = error
             else:
                 return
@@ -132,6 +129,13 @@ class Generation:
                     raise ProviderFailedError(f"no event within {seconds} s") from error
                 yield event
                 seconds = self._settings.next_token_seconds_max
+
+
+def interrupted() -> Unavailable:
+    """Say that what came is not whole."""
+    return Unavailable(
+        "STREAM_INTERRUPTED", "The answer broke off after its first part; what came is not whole."
+    )
 
 
 def _check_whole(attempt: Attempt, call: GenerationCall) -> None:

@@ -14,7 +14,8 @@ from servicekit.logging import get_logger
 from servicekit.metrics import Metrics
 
 from penstock_router.answer import is_whole
-from penstock_router.conversation import question
+from penstock_router.conversation import question as question_of
+from penstock_router.flights import Flights
 from penstock_router.identity import Principal
 from penstock_router.operation import Operation
 from penstock_router.peers import CachePeer
@@ -25,7 +26,6 @@ BODY_BYTES_MAX = 262_144  # a list of answers must fit into one message
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 Completion = chat_completion_pb2.ChatCompletion
-Control = chat_completion_pb2.CacheControl
 
 log = get_logger(__name__)
 
@@ -36,8 +36,9 @@ class Memory:
     What is kept is what the model said, with redactions in place; they are restored for whoever asks.
     """
 
-    def __init__(self, cache: CachePeer, metrics: Metrics) -> None:
+    def __init__(self, cache: CachePeer, flights: Flights, metrics: Metrics) -> None:
         self._cache = cache
+        self._flights = flights
         self._storing: set[asyncio.Task[None]] = set()
         self._dropped = metrics.counter(
             "cache_stores_dropped_total", "Answers not kept because too many were on their way."
@@ -47,7 +48,7 @@ class Memory:
         """Give what was said to an equal question, or nothing; a cache that is away is asked no more than briefly."""
         control = asked.cache_control
         semantic = control.semantic if control.HasField("semantic") else operation.model.semantic_cache
-        operation.question = question(asked, _partition(operation), semantic=semantic)
+        operation.question = question_of(asked, _partition(operation), semantic=semantic)
         operation.keep = not control.no_store
         operation.limited = asked.HasField("max_completion_tokens")
         if control.no_cache:
@@ -59,6 +60,8 @@ class Memory:
             history_digest=operation.question.history_digest,
             query_text=operation.question.query_text,
         )
+        if operation.keep:
+            item.flight_id = operation.id
         if control.max_age_seconds:
             item.max_age.FromTimedelta(timedelta(seconds=control.max_age_seconds))
         try:
@@ -69,16 +72,37 @@ class Memory:
         operation.cache_status = receipt_pb2.CACHE_STATUS_MISS
         if result.HasField("shadow"):
             operation.shadow = result.shadow
+        operation.leader_id = result.flight.leader_flight_id
+        if operation.leader_id not in ("", operation.id) and self._flights.of(operation) is None:
+            result = await self._answer_of_another(operation, item)
         return _remembered(operation, result) if result.HasField("hit") else None
 
-    def keep(self, operation: Operation, said: Completion, control: Control) -> None:
+    async def _answer_of_another(
+        self, operation: Operation, item: cache_service_pb2.LookupItem
+    ) -> cache_service_pb2.LookupResult:
+        """Wait for what another replica generates. When that comes to nothing we lead, or generate by ourselves."""
+        try:
+            result = await self._cache.await_flight(item)
+        except ServiceError as error:
+            log.info("flight_not_awaited", reason=error.reason)
+            result = cache_service_pb2.LookupResult()
+        operation.leader_id = result.flight.leader_flight_id
+        return result
+
+    def keep(self, operation: Operation, said: Completion, asked: Parameters) -> None:
         """Store an answer in the background if it may be kept: whole, settled, and without findings of its own."""
-        if operation.hit or operation.found_in_answer or not is_whole(said, limited=operation.limited):
-            return
-        if operation.shadow is not None:
+        good = not operation.found_in_answer and is_whole(said, limited=operation.limited)
+        if operation.shadow is not None and good:
             self._begin(self._compare(operation, operation.shadow, said))
-        if operation.keep and said.ByteSize() <= BODY_BYTES_MAX:
-            self._begin(self._store(operation, said, control))
+        if operation.keep and not operation.hit and good and said.ByteSize() <= BODY_BYTES_MAX:
+            self._begin(self._store(operation, said, asked))  # which ends the flight, too
+        else:
+            self.keep_nothing(operation)
+
+    def keep_nothing(self, operation: Operation) -> None:
+        """Let another lead, if this operation led the flight of its question."""
+        if operation.leader_id == operation.id:
+            self._flights.give_up(operation)
 
     async def close(self) -> None:
         """Wait for what is on its way."""
@@ -110,15 +134,22 @@ class Memory:
         except (DecodeError, ServiceError) as error:
             log.info("cache_comparison_failed", error=type(error).__name__)
 
-    async def _store(self, operation: Operation, said: Completion, control: Control) -> None:
-        asked = operation.question
-        assert asked is not None
+    async def _store(self, operation: Operation, said: Completion, asked: Parameters) -> None:
+        question = operation.question
+        assert question is not None
+        control = asked.cache_control
         item = cache_service_pb2.StoreItem(
             context=operation.context,
-            partition=asked.partition,
-            conversation_digest=asked.conversation_digest,
-            history_digest=asked.history_digest,
-            query_text=asked.query_text,
+            partition=question.partition,
+            conversation_digest=question.conversation_digest,
+            history_digest=question.history_digest,
+            query_text=question.query_text,
+            flight_id=operation.id,
+            outcome=cache_service_pb2.ANSWER_OUTCOME_COMPLETE,
+            classification=operation.classification,
+            temperature=asked.temperature,
+            tools_offered=bool(asked.tools),
+            tags=control.tags,
             answer=cache_entry_pb2.CachedAnswer(
                 body=said.SerializeToString(),
                 cost_nanos=operation.cost_nanos,
@@ -126,7 +157,6 @@ class Memory:
             ),
         )
         item.context.ClearField("deadline_time")
-        item.tags.extend(control.tags)
         if control.ttl_seconds:
             item.ttl.FromSeconds(control.ttl_seconds)
         try:

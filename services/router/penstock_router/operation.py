@@ -42,6 +42,7 @@ class Operation:
 
         self.question: Question | None = None
         self.keep = False
+        self.leader_id = ""  # the operation that generates for all who ask the same; empty: no flight
         self.limited = False  # by its caller; what a small balance cut short is not what was asked for
         self.cache_status = receipt_pb2.CACHE_STATUS_BYPASS
         self.hit: cache_service_pb2.CacheHit | None = None
@@ -52,6 +53,7 @@ class Operation:
         self.targets: list[Target] = []
         self.grant: hold_service_pb2.AuthorizeResult | None = None
         self.attempts: list[Attempt] = []
+        self.followed: Attempt | None = None  # another's, that answers this one too
         self.usages: list[hold_pb2.AttemptUsage] = []
         self.cost_nanos = 0
 
@@ -59,6 +61,11 @@ class Operation:
     def completion_id(self) -> str:
         """Give the id that the caller sees."""
         return f"chatcmpl-{self.id}"
+
+    @property
+    def counted(self) -> Attempt:
+        """Give the attempt whose events made the answer."""
+        return self.followed or self.attempts[-1]
 
     def elapsed_ms(self) -> int:
         """Tell how long it has been worked on."""
@@ -88,12 +95,7 @@ class Operation:
         else:
             usages = [(attempt, attempt.usage()) for attempt in self.attempts]
             self.usages = [usage for attempt, usage in usages if attempt.doubtful or is_used(usage.tokens)]
-        prices = {price.sku: price for price in self.grant.prices} if self.grant else {}
-        self.cost_nanos = sum(
-            _cost(usage.tokens, prices[usage.sku])
-            for usage in self.usages
-            if is_charged(usage) and usage.sku in prices
-        )
+        self.cost_nanos = self._cost(self.usages)
 
     def receipt(self) -> receipt_pb2.Receipt:
         """Say what it cost and where the answer came from."""
@@ -118,6 +120,25 @@ class Operation:
         """Take a cached answer."""
         self.hit = hit
         self.cache_status = _CACHE_STATUS[hit.tier == cache_entry_pb2.CACHE_TIER_L3]
+
+    def cost_until_now(self) -> int:
+        """Price what was used until now."""
+        return self._cost([attempt.usage() for attempt in self.attempts])
+
+    def _cost(self, usages: Sequence[hold_pb2.AttemptUsage]) -> int:
+        prices = {price.sku: price for price in self.grant.prices} if self.grant else {}
+        return sum(
+            _cost(usage.tokens, prices[usage.sku])
+            for usage in usages
+            if is_charged(usage) and usage.sku in prices
+        )
+
+    def answered_by(self, leader: "Operation") -> None:
+        """Take the answer that another operation generates at this time."""
+        hit = cache_service_pb2.CacheHit(tier=cache_entry_pb2.CACHE_TIER_L1, similarity=1)
+        hit.answer.cost_nanos = leader.cost_until_now()
+        hit.store_time.seconds = self.created
+        self.answered_from_cache(hit)
 
     def _cache_usage(self, hit: cache_service_pb2.CacheHit) -> hold_pb2.AttemptUsage:
         return hold_pb2.AttemptUsage(

@@ -10,11 +10,14 @@ from penstock.router.v1 import chat_completion_pb2
 from servicekit.logging import get_logger
 
 from penstock_router.admission import Admission
-from penstock_router.answer import AnswerBuilder, ChunkWriter, replay
-from penstock_router.generation import Generation
+from penstock_router.answer import AnswerBuilder, ChunkWriter, events_of, replay
+from penstock_router.attempt import Attempt
+from penstock_router.flights import FlightLostError, Flights
+from penstock_router.generation import Generation, interrupted
 from penstock_router.identity import Principal
 from penstock_router.memory import Memory
 from penstock_router.operation import Operation, complete
+from penstock_router.providers import Event
 from penstock_router.release import Guard
 from penstock_router.settlement import Settlement
 
@@ -35,12 +38,14 @@ class ChatPipeline:
         admission: Admission,
         generation: Generation,
         settlement: Settlement,
+        flights: Flights,
     ) -> None:
         self._guard = guard
         self._memory = memory
         self._admission = admission
         self._generation = generation
         self._settlement = settlement
+        self._flights = flights
 
     async def complete(self, parameters: Parameters, principal: Principal) -> Completion:
         """Answer whole."""
@@ -49,14 +54,13 @@ class ChatPipeline:
             asked = await self._guard.screen(operation, parameters)
             said = await self._memory.recall(operation, asked)
             if said is None:
-                call = await self._admission.authorize(operation, asked, streaming=False)
                 answer = AnswerBuilder()
-                async with aclosing(self._generation.events(operation, call)) as events:
+                async with aclosing(self._events(operation, asked, streaming=False)) as events:
                     async for event in events:
                         answer.add(event)
-                said = answer.build(operation.attempts[-1])
+                said = answer.build(operation.counted)
             completion = await self._guard.release(operation, said)
-        self._memory.keep(operation, said, parameters.cache_control)
+        self._memory.keep(operation, said, asked)
         complete(operation, completion)
         return completion
 
@@ -71,28 +75,63 @@ class ChatPipeline:
                 for delta in replay(await self._guard.release(operation, said)):
                     yield chunks.write(delta)
             else:
-                call = await self._admission.authorize(operation, asked, streaming=True)
                 answer = AnswerBuilder()
                 async with (
                     self._guard.release_stream(operation) as release,
-                    aclosing(self._generation.events(operation, call)) as events,
+                    aclosing(self._events(operation, asked, streaming=True)) as events,
                 ):
                     async for event in events:
                         answer.add(event)
                         for delta in await release.release(event):
                             yield chunks.write(delta)
-                        if release.refused_all(call.answers):
+                        if release.refused_all(asked.n or 1):
                             break
-                said = answer.build(operation.attempts[-1])
-        self._memory.keep(operation, said, parameters.cache_control)
+                said = answer.build(operation.counted)
+        self._memory.keep(operation, said, asked)
         usage = said.usage if parameters.stream_options.include_usage else None
         yield chunks.last(usage, operation.receipt())
+
+    async def _events(
+        self, operation: Operation, asked: Parameters, *, streaming: bool
+    ) -> AsyncGenerator[Event]:
+        """Give the events of the generation that an equal question leads, or of our own, which others may follow."""
+        while (flight := self._flights.of(operation)) is not None:
+            followed = Attempt(0, flight.leader.targets[0])
+            try:
+                async for event in flight.events():
+                    followed.observe(event)
+                    yield event
+            except FlightLostError:
+                if followed.answering:
+                    raise interrupted() from None
+                said = await self._memory.recall(operation, asked)
+                if said is None:
+                    continue
+                operation.followed = followed
+                for event in events_of(said):
+                    followed.observe(event)
+                    yield event
+                return
+            else:
+                operation.followed = followed
+                operation.answered_by(flight.leader)
+                return
+        call = await self._admission.authorize(operation, asked, streaming=streaming)
+        with self._flights.led(operation) as flight:
+            async with aclosing(self._generation.events(operation, call)) as events:
+                async for event in events:
+                    if flight is not None:
+                        flight.publish(event)
+                    yield event
 
     @asynccontextmanager
     async def _settled(self, operation: Operation) -> AsyncIterator[None]:
         """Whatever happens inside, what was used is counted and on its way to the ledger when this is left."""
         try:
             yield
+        except BaseException:
+            self._memory.keep_nothing(operation)
+            raise
         finally:
             await self._generation.account(operation)
             operation.conclude()

@@ -19,6 +19,7 @@ from servicekit.server import AddServicer, Service
 from penstock_router.admission import Admission
 from penstock_router.catalog import Catalog, load_catalog
 from penstock_router.embeddings import Embeddings
+from penstock_router.flights import Flights
 from penstock_router.forward import BILLING, GUARDRAIL, Owner, forwarded
 from penstock_router.generation import Generation
 from penstock_router.identity import Identity
@@ -60,35 +61,41 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
             await keys.bootstrap(settings.bootstrap_organization, settings.bootstrap_key.get_secret_value())
         identity = Identity(store.find_by_hash, seconds_max=settings.key_seconds_max)
         router = Router(catalog, _providers(catalog, peers, session))
-        guard, memory = Guard(peers.guardrail), Memory(peers.cache, metrics)
+        guard, flights = Guard(peers.guardrail), Flights(peers.cache, metrics)
+        memory = Memory(peers.cache, flights, metrics)
         admission = Admission(router, peers.billing, leases)
-        pipeline = ChatPipeline(guard, memory, admission, Generation(router, settings, metrics), settlement)
+        generation = Generation(router, settings, metrics)
+        pipeline = ChatPipeline(guard, memory, admission, generation, settlement, flights)
         embeddings = Embeddings(router, guard, peers.billing, peers.inference, settlement, leases)
-        yield Service(
-            settings,
-            servicers=[
-                (
-                    chat_completion_service_pb2_grpc.add_ChatCompletionServiceServicer_to_server,
-                    ChatCompletionServicer(pipeline, identity),
-                ),
-                (
-                    embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
-                    EmbeddingServicer(embeddings, identity),
-                ),
-                (model_service_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(catalog, identity)),
-                (
-                    api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
-                    ApiKeyServicer(keys, identity),
-                ),
-                *((add, None) for add in _forwarded(peers, identity)),
-            ],
-            metrics=metrics,
-            dependencies={
-                "database": database.ping,
-                "guardrail": peers.guardrail.ping,
-                "billing": peers.billing.ping,
-            },
-        )
+        async with background(flights.run(), "flights"):
+            yield Service(
+                settings,
+                servicers=[
+                    (
+                        chat_completion_service_pb2_grpc.add_ChatCompletionServiceServicer_to_server,
+                        ChatCompletionServicer(pipeline, identity),
+                    ),
+                    (
+                        embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+                        EmbeddingServicer(embeddings, identity),
+                    ),
+                    (
+                        model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+                        ModelServicer(catalog, identity),
+                    ),
+                    (
+                        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
+                        ApiKeyServicer(keys, identity),
+                    ),
+                    *((add, None) for add in _forwarded(peers, identity)),
+                ],
+                metrics=metrics,
+                dependencies={
+                    "database": database.ping,
+                    "guardrail": peers.guardrail.ping,
+                    "billing": peers.billing.ping,
+                },
+            )
         await memory.close()
 
 

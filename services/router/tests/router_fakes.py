@@ -94,6 +94,7 @@ class FakeCache(cache_service_pb2_grpc.CacheServiceServicer):
         self.by_meaning: Any = None  # a CacheHit for every question that has a text
         self.shadow = False  # whether that is only to be compared
         self.compared: list[Any] = []
+        self.flights: dict[bytes, str] = {}  # who generates
 
     async def Lookup(self, request: Any, context: Any) -> Any:
         response = cache_service_pb2.LookupResponse()
@@ -110,7 +111,22 @@ class FakeCache(cache_service_pb2_grpc.CacheServiceServicer):
                 result.hit.tier = cache_entry_pb2.CACHE_TIER_L1
             elif self.by_meaning is not None and item.query_text:
                 (result.shadow if self.shadow else result.hit).CopyFrom(self.by_meaning)
+            if item.flight_id and not result.HasField("hit"):
+                result.flight.leader_flight_id = self.flights.setdefault(_key(item), item.flight_id)
         return response
+
+    async def AwaitFlight(self, request: Any, context: Any) -> Any:
+        item = request.item
+        while True:
+            (result,) = (await self.Lookup(cache_service_pb2.LookupRequest(items=[item]), context)).results
+            if result.HasField("hit") or result.flight.leader_flight_id == item.flight_id:
+                return cache_service_pb2.AwaitFlightResponse(result=result)
+            await asyncio.sleep(0.01)
+
+    async def EndFlights(self, request: Any, context: Any) -> Any:
+        ended = {item.flight_id for item in request.items}
+        self.flights = {key: leader for key, leader in self.flights.items() if leader not in ended}
+        return cache_service_pb2.EndFlightsResponse()
 
     async def Feedback(self, request: Any, context: Any) -> Any:
         self.compared.extend(request.items)
@@ -122,6 +138,7 @@ class FakeCache(cache_service_pb2_grpc.CacheServiceServicer):
         for item in request.items:
             self.entries[_key(item)] = item.answer
             self.kept.append(item)
+            self.flights.pop(_key(item), None)
         self.stored.set()
         return cache_service_pb2.StoreResponse(
             results=[cache_service_pb2.StoreResult() for _ in request.items]

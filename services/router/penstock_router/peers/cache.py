@@ -4,9 +4,12 @@ from typing import Any
 
 import grpc.aio
 from penstock.cache.v1 import cache_service_pb2, cache_service_pb2_grpc
+from servicekit.context import outgoing
 
-from penstock_router.peers.calls import Coalesced, ListCall
+from penstock_router.peers.calls import Coalesced, ListCall, unavailable
 from penstock_router.settings import RouterSettings
+
+FLIGHT_SECONDS_MAX = 60.0
 
 
 class CachePeer:
@@ -24,6 +27,10 @@ class CachePeer:
         # Matching by meaning takes its time, for which those who do not ask for it need not wait.
         self._lookup_semantic = coalesced("cache.Lookup semantic", lookup, seconds)
         self._store = coalesced("cache.Store", listed(stub.Store, cache_service_pb2.StoreRequest), seconds)
+        self._end_flights = stub.EndFlights
+        self._renew_flights = stub.RenewFlights
+        self._await_flight = stub.AwaitFlight
+        self._seconds_max = seconds
         self._feedback = coalesced(
             "cache.Feedback", listed(stub.Feedback, cache_service_pb2.FeedbackRequest), seconds
         )
@@ -37,6 +44,30 @@ class CachePeer:
     async def store(self, item: cache_service_pb2.StoreItem) -> None:
         """Keep an answer."""
         await self._store.submit(item)
+
+    async def await_flight(self, item: cache_service_pb2.LookupItem) -> cache_service_pb2.LookupResult:
+        """Wait for the answer that another replica generates."""
+        request = cache_service_pb2.AwaitFlightRequest(item=item)
+        response = await self._call(self._await_flight, request, FLIGHT_SECONDS_MAX)
+        result: cache_service_pb2.LookupResult = response.result
+        return result
+
+    async def end_flight(self, reference: cache_service_pb2.FlightReference) -> None:
+        """Give a flight up."""
+        await self._call(
+            self._end_flights, cache_service_pb2.EndFlightsRequest(items=[reference]), self._seconds_max
+        )
+
+    async def renew_flights(self, references: list[cache_service_pb2.FlightReference]) -> None:
+        """Lengthen leases."""
+        request = cache_service_pb2.RenewFlightsRequest(items=references)
+        await self._call(self._renew_flights, request, self._seconds_max)
+
+    async def _call(self, method: Any, request: Any, seconds_max: float) -> Any:
+        try:
+            return await method(request, **outgoing(seconds_max, wait_for_ready=False))
+        except grpc.aio.AioRpcError as error:
+            raise unavailable(error, "cache") from error
 
     async def compare(self, item: cache_service_pb2.FeedbackItem) -> None:
         """Show what was generated beside what would have been found."""

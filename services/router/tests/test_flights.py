@@ -1,0 +1,111 @@
+"""Equal questions at the same time are generated once, and a leader that goes hands over."""
+
+import asyncio
+from typing import Any
+
+import grpc.aio
+import pytest
+from penstock.billing.v1 import hold_pb2
+from penstock.router.v1 import receipt_pb2
+from router_world import AUTHORIZED, Stream, World, ask, parameters, stream, text_of
+
+PAUSE_SECONDS = 0.1
+
+
+async def led(world: World) -> None:
+    """Wait until a generation is under way."""
+    async with asyncio.timeout(5):
+        while not world.inference.produced:  # noqa: ASYNC110 - the fake has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def until_asked(world: World, times: int) -> None:
+    async with asyncio.timeout(5):
+        while len(world.cache.looked_up) < times:  # noqa: ASYNC110 - the fake has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def test_equal_questions_generate_once_whole_and_streamed(world: World) -> None:
+    world.inference.pause_seconds = PAUSE_SECONDS
+    leading = asyncio.create_task(ask(world))
+    await led(world)
+    whole, chunks, led_by = await asyncio.gather(ask(world), stream(world), leading)
+    text = led_by.choices[0].message.text
+    assert whole.choices[0].message.text == text_of(chunks) == text
+    assert len([chunk for chunk in chunks if chunk.choices]) > 2  # as it came, not at the end
+    assert len(world.inference.prompts) == 1
+    assert led_by.receipt.cost_nanos > 0
+    for receipt in (whole.receipt, chunks[-1].receipt):
+        assert receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
+        assert (receipt.cost_nanos, receipt.avoided_cost_nanos) == (0, led_by.receipt.cost_nanos)
+
+
+async def test_each_follower_is_in_the_ledger_as_answered_from_memory(world: World) -> None:
+    world.inference.pause_seconds = PAUSE_SECONDS
+    leading = asyncio.create_task(ask(world))
+    await led(world)
+    await asyncio.gather(ask(world), leading)
+    async with asyncio.timeout(5):
+        while len(world.billing.settled) < 2:  # noqa: ASYNC110 - the fake has no event for it
+            await asyncio.sleep(0.01)
+    outcomes = sorted(attempt.outcome for item in world.billing.settled.values() for attempt in item.attempts)
+    assert outcomes == [hold_pb2.ATTEMPT_OUTCOME_SUCCEEDED, hold_pb2.ATTEMPT_OUTCOME_CACHE_HIT]
+
+
+async def test_other_questions_do_not_share(world: World) -> None:
+    world.inference.pause_seconds = PAUSE_SECONDS
+    await asyncio.gather(ask(world), ask(world, text="And of Italy?"), ask(world, temperature=0.5))
+    assert len(world.inference.prompts) == 3
+
+
+async def test_who_follows_a_leader_that_hangs_up_before_it_said_anything_leads_next(world: World) -> None:
+    world.inference.hang_after = 0
+    leading = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
+    await until_asked(world, 1)
+    following = asyncio.create_task(ask(world))
+    await until_asked(world, 2)
+    world.inference.hang_after = None
+    leading.cancel()
+    completion = await following
+    assert completion.receipt.cost_nanos > 0
+    assert len(world.inference.prompts) == 2
+
+
+async def test_a_stream_whose_leader_goes_in_the_middle_never_ends_clean(world: World) -> None:
+    world.inference.pause_seconds = PAUSE_SECONDS
+    leading = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
+    await leading.read()
+    following = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
+    await following.read()
+    leading.cancel()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await drained(following)
+    assert "broke off" in str(caught.value.details())
+
+
+async def drained(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+async def test_a_leader_in_another_replica_is_waited_for(world: World) -> None:
+    first = await ask(world)
+    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    key, entry = next(iter(world.cache.entries.items()))
+    world.cache.entries.clear()
+    world.cache.flights[key] = "an operation of another replica"
+    following = asyncio.create_task(ask(world))
+    await until_asked(world, 3)
+    world.cache.entries[key] = entry
+    completion = await following
+    assert completion.choices[0].message.text == first.choices[0].message.text
+    assert completion.receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
+    assert len(world.inference.prompts) == 1
+
+
+async def test_what_is_not_to_be_kept_is_not_shared(world: World) -> None:
+    world.inference.pause_seconds = PAUSE_SECONDS
+    control = {"no_store": True}
+    await asyncio.gather(ask(world, cache_control=control), ask(world, cache_control=control))
+    assert len(world.inference.prompts) == 2
+    assert world.cache.flights == {}
