@@ -9,7 +9,7 @@ from typing import Any
 TOOL_CALLS_MAX = 16  # in one turn
 
 # Room to indent, but not to write blanks for ever, as small models like to.
-_GUIDANCE = {"x-guidance": {"whitespace_pattern": "[ \\n]{0,16}"}}
+_GUIDANCE = {"x-guidance": {"whitespace_pattern": " |\\n {0,16}"}}
 
 
 class Notation(enum.Enum):

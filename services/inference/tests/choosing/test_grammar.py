@@ -96,16 +96,20 @@ def test_a_call_names_a_tool_and_gives_its_arguments(smollm2, grammars) -> None:
         assert body["arguments"]["city"] in {"Bern", "Rome"}
 
 
-def test_blanks_do_not_go_on_for_ever(smollm2, grammars) -> None:
-    mask = grammars.compile(json_object()).begin()
-    (brace,) = smollm2.tokenizer.encode("{", parse_special=False)
-    (blank,) = smollm2.tokenizer.encode("\n", parse_special=False)
-    mask.advance(brace)
-    blanks = 0
-    while not mask.forbidden()[blank]:
-        mask.advance(blank)
-        blanks += 1
-    assert 4 < blanks < 32
+def test_there_is_room_to_indent_and_for_no_more_blanks(smollm2, grammars) -> None:
+    def stays_within(text: str) -> bool:
+        mask = grammars.compile(json_object()).begin()
+        for byte in text:
+            (token,) = smollm2.tokenizer.encode(byte, parse_special=False)
+            if mask.forbidden()[token]:
+                return False
+            mask.advance(token)
+        return True
+
+    assert stays_within('{\n    "a": [\n        "b", "c"\n    ]\n}')
+    assert stays_within('{"a":["b","c"]}')
+    assert not stays_within("{\n\n")
+    assert not stays_within("{" + " " * 40)
 
 
 @pytest.mark.parametrize(
