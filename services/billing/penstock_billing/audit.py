@@ -5,6 +5,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from penstock_billing.budget_store import count_held, count_spent
 from penstock_billing.clock import to_us, utc_now
 from penstock_billing.fold import pending_lines
 from penstock_billing.invoice import InvoiceKind
+from penstock_billing.limit import Unit
 from penstock_billing.report_tables import (
     Grain,
     charge_days,
@@ -24,9 +26,9 @@ from penstock_billing.report_tables import (
     usage_pending,
     usage_rollups,
 )
-from penstock_billing.rows import BUDGET, read_budget
+from penstock_billing.rows import BUDGET, HOLD, LIMIT, read_budget, read_hold, read_limit
 from penstock_billing.settings import BillingSettings
-from penstock_billing.tables import budgets, entries, hold_is_open, holds, usage_lines
+from penstock_billing.tables import budgets, entries, hold_is_open, holds, limit_counts, limits, usage_lines
 from penstock_billing.transactions import open_transactions
 
 
@@ -55,6 +57,7 @@ def verify(connection: Connection, now_us: int) -> list[Difference]:
         *_folded(connection),
         *_invoiced(connection),
         *_counters(connection, now_us),
+        *_in_flight(connection),
     ]
 
 
@@ -139,6 +142,20 @@ def _counters(connection: Connection, now_us: int) -> Iterator[Difference]:
             yield Difference("spent", budget.name, budget.spent_nanos, spent)
         if budget.held_nanos != held:
             yield Difference("held", budget.name, budget.held_nanos, held)
+
+
+def _in_flight(connection: Connection) -> Iterator[Difference]:
+    """Check that what runs at once is counted as the open holds took it."""
+    bounds = [read_limit(row) for row in connection.execute(select(*(limits.c[name] for name in LIMIT)))]
+    prefixes = tuple(f"{limit.prefix}/" for limit in bounds if limit.unit is Unit.IN_FLIGHT)
+    open_holds = select(*(holds.c[name] for name in HOLD)).where(hold_is_open)
+    running = Counter(
+        taking.key for row in connection.execute(open_holds) for taking in read_hold(row).takings
+    )
+    counted = {row.key: row.level for row in connection.execute(select(limit_counts))}
+    for key in sorted(counted.keys() | running.keys()):
+        if key.startswith(prefixes) and counted.get(key, 0) != running[key]:
+            yield Difference("in flight", key, counted.get(key, 0), running[key])
 
 
 def _by_organization(

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from servicekit.errors import DeadlineExceeded, ServiceError
 
 from penstock_billing import ledger, refusals
-from penstock_billing.budget import Budget, Enforcement, subject_paths
+from penstock_billing.budget import Budget
+from penstock_billing.budget_counts import BudgetCounts
 from penstock_billing.clock import DAY_US
 from penstock_billing.commands import Authorize, Command, Expire, Extend, Release, Settle
-from penstock_billing.ledger import Entry, Hold, HoldState, Payer, Posting
+from penstock_billing.ledger import Entry, Hold, HoldState, Posting
 from penstock_billing.limit import Caller, Count, Limit, Unit
 from penstock_billing.limit_counts import Bound, LimitCounts
 from penstock_billing.prices import PriceBook
@@ -39,19 +40,13 @@ class Books:
     """Holds, budgets and limits as they stand, and what commands make of them."""
 
     def __init__(self, prices: PriceBook, now_us: int, loaded: Loaded) -> None:
-        budgets = loaded.budgets
         self._prices = prices
         # Replicas' clocks differ: what is posted never lies before a period that another has begun already.
-        self._now_us = max(now_us, *(budget.period_start_us for budget in budgets), 0)
+        self._now_us = max(now_us, *(budget.period_start_us for budget in loaded.budgets), 0)
         self._holds = {hold.key: hold for hold in loaded.holds}
         self._changed: dict[tuple[str, str], Hold] = {}
         self._counts = LimitCounts(loaded.limits, loaded.counts, now_us // 1000)
-        self._by_subject: dict[str, list[Budget]] = {}
-        self._by_payer: dict[Payer, list[Budget]] = {}
-        for budget in budgets:
-            budget.roll(self._now_us)
-            self._by_subject.setdefault(budget.subject, []).append(budget)
-        self._touched: dict[str, Budget] = {}
+        self._budgets = BudgetCounts(loaded.budgets, self._now_us)
         self.entries: list[Entry] = []
         self.usage: list[UsageLine] = []
         # Settlements dearer than their holds: the router let more through than was authorized.
@@ -82,7 +77,7 @@ class Books:
     @property
     def changed_budgets(self) -> list[Budget]:
         """Budgets whose counters moved."""
-        return list(self._touched.values())
+        return self._budgets.changed
 
     @property
     def changed_counts(self) -> list[Count]:
@@ -128,7 +123,7 @@ class Books:
         refusals.check_amount(needed_nanos)
         self._counts.check(bound, Unit.REQUESTS, 1)
         self._counts.check(bound, Unit.IN_FLIGHT, 1)
-        tightest = self._tightest(command.payer)
+        tightest = self._budgets.tightest(command.payer)
         if tightest is not None and needed_nanos > tightest.available_nanos:
             raise refusals.budget_exceeded(tightest, needed_nanos, self._now_us)
         available_nanos = HOLD_NANOS_MAX if tightest is None else tightest.available_nanos
@@ -149,7 +144,7 @@ class Books:
             raise refusals.not_open(hold)
         refusals.check_amount(command.amount_nanos)
         more_nanos = command.amount_nanos - hold.amount_nanos
-        tightest = self._tightest(hold.payer)
+        tightest = self._budgets.tightest(hold.payer)
         if more_nanos > 0 and tightest is not None and more_nanos > tightest.available_nanos:
             raise refusals.budget_exceeded(tightest, more_nanos, self._now_us)
         expire_us = min(command.expire_us, self._now_us + LEASE_US_MAX)
@@ -167,7 +162,7 @@ class Books:
         room = self._counts.tokens_room(hold)
         if room is not None:
             max_tokens = min(max_tokens, hold.max_tokens + room // hold.answers)
-        tightest = self._tightest(hold.payer)
+        tightest = self._budgets.tightest(hold.payer)
         free_nanos = HOLD_NANOS_MAX if tightest is None else tightest.available_nanos - reserved_nanos
         quote = Quote(hold.prices, hold.prompt_tokens, hold.answers)
         granted = quote.tokens_within(min(hold.amount_nanos + max(0, free_nanos), HOLD_NANOS_MAX), max_tokens)
@@ -224,23 +219,10 @@ class Books:
         """Take over what a step made of a hold; every budget that applies follows its entries."""
         hold, entries = posting
         self._holds[hold.key] = self._changed[hold.key] = hold
-        for budget in self._budgets_of(hold.payer) if entries else ():
-            self._touched[budget.name] = budget
-            for entry in entries:
-                budget.post(entry)
+        if entries:
+            self._budgets.post(hold.payer, entries)
         self.entries += entries
         return hold
-
-    def _tightest(self, payer: Payer) -> Budget | None:
-        hard = [budget for budget in self._budgets_of(payer) if budget.enforcement is Enforcement.HARD]
-        return min(hard, key=lambda budget: budget.available_nanos, default=None)
-
-    def _budgets_of(self, payer: Payer) -> list[Budget]:
-        found = self._by_payer.get(payer)
-        if found is None:
-            found = [budget for path in subject_paths(payer) for budget in self._by_subject.get(path, ())]
-            self._by_payer[payer] = found
-        return found
 
     def _check_deadline(self, deadline_us: int) -> None:
         if deadline_us and deadline_us <= self._now_us:

@@ -54,10 +54,11 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """Units that an operation took of the count of a limit."""
+    """Units that an operation took of the count of a limit, and when."""
 
     key: str
     units: int
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)

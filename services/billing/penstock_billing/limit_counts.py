@@ -51,7 +51,7 @@ class LimitCounts:
         for limit, count in bound:
             units = tokens if limit.unit is Unit.TOKENS else 1
             self._take(limit, count, units)
-            takings.append(Taking(count.key, units))
+            takings.append(Taking(count.key, units, self._now_ms))
         return tuple(takings)
 
     def tokens_room(self, hold: Hold) -> int | None:
@@ -67,19 +67,19 @@ class LimitCounts:
         for limit, count, taking in self._taken(hold):
             if limit.unit is Unit.TOKENS:
                 self._take(limit, count, tokens)
-                wider[taking.key] = Taking(taking.key, taking.units + tokens)
+                wider[taking.key] = replace(taking, units=taking.units + tokens)
         return replace(hold, takings=tuple(wider.values()))
 
     def release(self, hold: Hold) -> None:
         """Give everything back: the operation used nothing."""
         for limit, count, taking in self._taken(hold):
-            self._give_back(limit, count, taking.units, hold)
+            self._give_back(limit, count, taking)
 
     def expire(self, hold: Hold) -> None:
         """Nobody said what was used: the operation does not run any more, and rates keep what it took."""
-        for limit, count, _ in self._taken(hold):
+        for limit, count, taking in self._taken(hold):
             if limit.unit is Unit.IN_FLIGHT:
-                self._give_back(limit, count, 1, hold)
+                self._give_back(limit, count, taking)
 
     def settle(self, hold: Hold, tokens: int) -> None:
         """Count what an open hold's operation used instead of what it took; it does not run any more."""
@@ -94,7 +94,7 @@ class LimitCounts:
             if tokens > taking.units:
                 self._take(limit, count, tokens - taking.units)
             elif tokens < taking.units:
-                self._give_back(limit, count, taking.units - tokens, hold)
+                self._give_back(limit, count, replace(taking, units=taking.units - tokens))
 
     def recount(self, hold: Hold, tokens: int) -> None:
         """Count an operation whose hold was released and that was used after all."""
@@ -121,6 +121,6 @@ class LimitCounts:
         count.take(limit, units)
         self._touched[count.key] = count
 
-    def _give_back(self, limit: Limit, count: Count, units: int, hold: Hold) -> None:
-        count.give_back(limit, units, hold.create_us // 1000)
+    def _give_back(self, limit: Limit, count: Count, taking: Taking) -> None:
+        count.give_back(limit, taking.units, taking.at_ms)
         self._touched[count.key] = count

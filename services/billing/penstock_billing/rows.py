@@ -161,11 +161,11 @@ def usage_row(line: UsageLine) -> tuple[Any, ...]:
 
 
 def _read_takings(text: str) -> tuple[Taking, ...]:
-    return tuple(Taking(key, units) for key, units in json.loads(text)) if text else ()
+    return tuple(Taking(*taking) for taking in json.loads(text)) if text else ()
 
 
 def _write_takings(takings: tuple[Taking, ...]) -> str:
-    return json.dumps([(taking.key, taking.units) for taking in takings], separators=(",", ":"))
+    return json.dumps([(taking.key, taking.units, taking.at_ms) for taking in takings], separators=(",", ":"))
 
 
 def _read_slices(text: str) -> dict[int, int]:

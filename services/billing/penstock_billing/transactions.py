@@ -16,8 +16,10 @@ from servicekit.errors import Unavailable
 from servicekit.settings import ServiceSettings
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
+from penstock_billing.postgresql_writer import PostgresqlWriter
+from penstock_billing.sqlite_writer import SqliteWriter
 from penstock_billing.steps import Steps
-from penstock_billing.writers import PostgresqlWriter, SqliteWriter, Writer, unavailable
+from penstock_billing.writers import Writer, unavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 

@@ -22,9 +22,10 @@ from penstock_billing.commands import Authorize, Command, Extend, Release, Settl
 from penstock_billing.fold import fold
 from penstock_billing.ledger import Hold, HoldState, Payer
 from penstock_billing.prices import read_price_book
+from penstock_billing.sqlite_writer import run_on_sqlite
 from penstock_billing.store import read_overdue, transact
 from penstock_billing.transactions import MIGRATIONS
-from penstock_billing.writers import drive, run_on_sqlite
+from penstock_billing.writers import drive
 from servicekit.database import _upgrade
 from servicekit.errors import ServiceError
 from sqlalchemy import create_engine

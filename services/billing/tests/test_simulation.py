@@ -32,11 +32,12 @@ from penstock_billing.ledger import Hold, HoldState, Payer
 from penstock_billing.limit import Limit, Scope, Unit
 from penstock_billing.limit_store import create_limit
 from penstock_billing.prices import read_price_book
+from penstock_billing.sqlite_writer import run_on_sqlite
 from penstock_billing.steps import Step
 from penstock_billing.store import read_overdue, transact
 from penstock_billing.tables import limit_counts
 from penstock_billing.transactions import MIGRATIONS
-from penstock_billing.writers import drive, run_on_sqlite
+from penstock_billing.writers import drive
 from servicekit.errors import ServiceError
 from servicekit.migration import upgrade
 from sqlalchemy import create_engine, select

@@ -1,0 +1,70 @@
+"""The hot path on SQLite."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from servicekit.database import SQLITE_BUSY_SECONDS
+
+from penstock_billing.statements import Row
+from penstock_billing.steps import Fetch, Lock, Step, Steps, Write
+from penstock_billing.writers import drive, unavailable
+
+Result = TypeVar("Result")
+
+
+class SqliteWriter:
+    """Runs a transaction whole in the store's thread: one hop, whatever its number of steps."""
+
+    def __init__(self, path: str, thread: Executor) -> None:
+        self._path = path
+        self._thread = thread
+        self._opened: sqlite3.Connection | None = None
+
+    async def run(self, begin: Callable[[], Steps[Result]]) -> Result:
+        """Run the steps; see Writer."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, begin)
+        except (sqlite3.OperationalError, OSError) as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._opened is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._opened.close)
+
+    def _transact(self, begin: Callable[[], Steps[Result]]) -> Result:
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = drive(begin(), lambda step: run_on_sqlite(connection, step))
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+        return result
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            connection = sqlite3.connect(
+                self._path, timeout=SQLITE_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA synchronous=FULL")
+            self._opened = connection
+        return self._opened
+
+
+def run_on_sqlite(connection: sqlite3.Connection, step: Step) -> Sequence[Row]:
+    """Run a step and give the rows that it found."""
+    match step:
+        case Fetch(find, keys):
+            return connection.execute(find.sqlite, (json.dumps(keys),)).fetchall()
+        case Write(saves):
+            for save, rows in saves:
+                connection.executemany(save.sqlite, rows)
+        case Lock():
+            pass  # SQLite has one writer
+    return ()
