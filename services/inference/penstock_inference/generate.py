@@ -100,7 +100,7 @@ class Generate:
                 model.fingerprint,
                 len(prompt),
                 attempt.cached_prompt_tokens,
-                deltas[0].prompt_logprobs,
+                max((delta.prompt_logprobs for delta in deltas), key=len),
             )
             while True:
                 for delta in deltas:

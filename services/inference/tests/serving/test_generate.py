@@ -130,7 +130,7 @@ async def test_log_probabilities_say_nothing_of_the_stop_text(client: Client) ->
 async def test_a_prompt_is_scored_as_if_the_model_had_said_it(client: Client) -> None:
     answer = await client.answer(CAPITAL, max_tokens=6, logprobs=True, **GREEDY)
     request = generate_request(
-        CAPITAL + answer.text, max_tokens=1, prompt_logprobs=True, logprobs=True, top_logprobs=2
+        CAPITAL + answer.text, n=2, max_tokens=1, prompt_logprobs=True, logprobs=True, top_logprobs=2
     )
     (started, *_) = [event async for event in client.stream(request)]
     scored = started.started.prompt_logprobs
