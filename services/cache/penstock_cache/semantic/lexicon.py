@@ -89,7 +89,7 @@ def lexicon() -> Lexicon:
     }
     return Lexicon(
         **words,
-        numbers=_numbers(lists["numbers"].split()),
+        numbers={stem(word): value for word, value in lists["numbers"].items()},
         asks=_asks(lists["asks"], concepts),
         modals=lists["modals"],
         concepts=concepts,
@@ -147,27 +147,3 @@ def _antonyms(pairs: list[str], concepts: dict[str, str]) -> dict[str, frozenset
         found.setdefault(one, set()).add(other)
         found.setdefault(other, set()).add(one)
     return {word: frozenset(others) for word, others in found.items()}
-
-
-def _numbers(words: list[str]) -> dict[str, str]:
-    values = [
-        *range(21),
-        30,
-        40,
-        50,
-        60,
-        70,
-        80,
-        90,
-        100,
-        1000,
-        10**6,
-        10**9,
-        10**12,
-        12,
-        "3rd",
-        "4th",
-        "5th",
-        "10th",
-    ]
-    return {stem(word): str(value) for word, value in zip(words, values, strict=True) if word != "one"}

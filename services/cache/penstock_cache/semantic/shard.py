@@ -14,7 +14,9 @@ from penstock_cache.semantic.sketch import Sketch
 from penstock_cache.semantic.trust import EntryTrust, TenantTrust
 from penstock_cache.semantic.vectors import Vector
 
-OVERHEAD_BYTES = 2600  # of a question beside its vector: sketch, labels, places. Measured with tracemalloc.
+# Of a question beside its vector: 1,000 for sketch, labels and places, as tracemalloc measures, and what its block of
+# vectors has grown ahead.
+OVERHEAD_BYTES = 2600
 STALE_MIN = 1024
 
 # The room's secret, the digest of the conversation before, and the length of vectors, so that encoders never meet.
@@ -66,8 +68,9 @@ class SemanticShard:
         return sorted(found, key=_confidence, reverse=True)
 
     def use(self, key: bytes) -> None:
-        """Count a use."""
-        self._kept.move_to_end(key)
+        """Count a use, if it is still there."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
 
     def put(self, room: RoomKey, entry: Entry, vector: Vector, sketch: Sketch) -> None:
         """Keep a question; what was learnt about it stays when it comes again."""

@@ -138,7 +138,9 @@ class SemanticTier:
         return None
 
     def _hit(self, organization: str, entry: Entry, candidate: Candidate) -> Hit:
-        self.shards[organization].use(candidate.key)
+        shard = self.shards.get(organization)  # it may be gone since the candidate was found
+        if shard is not None:
+            shard.use(candidate.key)
         held_back = self._rng.random() < self._limits.shadow_share
         self.held_back += held_back
         return Hit(entry, Tier.L3, candidate.similarity, candidate.confidence, held_back)
