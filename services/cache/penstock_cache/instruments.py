@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from servicekit.metrics import NAMESPACE, Metrics
 
 from penstock_cache.memory import Memory
+from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.question import Tier
 from penstock_cache.semantic.tier import SemanticTier
 
@@ -77,3 +78,19 @@ class SemanticCollector(Collector):
             ("semantic_wrong", "Those that answered another question.", sum(trust.wrong for trust in trusts)),
         ):
             yield CounterMetricFamily(f"{NAMESPACE}_cache_{name}", text, count)
+
+
+class PredictionCollector(Collector):
+    """How good predictions are, read when it is asked for."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def collect(self) -> Iterator[Metric]:
+        """Give how many questions came that were, or were not, among those predicted."""
+        outcomes = CounterMetricFamily(
+            f"{NAMESPACE}_cache_predictions", "Questions that came after a prediction.", labels=["outcome"]
+        )
+        outcomes.add_metric(["right"], self._predictor.right)
+        outcomes.add_metric(["wrong"], self._predictor.wrong)
+        yield outcomes

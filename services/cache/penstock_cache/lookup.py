@@ -50,7 +50,7 @@ class AnswerCache:
         further: the tiers behind it, in the order they are asked.
         lookups: counts hits and misses.
         policy: which answers may be kept.
-        discard_snapshot: removes what is on disk of memory, when something in it is to be forgotten.
+        forget_beside: forgets what is no tier that is asked, a snapshot or counts; gives how much by tier.
         answer_bytes_max: the largest body that is kept.
         ttl_seconds_max: how long an answer is kept at most.
     """
@@ -62,7 +62,7 @@ class AnswerCache:
         lookups: Lookups,
         policy: StoragePolicy = StoragePolicy(),  # noqa: B008 - frozen
         *,
-        discard_snapshot: Callable[[], None] = lambda: None,
+        forget_beside: Callable[[str, Selector], dict[Tier, int]] = lambda _organization, _selector: {},
         answer_bytes_max: int,
         ttl_seconds_max: float,
     ) -> None:
@@ -70,7 +70,7 @@ class AnswerCache:
         self._further = further
         self._lookups = lookups
         self._policy = policy
-        self._discard_snapshot = discard_snapshot
+        self._forget_beside = forget_beside
         self._forgettings = 0
         self._answer_bytes_max = answer_bytes_max
         self._ttl_seconds_max = ttl_seconds_max
@@ -129,23 +129,23 @@ class AnswerCache:
         Raises:
             Unavailable: a tier could not be reached; what could be forgotten is.
         """
-        counts = {Tier.L1: self._forget_in_memory(organization, selector)}
+        counts = self._forget_in_process(organization, selector)
         for tier in self._further:
             counts[tier.tier] = await tier.forget(organization, selector)
         return counts
 
     async def forget_here(self, organization: str, selector: Selector) -> int:
         """Forget what another replica was told to forget, in the tiers that are not shared."""
-        count = self._forget_in_memory(organization, selector)
+        count = sum(self._forget_in_process(organization, selector).values())
         for tier in self._further:
             if tier.tier is not Tier.L2:
                 count += await tier.forget(organization, selector)
         return count
 
-    def _forget_in_memory(self, organization: str, selector: Selector) -> int:
+    def _forget_in_process(self, organization: str, selector: Selector) -> dict[Tier, int]:
         self._forgettings += 1
-        self._discard_snapshot()
-        return self._memory.forget(organization, selector)
+        beside = self._forget_beside(organization, selector)
+        return {Tier.L1: self._memory.forget(organization, selector)} | beside
 
     async def _forget_again(self, kept: Sequence[tuple[Question, Entry]]) -> None:
         """Take out of the further tiers what memory was told to forget while they were taking it in."""

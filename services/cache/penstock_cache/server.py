@@ -11,19 +11,22 @@ from servicekit.background import background
 from servicekit.metrics import Metrics
 from servicekit.server import Service
 
+from penstock_cache.entry import Selector
 from penstock_cache.erasure_log import ErasureLog
 from penstock_cache.feedback import Learner
 from penstock_cache.flights import Flights
-from penstock_cache.instruments import Lookups, MemoryCollector, SemanticCollector
+from penstock_cache.instruments import Lookups, MemoryCollector, PredictionCollector, SemanticCollector
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
 from penstock_cache.partition import RoomKeys
 from penstock_cache.peers import connect_encoder
 from penstock_cache.policy import StoragePolicy
+from penstock_cache.prediction.predictor import Predictor
+from penstock_cache.question import Tier
 from penstock_cache.recall import ExactTiers
 from penstock_cache.root_secret import load_root_secret
 from penstock_cache.semantic.tier import SemanticLimits, SemanticTier
-from penstock_cache.servicer import CacheServicer
+from penstock_cache.servicer import Beside, CacheServicer
 from penstock_cache.settings import CacheSettings
 from penstock_cache.shared.announcements import Announcements
 from penstock_cache.shared.connection import RedisConnection, connect_redis
@@ -56,17 +59,21 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         metrics.registry.register(SemanticCollector(semantic))
         erasures = ErasureLog(settings.service_dir / "erasures.jsonl", keys)
         snapshots = Snapshots(settings.service_dir / "snapshot", keys, memory, erasures.count)
+        predictor = Predictor()
+        metrics.registry.register(PredictionCollector(predictor))
         cache = AnswerCache(
             memory,
             [*shared, semantic],
             Lookups(metrics),
             StoragePolicy(settings.temperature_max, settings.keep_with_tools, settings.keep_restricted),
-            discard_snapshot=snapshots.discard,
+            forget_beside=partial(_forget_beside, snapshots, predictor),
             answer_bytes_max=settings.answer_bytes_max,
             ttl_seconds_max=settings.ttl_seconds_max,
         )
         if announcements:
-            following = announcements.follow(cache.forget_here, partial(_forget_all, memory, semantic))
+            following = announcements.follow(
+                cache.forget_here, partial(_forget_all, memory, semantic, predictor)
+            )
             await stack.enter_async_context(background(following, "announcements"))
         else:  # with Redis, Redis is what a start is warm from, and it knows what was forgotten meanwhile
             await snapshots.restore(clock())
@@ -81,7 +88,8 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
             settings.flight_wait_seconds_max,
         )
         learner = Learner(semantic, embedder, announcements.announce if announcements else None)
-        servicer = CacheServicer(cache, flight, learner, erasures, keys, clock)
+        beside = Beside(flight, learner, erasures, predictor)
+        servicer = CacheServicer(cache, beside, keys, clock)
         for tier in (memory, semantic, flight):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)
@@ -97,10 +105,19 @@ async def _redis(settings: CacheSettings, metrics: Metrics) -> AsyncIterator[Red
         yield redis
 
 
-def _forget_all(memory: Memory, semantic: SemanticTier) -> None:
+def _forget_all(memory: Memory, semantic: SemanticTier, predictor: Predictor) -> None:
     """Forget what this replica alone holds."""
     memory.forget_all()
     semantic.forget_all()
+    predictor.forget_all()
+
+
+def _forget_beside(
+    snapshots: Snapshots, predictor: Predictor, organization: str, selector: Selector
+) -> dict[Tier, int]:
+    """Forget what no tier forgets."""
+    snapshots.discard()
+    return {Tier.L4: predictor.forget(organization, selector)}
 
 
 def _semantic_limits(settings: CacheSettings) -> SemanticLimits:

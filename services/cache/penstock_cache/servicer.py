@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from penstock_cache.feedback import Learner
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.partition import Room, RoomKeys
 from penstock_cache.policy import Circumstances
+from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.question import Answered, Hit, Question, Tier
 from penstock_cache.single_flight import SingleFlight
 from penstock_cache.wire import (
@@ -29,28 +31,34 @@ from penstock_cache.wire import (
     write_flight,
     write_found,
     write_kept,
+    write_predictions,
     write_receipt,
 )
 
 ROOMS_MAX = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is served beside the cache itself."""
+
+    flights: SingleFlight
+    learner: Learner
+    erasures: ErasureLog
+    predictor: Predictor
+
+
 class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     """Serve an AnswerCache. The clock gives seconds since the epoch."""
 
     def __init__(
-        self,
-        cache: AnswerCache,
-        flights: SingleFlight,
-        learner: Learner,
-        erasures: ErasureLog,
-        keys: RoomKeys,
-        clock: Callable[[], float],
+        self, cache: AnswerCache, beside: Beside, keys: RoomKeys, clock: Callable[[], float]
     ) -> None:
         self._cache = cache
-        self._flights = flights
-        self._learner = learner
-        self._erasures = erasures
+        self._flights = beside.flights
+        self._learner = beside.learner
+        self._erasures = beside.erasures
+        self._predictor = beside.predictor
         self._clock = clock
         # Rooms come again and again: one that was read before is found by its bytes.
         self._room = lru_cache(ROOMS_MAX)(
@@ -69,6 +77,9 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
             write_found(each, result)
             if each is None and item.flight_id:
                 write_flight(await self._flights.join(question, item.flight_id), result)
+            if item.predictions_max and not isinstance(each, ServiceError):
+                predictions = self._predictor.observe(question, self._clock())
+                write_predictions(predictions[: item.predictions_max], result)
         return response
 
     async def Store(

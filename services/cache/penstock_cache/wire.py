@@ -1,6 +1,7 @@
 """Messages of the contract to values of the domain and back."""
 
 import math
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from google.protobuf.duration_pb2 import Duration
@@ -17,6 +18,7 @@ from penstock_cache.flights import Flight
 from penstock_cache.lookup import Kept
 from penstock_cache.partition import Partition
 from penstock_cache.policy import Refusal
+from penstock_cache.prediction.chain import Prediction
 from penstock_cache.question import Hit, Tier
 from penstock_cache.receipt import Receipt
 
@@ -106,6 +108,12 @@ def write_flight(flight: Flight | None, result: cache_service_pb2.LookupResult) 
     if flight is not None:
         result.flight.leader_flight_id = flight.leader.flight_id
         result.flight.lease_expire_time.FromNanoseconds(int(flight.lease_expires_at * NANOS))
+
+
+def write_predictions(predictions: Sequence[Prediction], result: cache_service_pb2.LookupResult) -> None:
+    """Write what may be asked next."""
+    for prediction in predictions:
+        result.predictions.add(query_text=prediction.text, probability=prediction.probability)
 
 
 def write_kept(kept: Kept, result: cache_service_pb2.StoreResult) -> None:

@@ -258,6 +258,22 @@ async def test_forgetting_needs_to_be_told_what(grpc_stub):
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_user_who_goes_through_numbers_is_predicted_when_that_is_asked_for_and_forgotten_when_told(
+    grpc_stub,
+):
+    async def ask(number, predictions_max=5):
+        item = lookup_item()
+        item.query_text, item.predictions_max = f"Summarise PO {number}", predictions_max
+        [result] = await look_up(grpc_stub, item)
+        return [prediction.query_text for prediction in result.predictions]
+
+    assert await ask(12345) == await ask(12346, predictions_max=0) == []
+    assert await ask(12346) == ["Summarise PO 12347"]
+    receipt = (await grpc_stub.Invalidate(wire.InvalidateRequest(organization="acme", user="u"))).receipt
+    assert {count.tier: count.entries > 0 for count in receipt.counts}[cache_entry_pb2.CACHE_TIER_L4]
+    assert await ask(12347) == []
+
+
 async def test_metrics_tell_hits_misses_bytes_entries_and_evictions(grpc_stub, grpc_service):
     await store(grpc_stub, store_item(b"12345"))
     await look_up(grpc_stub, lookup_item(), lookup_item(b"x"), lookup_item(b"y"))

@@ -61,7 +61,7 @@ class LookupRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[LookupItem, _Mapping]]] = ...) -> None: ...
 
 class LookupItem(_message.Message):
-    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "max_age", "flight_id")
+    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "max_age", "flight_id", "predictions_max")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class LookupItem(_message.Message):
     HISTORY_DIGEST_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     FLIGHT_ID_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_MAX_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     partition: _cache_entry_pb2.Partition
     conversation_digest: bytes
@@ -76,7 +77,8 @@ class LookupItem(_message.Message):
     history_digest: bytes
     max_age: _duration_pb2.Duration
     flight_id: str
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., flight_id: _Optional[str] = ...) -> None: ...
+    predictions_max: int
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., flight_id: _Optional[str] = ..., predictions_max: _Optional[int] = ...) -> None: ...
 
 class LookupResponse(_message.Message):
     __slots__ = ("results",)
@@ -85,16 +87,26 @@ class LookupResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[LookupResult, _Mapping]]] = ...) -> None: ...
 
 class LookupResult(_message.Message):
-    __slots__ = ("status", "hit", "shadow", "flight")
+    __slots__ = ("status", "hit", "shadow", "flight", "predictions")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HIT_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     status: _status_pb2.Status
     hit: CacheHit
     shadow: CacheHit
     flight: Flight
-    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hit: _Optional[_Union[CacheHit, _Mapping]] = ..., shadow: _Optional[_Union[CacheHit, _Mapping]] = ..., flight: _Optional[_Union[Flight, _Mapping]] = ...) -> None: ...
+    predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hit: _Optional[_Union[CacheHit, _Mapping]] = ..., shadow: _Optional[_Union[CacheHit, _Mapping]] = ..., flight: _Optional[_Union[Flight, _Mapping]] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ...) -> None: ...
+
+class Prediction(_message.Message):
+    __slots__ = ("query_text", "probability")
+    QUERY_TEXT_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    query_text: str
+    probability: float
+    def __init__(self, query_text: _Optional[str] = ..., probability: _Optional[float] = ...) -> None: ...
 
 class Flight(_message.Message):
     __slots__ = ("leader_flight_id", "lease_expire_time")

@@ -269,9 +269,11 @@ type LookupItem struct {
 	MaxAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
 	// Names the generation that would follow a miss, so that equal questions at the same time generate once: the caller's own id,
 	// never used for another question. Empty: no flight is joined.
-	FlightId      string `protobuf:"bytes,7,opt,name=flight_id,json=flightId,proto3" json:"flight_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	FlightId string `protobuf:"bytes,7,opt,name=flight_id,json=flightId,proto3" json:"flight_id,omitempty"`
+	// How many of the user's next questions to predict, 0 to 5. Default 0.
+	PredictionsMax uint32 `protobuf:"varint,8,opt,name=predictions_max,json=predictionsMax,proto3" json:"predictions_max,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *LookupItem) Reset() {
@@ -353,6 +355,13 @@ func (x *LookupItem) GetFlightId() string {
 	return ""
 }
 
+func (x *LookupItem) GetPredictionsMax() uint32 {
+	if x != nil {
+		return x.PredictionsMax
+	}
+	return 0
+}
+
 // LookupResponse is the results, one for each item, in order.
 type LookupResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -409,7 +418,9 @@ type LookupResult struct {
 	// What would have been found by meaning, held back to be checked: generate, then report with Feedback. Absent: nothing to check.
 	Shadow *CacheHit `protobuf:"bytes,3,opt,name=shadow,proto3" json:"shadow,omitempty"`
 	// Who generates the answer. Only with a miss of an item that names a flight.
-	Flight        *Flight `protobuf:"bytes,4,opt,name=flight,proto3" json:"flight,omitempty"`
+	Flight *Flight `protobuf:"bytes,4,opt,name=flight,proto3" json:"flight,omitempty"`
+	// What the user will probably ask next in this room, the likeliest first. Whoever answers them ahead does it in a budget of its own.
+	Predictions   []*Prediction `protobuf:"bytes,5,rep,name=predictions,proto3" json:"predictions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +483,68 @@ func (x *LookupResult) GetFlight() *Flight {
 	return nil
 }
 
+func (x *LookupResult) GetPredictions() []*Prediction {
+	if x != nil {
+		return x.Predictions
+	}
+	return nil
+}
+
+// Prediction is a question that was not asked yet.
+type Prediction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last user turn, in the same room and after the same conversation.
+	QueryText string `protobuf:"bytes,1,opt,name=query_text,json=queryText,proto3" json:"query_text,omitempty"`
+	// How likely it is the next, 0 to 1.
+	Probability   float64 `protobuf:"fixed64,2,opt,name=probability,proto3" json:"probability,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prediction) Reset() {
+	*x = Prediction{}
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prediction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prediction) ProtoMessage() {}
+
+func (x *Prediction) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prediction.ProtoReflect.Descriptor instead.
+func (*Prediction) Descriptor() ([]byte, []int) {
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Prediction) GetQueryText() string {
+	if x != nil {
+		return x.QueryText
+	}
+	return ""
+}
+
+func (x *Prediction) GetProbability() float64 {
+	if x != nil {
+		return x.Probability
+	}
+	return 0
+}
+
 // Flight is a generation that equal questions share. Its leader generates, renews the lease while it does, and ends it by Store or
 // EndFlights. Others attach to the leader's stream where it is in the same process, else they wait by AwaitFlight.
 type Flight struct {
@@ -486,7 +559,7 @@ type Flight struct {
 
 func (x *Flight) Reset() {
 	*x = Flight{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +571,7 @@ func (x *Flight) String() string {
 func (*Flight) ProtoMessage() {}
 
 func (x *Flight) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[4]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +584,7 @@ func (x *Flight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Flight.ProtoReflect.Descriptor instead.
 func (*Flight) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{4}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Flight) GetLeaderFlightId() string {
@@ -539,7 +612,7 @@ type AwaitFlightRequest struct {
 
 func (x *AwaitFlightRequest) Reset() {
 	*x = AwaitFlightRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +624,7 @@ func (x *AwaitFlightRequest) String() string {
 func (*AwaitFlightRequest) ProtoMessage() {}
 
 func (x *AwaitFlightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[5]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +637,7 @@ func (x *AwaitFlightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitFlightRequest.ProtoReflect.Descriptor instead.
 func (*AwaitFlightRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{5}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AwaitFlightRequest) GetItem() *LookupItem {
@@ -585,7 +658,7 @@ type AwaitFlightResponse struct {
 
 func (x *AwaitFlightResponse) Reset() {
 	*x = AwaitFlightResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +670,7 @@ func (x *AwaitFlightResponse) String() string {
 func (*AwaitFlightResponse) ProtoMessage() {}
 
 func (x *AwaitFlightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[6]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +683,7 @@ func (x *AwaitFlightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitFlightResponse.ProtoReflect.Descriptor instead.
 func (*AwaitFlightResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{6}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AwaitFlightResponse) GetResult() *LookupResult {
@@ -633,7 +706,7 @@ type FlightReference struct {
 
 func (x *FlightReference) Reset() {
 	*x = FlightReference{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +718,7 @@ func (x *FlightReference) String() string {
 func (*FlightReference) ProtoMessage() {}
 
 func (x *FlightReference) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[7]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +731,7 @@ func (x *FlightReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlightReference.ProtoReflect.Descriptor instead.
 func (*FlightReference) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{7}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FlightReference) GetContext() *v1.RequestContext {
@@ -686,7 +759,7 @@ type RenewFlightsRequest struct {
 
 func (x *RenewFlightsRequest) Reset() {
 	*x = RenewFlightsRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +771,7 @@ func (x *RenewFlightsRequest) String() string {
 func (*RenewFlightsRequest) ProtoMessage() {}
 
 func (x *RenewFlightsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[8]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +784,7 @@ func (x *RenewFlightsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewFlightsRequest.ProtoReflect.Descriptor instead.
 func (*RenewFlightsRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{8}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RenewFlightsRequest) GetItems() []*FlightReference {
@@ -732,7 +805,7 @@ type RenewFlightsResponse struct {
 
 func (x *RenewFlightsResponse) Reset() {
 	*x = RenewFlightsResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +817,7 @@ func (x *RenewFlightsResponse) String() string {
 func (*RenewFlightsResponse) ProtoMessage() {}
 
 func (x *RenewFlightsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[9]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +830,7 @@ func (x *RenewFlightsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewFlightsResponse.ProtoReflect.Descriptor instead.
 func (*RenewFlightsResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{9}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RenewFlightsResponse) GetLeads() []bool {
@@ -778,7 +851,7 @@ type EndFlightsRequest struct {
 
 func (x *EndFlightsRequest) Reset() {
 	*x = EndFlightsRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +863,7 @@ func (x *EndFlightsRequest) String() string {
 func (*EndFlightsRequest) ProtoMessage() {}
 
 func (x *EndFlightsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[10]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +876,7 @@ func (x *EndFlightsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndFlightsRequest.ProtoReflect.Descriptor instead.
 func (*EndFlightsRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{10}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EndFlightsRequest) GetItems() []*FlightReference {
@@ -822,7 +895,7 @@ type EndFlightsResponse struct {
 
 func (x *EndFlightsResponse) Reset() {
 	*x = EndFlightsResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +907,7 @@ func (x *EndFlightsResponse) String() string {
 func (*EndFlightsResponse) ProtoMessage() {}
 
 func (x *EndFlightsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[11]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +920,7 @@ func (x *EndFlightsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndFlightsResponse.ProtoReflect.Descriptor instead.
 func (*EndFlightsResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{11}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{12}
 }
 
 // CacheHit is a kept answer that fits.
@@ -871,7 +944,7 @@ type CacheHit struct {
 
 func (x *CacheHit) Reset() {
 	*x = CacheHit{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +956,7 @@ func (x *CacheHit) String() string {
 func (*CacheHit) ProtoMessage() {}
 
 func (x *CacheHit) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[12]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +969,7 @@ func (x *CacheHit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CacheHit.ProtoReflect.Descriptor instead.
 func (*CacheHit) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{12}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CacheHit) GetAnswer() *CachedAnswer {
@@ -952,7 +1025,7 @@ type StoreRequest struct {
 
 func (x *StoreRequest) Reset() {
 	*x = StoreRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1037,7 @@ func (x *StoreRequest) String() string {
 func (*StoreRequest) ProtoMessage() {}
 
 func (x *StoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[13]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1050,7 @@ func (x *StoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreRequest.ProtoReflect.Descriptor instead.
 func (*StoreRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{13}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StoreRequest) GetItems() []*StoreItem {
@@ -1022,7 +1095,7 @@ type StoreItem struct {
 
 func (x *StoreItem) Reset() {
 	*x = StoreItem{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1107,7 @@ func (x *StoreItem) String() string {
 func (*StoreItem) ProtoMessage() {}
 
 func (x *StoreItem) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[14]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1120,7 @@ func (x *StoreItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreItem.ProtoReflect.Descriptor instead.
 func (*StoreItem) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{14}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StoreItem) GetContext() *v1.RequestContext {
@@ -1152,7 +1225,7 @@ type StoreResponse struct {
 
 func (x *StoreResponse) Reset() {
 	*x = StoreResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1237,7 @@ func (x *StoreResponse) String() string {
 func (*StoreResponse) ProtoMessage() {}
 
 func (x *StoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[15]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1250,7 @@ func (x *StoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreResponse.ProtoReflect.Descriptor instead.
 func (*StoreResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{15}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StoreResponse) GetResults() []*StoreResult {
@@ -1202,7 +1275,7 @@ type StoreResult struct {
 
 func (x *StoreResult) Reset() {
 	*x = StoreResult{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[16]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1287,7 @@ func (x *StoreResult) String() string {
 func (*StoreResult) ProtoMessage() {}
 
 func (x *StoreResult) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[16]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1300,7 @@ func (x *StoreResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreResult.ProtoReflect.Descriptor instead.
 func (*StoreResult) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{16}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StoreResult) GetStatus() *status.Status {
@@ -1262,7 +1335,7 @@ type FeedbackRequest struct {
 
 func (x *FeedbackRequest) Reset() {
 	*x = FeedbackRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[17]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1347,7 @@ func (x *FeedbackRequest) String() string {
 func (*FeedbackRequest) ProtoMessage() {}
 
 func (x *FeedbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[17]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1360,7 @@ func (x *FeedbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackRequest.ProtoReflect.Descriptor instead.
 func (*FeedbackRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{17}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FeedbackRequest) GetItems() []*FeedbackItem {
@@ -1317,7 +1390,7 @@ type FeedbackItem struct {
 
 func (x *FeedbackItem) Reset() {
 	*x = FeedbackItem{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[18]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1402,7 @@ func (x *FeedbackItem) String() string {
 func (*FeedbackItem) ProtoMessage() {}
 
 func (x *FeedbackItem) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[18]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1415,7 @@ func (x *FeedbackItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackItem.ProtoReflect.Descriptor instead.
 func (*FeedbackItem) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{18}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FeedbackItem) GetContext() *v1.RequestContext {
@@ -1415,7 +1488,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[19]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1500,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[19]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1513,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{19}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Comparison) GetKeptText() string {
@@ -1468,7 +1541,7 @@ type FeedbackResponse struct {
 
 func (x *FeedbackResponse) Reset() {
 	*x = FeedbackResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[20]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1553,7 @@ func (x *FeedbackResponse) String() string {
 func (*FeedbackResponse) ProtoMessage() {}
 
 func (x *FeedbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[20]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1566,7 @@ func (x *FeedbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackResponse.ProtoReflect.Descriptor instead.
 func (*FeedbackResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{20}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FeedbackResponse) GetResults() []*FeedbackResult {
@@ -1516,7 +1589,7 @@ type FeedbackResult struct {
 
 func (x *FeedbackResult) Reset() {
 	*x = FeedbackResult{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[21]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1601,7 @@ func (x *FeedbackResult) String() string {
 func (*FeedbackResult) ProtoMessage() {}
 
 func (x *FeedbackResult) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[21]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1614,7 @@ func (x *FeedbackResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackResult.ProtoReflect.Descriptor instead.
 func (*FeedbackResult) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{21}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FeedbackResult) GetStatus() *status.Status {
@@ -1580,7 +1653,7 @@ type InvalidateRequest struct {
 
 func (x *InvalidateRequest) Reset() {
 	*x = InvalidateRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[22]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1665,7 @@ func (x *InvalidateRequest) String() string {
 func (*InvalidateRequest) ProtoMessage() {}
 
 func (x *InvalidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[22]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1678,7 @@ func (x *InvalidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidateRequest.ProtoReflect.Descriptor instead.
 func (*InvalidateRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{22}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InvalidateRequest) GetOrganization() string {
@@ -1735,7 +1808,7 @@ type InvalidateResponse struct {
 
 func (x *InvalidateResponse) Reset() {
 	*x = InvalidateResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[23]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1820,7 @@ func (x *InvalidateResponse) String() string {
 func (*InvalidateResponse) ProtoMessage() {}
 
 func (x *InvalidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[23]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1833,7 @@ func (x *InvalidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvalidateResponse.ProtoReflect.Descriptor instead.
 func (*InvalidateResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{23}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *InvalidateResponse) GetEntries() uint32 {
@@ -1790,7 +1863,7 @@ type VerifyErasureRequest struct {
 
 func (x *VerifyErasureRequest) Reset() {
 	*x = VerifyErasureRequest{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[24]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1875,7 @@ func (x *VerifyErasureRequest) String() string {
 func (*VerifyErasureRequest) ProtoMessage() {}
 
 func (x *VerifyErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[24]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1888,7 @@ func (x *VerifyErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyErasureRequest.ProtoReflect.Descriptor instead.
 func (*VerifyErasureRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{24}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *VerifyErasureRequest) GetReceipt() *ForgottenReceipt {
@@ -1847,7 +1920,7 @@ type VerifyErasureResponse struct {
 
 func (x *VerifyErasureResponse) Reset() {
 	*x = VerifyErasureResponse{}
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[25]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1932,7 @@ func (x *VerifyErasureResponse) String() string {
 func (*VerifyErasureResponse) ProtoMessage() {}
 
 func (x *VerifyErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[25]
+	mi := &file_penstock_cache_v1_cache_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1945,7 @@ func (x *VerifyErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyErasureResponse.ProtoReflect.Descriptor instead.
 func (*VerifyErasureResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{25}
+	return file_penstock_cache_v1_cache_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *VerifyErasureResponse) GetSignatureHolds() bool {
@@ -1902,7 +1975,7 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
 	"%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a\x1fpenstock/cache/v1/erasure.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"Q\n" +
 	"\rLookupRequest\x12@\n" +
-	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x85\x03\n" +
+	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xb7\x03\n" +
 	"\n" +
 	"LookupItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12B\n" +
@@ -1912,14 +1985,21 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"query_text\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04R\tqueryText\x12.\n" +
 	"\x0ehistory_digest\x18\x05 \x01(\fB\a\xbaH\x04z\x02\x18 R\rhistoryDigest\x122\n" +
 	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12$\n" +
-	"\tflight_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\bflightId\"K\n" +
+	"\tflight_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\bflightId\x120\n" +
+	"\x0fpredictions_max\x18\b \x01(\rB\a\xbaH\x04*\x02\x18\x05R\x0epredictionsMax\"K\n" +
 	"\x0eLookupResponse\x129\n" +
-	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"\xd1\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"\x92\x02\n" +
 	"\fLookupResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12-\n" +
 	"\x03hit\x18\x02 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x03hit\x123\n" +
 	"\x06shadow\x18\x03 \x01(\v2\x1b.penstock.cache.v1.CacheHitR\x06shadow\x121\n" +
-	"\x06flight\x18\x04 \x01(\v2\x19.penstock.cache.v1.FlightR\x06flight\"z\n" +
+	"\x06flight\x18\x04 \x01(\v2\x19.penstock.cache.v1.FlightR\x06flight\x12?\n" +
+	"\vpredictions\x18\x05 \x03(\v2\x1d.penstock.cache.v1.PredictionR\vpredictions\"M\n" +
+	"\n" +
+	"Prediction\x12\x1d\n" +
+	"\n" +
+	"query_text\x18\x01 \x01(\tR\tqueryText\x12 \n" +
+	"\vprobability\x18\x02 \x01(\x01R\vprobability\"z\n" +
 	"\x06Flight\x12(\n" +
 	"\x10leader_flight_id\x18\x01 \x01(\tR\x0eleaderFlightId\x12F\n" +
 	"\x11lease_expire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\"O\n" +
@@ -2064,7 +2144,7 @@ func file_penstock_cache_v1_cache_service_proto_rawDescGZIP() []byte {
 }
 
 var file_penstock_cache_v1_cache_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_penstock_cache_v1_cache_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_penstock_cache_v1_cache_service_proto_goTypes = []any{
 	(AnswerOutcome)(0),            // 0: penstock.cache.v1.AnswerOutcome
 	(StoreRefusal)(0),             // 1: penstock.cache.v1.StoreRefusal
@@ -2073,98 +2153,100 @@ var file_penstock_cache_v1_cache_service_proto_goTypes = []any{
 	(*LookupItem)(nil),            // 4: penstock.cache.v1.LookupItem
 	(*LookupResponse)(nil),        // 5: penstock.cache.v1.LookupResponse
 	(*LookupResult)(nil),          // 6: penstock.cache.v1.LookupResult
-	(*Flight)(nil),                // 7: penstock.cache.v1.Flight
-	(*AwaitFlightRequest)(nil),    // 8: penstock.cache.v1.AwaitFlightRequest
-	(*AwaitFlightResponse)(nil),   // 9: penstock.cache.v1.AwaitFlightResponse
-	(*FlightReference)(nil),       // 10: penstock.cache.v1.FlightReference
-	(*RenewFlightsRequest)(nil),   // 11: penstock.cache.v1.RenewFlightsRequest
-	(*RenewFlightsResponse)(nil),  // 12: penstock.cache.v1.RenewFlightsResponse
-	(*EndFlightsRequest)(nil),     // 13: penstock.cache.v1.EndFlightsRequest
-	(*EndFlightsResponse)(nil),    // 14: penstock.cache.v1.EndFlightsResponse
-	(*CacheHit)(nil),              // 15: penstock.cache.v1.CacheHit
-	(*StoreRequest)(nil),          // 16: penstock.cache.v1.StoreRequest
-	(*StoreItem)(nil),             // 17: penstock.cache.v1.StoreItem
-	(*StoreResponse)(nil),         // 18: penstock.cache.v1.StoreResponse
-	(*StoreResult)(nil),           // 19: penstock.cache.v1.StoreResult
-	(*FeedbackRequest)(nil),       // 20: penstock.cache.v1.FeedbackRequest
-	(*FeedbackItem)(nil),          // 21: penstock.cache.v1.FeedbackItem
-	(*Comparison)(nil),            // 22: penstock.cache.v1.Comparison
-	(*FeedbackResponse)(nil),      // 23: penstock.cache.v1.FeedbackResponse
-	(*FeedbackResult)(nil),        // 24: penstock.cache.v1.FeedbackResult
-	(*InvalidateRequest)(nil),     // 25: penstock.cache.v1.InvalidateRequest
-	(*InvalidateResponse)(nil),    // 26: penstock.cache.v1.InvalidateResponse
-	(*VerifyErasureRequest)(nil),  // 27: penstock.cache.v1.VerifyErasureRequest
-	(*VerifyErasureResponse)(nil), // 28: penstock.cache.v1.VerifyErasureResponse
-	(*v1.RequestContext)(nil),     // 29: penstock.context.v1.RequestContext
-	(*Partition)(nil),             // 30: penstock.cache.v1.Partition
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*status.Status)(nil),         // 32: google.rpc.Status
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*CachedAnswer)(nil),          // 34: penstock.cache.v1.CachedAnswer
-	(CacheTier)(0),                // 35: penstock.cache.v1.CacheTier
-	(v11.Classification)(0),       // 36: penstock.guardrail.v1.Classification
-	(*ForgottenReceipt)(nil),      // 37: penstock.cache.v1.ForgottenReceipt
+	(*Prediction)(nil),            // 7: penstock.cache.v1.Prediction
+	(*Flight)(nil),                // 8: penstock.cache.v1.Flight
+	(*AwaitFlightRequest)(nil),    // 9: penstock.cache.v1.AwaitFlightRequest
+	(*AwaitFlightResponse)(nil),   // 10: penstock.cache.v1.AwaitFlightResponse
+	(*FlightReference)(nil),       // 11: penstock.cache.v1.FlightReference
+	(*RenewFlightsRequest)(nil),   // 12: penstock.cache.v1.RenewFlightsRequest
+	(*RenewFlightsResponse)(nil),  // 13: penstock.cache.v1.RenewFlightsResponse
+	(*EndFlightsRequest)(nil),     // 14: penstock.cache.v1.EndFlightsRequest
+	(*EndFlightsResponse)(nil),    // 15: penstock.cache.v1.EndFlightsResponse
+	(*CacheHit)(nil),              // 16: penstock.cache.v1.CacheHit
+	(*StoreRequest)(nil),          // 17: penstock.cache.v1.StoreRequest
+	(*StoreItem)(nil),             // 18: penstock.cache.v1.StoreItem
+	(*StoreResponse)(nil),         // 19: penstock.cache.v1.StoreResponse
+	(*StoreResult)(nil),           // 20: penstock.cache.v1.StoreResult
+	(*FeedbackRequest)(nil),       // 21: penstock.cache.v1.FeedbackRequest
+	(*FeedbackItem)(nil),          // 22: penstock.cache.v1.FeedbackItem
+	(*Comparison)(nil),            // 23: penstock.cache.v1.Comparison
+	(*FeedbackResponse)(nil),      // 24: penstock.cache.v1.FeedbackResponse
+	(*FeedbackResult)(nil),        // 25: penstock.cache.v1.FeedbackResult
+	(*InvalidateRequest)(nil),     // 26: penstock.cache.v1.InvalidateRequest
+	(*InvalidateResponse)(nil),    // 27: penstock.cache.v1.InvalidateResponse
+	(*VerifyErasureRequest)(nil),  // 28: penstock.cache.v1.VerifyErasureRequest
+	(*VerifyErasureResponse)(nil), // 29: penstock.cache.v1.VerifyErasureResponse
+	(*v1.RequestContext)(nil),     // 30: penstock.context.v1.RequestContext
+	(*Partition)(nil),             // 31: penstock.cache.v1.Partition
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*status.Status)(nil),         // 33: google.rpc.Status
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*CachedAnswer)(nil),          // 35: penstock.cache.v1.CachedAnswer
+	(CacheTier)(0),                // 36: penstock.cache.v1.CacheTier
+	(v11.Classification)(0),       // 37: penstock.guardrail.v1.Classification
+	(*ForgottenReceipt)(nil),      // 38: penstock.cache.v1.ForgottenReceipt
 }
 var file_penstock_cache_v1_cache_service_proto_depIdxs = []int32{
 	4,  // 0: penstock.cache.v1.LookupRequest.items:type_name -> penstock.cache.v1.LookupItem
-	29, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
-	30, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
-	31, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
+	30, // 1: penstock.cache.v1.LookupItem.context:type_name -> penstock.context.v1.RequestContext
+	31, // 2: penstock.cache.v1.LookupItem.partition:type_name -> penstock.cache.v1.Partition
+	32, // 3: penstock.cache.v1.LookupItem.max_age:type_name -> google.protobuf.Duration
 	6,  // 4: penstock.cache.v1.LookupResponse.results:type_name -> penstock.cache.v1.LookupResult
-	32, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
-	15, // 6: penstock.cache.v1.LookupResult.hit:type_name -> penstock.cache.v1.CacheHit
-	15, // 7: penstock.cache.v1.LookupResult.shadow:type_name -> penstock.cache.v1.CacheHit
-	7,  // 8: penstock.cache.v1.LookupResult.flight:type_name -> penstock.cache.v1.Flight
-	33, // 9: penstock.cache.v1.Flight.lease_expire_time:type_name -> google.protobuf.Timestamp
-	4,  // 10: penstock.cache.v1.AwaitFlightRequest.item:type_name -> penstock.cache.v1.LookupItem
-	6,  // 11: penstock.cache.v1.AwaitFlightResponse.result:type_name -> penstock.cache.v1.LookupResult
-	29, // 12: penstock.cache.v1.FlightReference.context:type_name -> penstock.context.v1.RequestContext
-	10, // 13: penstock.cache.v1.RenewFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
-	10, // 14: penstock.cache.v1.EndFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
-	34, // 15: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
-	35, // 16: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
-	33, // 17: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
-	17, // 18: penstock.cache.v1.StoreRequest.items:type_name -> penstock.cache.v1.StoreItem
-	29, // 19: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
-	30, // 20: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
-	34, // 21: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
-	31, // 22: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
-	0,  // 23: penstock.cache.v1.StoreItem.outcome:type_name -> penstock.cache.v1.AnswerOutcome
-	36, // 24: penstock.cache.v1.StoreItem.classification:type_name -> penstock.guardrail.v1.Classification
-	19, // 25: penstock.cache.v1.StoreResponse.results:type_name -> penstock.cache.v1.StoreResult
-	32, // 26: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
-	1,  // 27: penstock.cache.v1.StoreResult.refusal:type_name -> penstock.cache.v1.StoreRefusal
-	21, // 28: penstock.cache.v1.FeedbackRequest.items:type_name -> penstock.cache.v1.FeedbackItem
-	29, // 29: penstock.cache.v1.FeedbackItem.context:type_name -> penstock.context.v1.RequestContext
-	2,  // 30: penstock.cache.v1.FeedbackItem.verdict:type_name -> penstock.cache.v1.Verdict
-	22, // 31: penstock.cache.v1.FeedbackItem.comparison:type_name -> penstock.cache.v1.Comparison
-	24, // 32: penstock.cache.v1.FeedbackResponse.results:type_name -> penstock.cache.v1.FeedbackResult
-	32, // 33: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
-	2,  // 34: penstock.cache.v1.FeedbackResult.verdict:type_name -> penstock.cache.v1.Verdict
-	37, // 35: penstock.cache.v1.InvalidateResponse.receipt:type_name -> penstock.cache.v1.ForgottenReceipt
-	37, // 36: penstock.cache.v1.VerifyErasureRequest.receipt:type_name -> penstock.cache.v1.ForgottenReceipt
-	25, // 37: penstock.cache.v1.VerifyErasureRequest.erased:type_name -> penstock.cache.v1.InvalidateRequest
-	3,  // 38: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
-	16, // 39: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
-	20, // 40: penstock.cache.v1.CacheService.Feedback:input_type -> penstock.cache.v1.FeedbackRequest
-	8,  // 41: penstock.cache.v1.CacheService.AwaitFlight:input_type -> penstock.cache.v1.AwaitFlightRequest
-	11, // 42: penstock.cache.v1.CacheService.RenewFlights:input_type -> penstock.cache.v1.RenewFlightsRequest
-	13, // 43: penstock.cache.v1.CacheService.EndFlights:input_type -> penstock.cache.v1.EndFlightsRequest
-	25, // 44: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
-	27, // 45: penstock.cache.v1.CacheService.VerifyErasure:input_type -> penstock.cache.v1.VerifyErasureRequest
-	5,  // 46: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
-	18, // 47: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
-	23, // 48: penstock.cache.v1.CacheService.Feedback:output_type -> penstock.cache.v1.FeedbackResponse
-	9,  // 49: penstock.cache.v1.CacheService.AwaitFlight:output_type -> penstock.cache.v1.AwaitFlightResponse
-	12, // 50: penstock.cache.v1.CacheService.RenewFlights:output_type -> penstock.cache.v1.RenewFlightsResponse
-	14, // 51: penstock.cache.v1.CacheService.EndFlights:output_type -> penstock.cache.v1.EndFlightsResponse
-	26, // 52: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
-	28, // 53: penstock.cache.v1.CacheService.VerifyErasure:output_type -> penstock.cache.v1.VerifyErasureResponse
-	46, // [46:54] is the sub-list for method output_type
-	38, // [38:46] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	33, // 5: penstock.cache.v1.LookupResult.status:type_name -> google.rpc.Status
+	16, // 6: penstock.cache.v1.LookupResult.hit:type_name -> penstock.cache.v1.CacheHit
+	16, // 7: penstock.cache.v1.LookupResult.shadow:type_name -> penstock.cache.v1.CacheHit
+	8,  // 8: penstock.cache.v1.LookupResult.flight:type_name -> penstock.cache.v1.Flight
+	7,  // 9: penstock.cache.v1.LookupResult.predictions:type_name -> penstock.cache.v1.Prediction
+	34, // 10: penstock.cache.v1.Flight.lease_expire_time:type_name -> google.protobuf.Timestamp
+	4,  // 11: penstock.cache.v1.AwaitFlightRequest.item:type_name -> penstock.cache.v1.LookupItem
+	6,  // 12: penstock.cache.v1.AwaitFlightResponse.result:type_name -> penstock.cache.v1.LookupResult
+	30, // 13: penstock.cache.v1.FlightReference.context:type_name -> penstock.context.v1.RequestContext
+	11, // 14: penstock.cache.v1.RenewFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
+	11, // 15: penstock.cache.v1.EndFlightsRequest.items:type_name -> penstock.cache.v1.FlightReference
+	35, // 16: penstock.cache.v1.CacheHit.answer:type_name -> penstock.cache.v1.CachedAnswer
+	36, // 17: penstock.cache.v1.CacheHit.tier:type_name -> penstock.cache.v1.CacheTier
+	34, // 18: penstock.cache.v1.CacheHit.store_time:type_name -> google.protobuf.Timestamp
+	18, // 19: penstock.cache.v1.StoreRequest.items:type_name -> penstock.cache.v1.StoreItem
+	30, // 20: penstock.cache.v1.StoreItem.context:type_name -> penstock.context.v1.RequestContext
+	31, // 21: penstock.cache.v1.StoreItem.partition:type_name -> penstock.cache.v1.Partition
+	35, // 22: penstock.cache.v1.StoreItem.answer:type_name -> penstock.cache.v1.CachedAnswer
+	32, // 23: penstock.cache.v1.StoreItem.ttl:type_name -> google.protobuf.Duration
+	0,  // 24: penstock.cache.v1.StoreItem.outcome:type_name -> penstock.cache.v1.AnswerOutcome
+	37, // 25: penstock.cache.v1.StoreItem.classification:type_name -> penstock.guardrail.v1.Classification
+	20, // 26: penstock.cache.v1.StoreResponse.results:type_name -> penstock.cache.v1.StoreResult
+	33, // 27: penstock.cache.v1.StoreResult.status:type_name -> google.rpc.Status
+	1,  // 28: penstock.cache.v1.StoreResult.refusal:type_name -> penstock.cache.v1.StoreRefusal
+	22, // 29: penstock.cache.v1.FeedbackRequest.items:type_name -> penstock.cache.v1.FeedbackItem
+	30, // 30: penstock.cache.v1.FeedbackItem.context:type_name -> penstock.context.v1.RequestContext
+	2,  // 31: penstock.cache.v1.FeedbackItem.verdict:type_name -> penstock.cache.v1.Verdict
+	23, // 32: penstock.cache.v1.FeedbackItem.comparison:type_name -> penstock.cache.v1.Comparison
+	25, // 33: penstock.cache.v1.FeedbackResponse.results:type_name -> penstock.cache.v1.FeedbackResult
+	33, // 34: penstock.cache.v1.FeedbackResult.status:type_name -> google.rpc.Status
+	2,  // 35: penstock.cache.v1.FeedbackResult.verdict:type_name -> penstock.cache.v1.Verdict
+	38, // 36: penstock.cache.v1.InvalidateResponse.receipt:type_name -> penstock.cache.v1.ForgottenReceipt
+	38, // 37: penstock.cache.v1.VerifyErasureRequest.receipt:type_name -> penstock.cache.v1.ForgottenReceipt
+	26, // 38: penstock.cache.v1.VerifyErasureRequest.erased:type_name -> penstock.cache.v1.InvalidateRequest
+	3,  // 39: penstock.cache.v1.CacheService.Lookup:input_type -> penstock.cache.v1.LookupRequest
+	17, // 40: penstock.cache.v1.CacheService.Store:input_type -> penstock.cache.v1.StoreRequest
+	21, // 41: penstock.cache.v1.CacheService.Feedback:input_type -> penstock.cache.v1.FeedbackRequest
+	9,  // 42: penstock.cache.v1.CacheService.AwaitFlight:input_type -> penstock.cache.v1.AwaitFlightRequest
+	12, // 43: penstock.cache.v1.CacheService.RenewFlights:input_type -> penstock.cache.v1.RenewFlightsRequest
+	14, // 44: penstock.cache.v1.CacheService.EndFlights:input_type -> penstock.cache.v1.EndFlightsRequest
+	26, // 45: penstock.cache.v1.CacheService.Invalidate:input_type -> penstock.cache.v1.InvalidateRequest
+	28, // 46: penstock.cache.v1.CacheService.VerifyErasure:input_type -> penstock.cache.v1.VerifyErasureRequest
+	5,  // 47: penstock.cache.v1.CacheService.Lookup:output_type -> penstock.cache.v1.LookupResponse
+	19, // 48: penstock.cache.v1.CacheService.Store:output_type -> penstock.cache.v1.StoreResponse
+	24, // 49: penstock.cache.v1.CacheService.Feedback:output_type -> penstock.cache.v1.FeedbackResponse
+	10, // 50: penstock.cache.v1.CacheService.AwaitFlight:output_type -> penstock.cache.v1.AwaitFlightResponse
+	13, // 51: penstock.cache.v1.CacheService.RenewFlights:output_type -> penstock.cache.v1.RenewFlightsResponse
+	15, // 52: penstock.cache.v1.CacheService.EndFlights:output_type -> penstock.cache.v1.EndFlightsResponse
+	27, // 53: penstock.cache.v1.CacheService.Invalidate:output_type -> penstock.cache.v1.InvalidateResponse
+	29, // 54: penstock.cache.v1.CacheService.VerifyErasure:output_type -> penstock.cache.v1.VerifyErasureResponse
+	47, // [47:55] is the sub-list for method output_type
+	39, // [39:47] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_penstock_cache_v1_cache_service_proto_init() }
@@ -2174,11 +2256,11 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 	}
 	file_penstock_cache_v1_cache_entry_proto_init()
 	file_penstock_cache_v1_erasure_proto_init()
-	file_penstock_cache_v1_cache_service_proto_msgTypes[18].OneofWrappers = []any{
+	file_penstock_cache_v1_cache_service_proto_msgTypes[19].OneofWrappers = []any{
 		(*FeedbackItem_Verdict)(nil),
 		(*FeedbackItem_Comparison)(nil),
 	}
-	file_penstock_cache_v1_cache_service_proto_msgTypes[22].OneofWrappers = []any{
+	file_penstock_cache_v1_cache_service_proto_msgTypes[23].OneofWrappers = []any{
 		(*InvalidateRequest_EntryId)(nil),
 		(*InvalidateRequest_Tag)(nil),
 		(*InvalidateRequest_Model)(nil),
@@ -2192,7 +2274,7 @@ func file_penstock_cache_v1_cache_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_cache_v1_cache_service_proto_rawDesc), len(file_penstock_cache_v1_cache_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,1 @@
+"""The L4 tier: what will be asked next. Pure."""
