@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from testkit.process import POLL_SECONDS, START_SECONDS_MAX, ChildProcess, free_port
+from testkit.process import POLL_SECONDS, START_SECONDS_MAX, ChildProcess, as_user, free_port
 
 COMMAND_SECONDS_MAX = 60
 ROOT = 0
@@ -91,14 +91,12 @@ class PostgresServer:
 
     def _run(self, program: str, *args: str) -> None:
         done = subprocess.run(  # noqa: S603 - our own arguments
-            [str(self._binaries / program), *args],
+            as_user([str(self._binaries / program), *args], self._user),
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=COMMAND_SECONDS_MAX,
-            user=self._user,
-            group=self._user,
             cwd="/",
         )
         if done.returncode:

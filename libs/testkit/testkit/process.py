@@ -23,6 +23,16 @@ def free_port() -> int:
         return port
 
 
+def as_user(args: Sequence[str], user: str | None) -> list[str]:
+    """Give the command that runs a command as another user.
+
+    Popen's own `user` forks this process whole, and gRPC's handlers of forks crash the child when calls are open.
+    """
+    if user is None:
+        return list(args)
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *args]
+
+
 class ChildProcess:
     """A child whose output goes to a file. As a context manager it is gone at the end, whatever happened."""
 
@@ -32,13 +42,11 @@ class ChildProcess:
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(  # noqa: S603 - the test's own arguments
-                list(args),
+                as_user(args, user),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
-                user=user,
-                group=user,
                 start_new_session=True,
             )
 
