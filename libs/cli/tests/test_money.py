@@ -63,6 +63,7 @@ def test_usage_by_day_is_a_table_and_a_chart(edge, penstock):
     code, out, _ = penstock("usage", "--by", "day", "--since", "2026-01-01", "--until", "2026-02-01T12:00")
     assert code == 0
     assert "$3" in out
+    assert "2026-01-02  " in out
     first, second = (line for line in out.splitlines() if "█" in line)
     assert first.startswith("2026-01-01")
     assert second.count("█") == 2 * first.count("█") == 40

@@ -14,7 +14,6 @@ from penstock_cli.commands.options import (
     ORGANIZATION,
     AsJson,
     Organization,
-    last_part,
     plain_table,
     read_time,
     the_edge,
@@ -23,6 +22,7 @@ from penstock_cli.console import err, out
 from penstock_cli.edge import Edge, Json
 
 OUTCOME = "ATTEMPT_OUTCOME_"
+MIDNIGHT = "T00:00:00Z"
 TOKEN_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 GROUPS_MAX = 3
 NUMBERS = ("requests", "tokens in", "tokens out", "cost", "saved by cache")
@@ -172,13 +172,20 @@ def usage_table(rows: list[Json], dimensions: list[Dimension]) -> Table:
     """Draw usage, and its sum below more rows than one."""
     table = plain_table(*(dimension.value for dimension in dimensions), *NUMBERS, right=NUMBERS)
     for row in rows:
-        groups = (last_part(group.removeprefix(OUTCOME).lower()) or "-" for group in row.get("group", []))
+        groups = (_shown(group) for group in row.get("group", []))
         table.add_row(*groups, *_texts(_numbers(row)))
     if len(rows) > 1:
         sums = [sum(column) for column in zip(*map(_numbers, rows), strict=True)]
         table.add_section()
         table.add_row("all", *[""] * (len(dimensions) - 1), *_texts(sums), style="bold")
     return table
+
+
+def _shown(group: str) -> str:
+    """Write a value of a dimension: outcomes without their prefix, days without their midnight."""
+    if group.startswith(OUTCOME):
+        return group.removeprefix(OUTCOME).lower()
+    return group.removesuffix(MIDNIGHT) or "-"
 
 
 def _numbers(row: Json) -> list[int]:
@@ -202,9 +209,7 @@ def _chart(rows: list[Json], place: int) -> Table:
     for row in rows:
         at = row["group"][place]
         costs[at] = costs.get(at, 0) + int(row.get("cost_nanos", 0))
-    return bars(
-        [(at.removesuffix("T00:00:00Z"), nanos, dollars(nanos)) for at, nanos in sorted(costs.items())]
-    )
+    return bars([(_shown(at), nanos, dollars(nanos)) for at, nanos in sorted(costs.items())])
 
 
 def _exhaustion(found: Json) -> str:
