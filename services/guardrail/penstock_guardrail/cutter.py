@@ -106,7 +106,7 @@ class Cutter:
     def _settled(self, decided: int) -> list[Candidate]:
         """Give the new candidates; what yields waits, with all after its start, until what it may yield to is known."""
         base = self._view_start
-        found = list(self._scanner.candidates(self._view.characters, self._decided - base, decided - base))
+        found = self._scanner.candidates(self._view.characters, self._decided - base, decided - base)
         for candidate in reversed(found):
             if candidate.yields and base + candidate.end > decided:
                 decided = base + candidate.start

@@ -1,7 +1,6 @@
 """All detectors over one view: one pass tells which of them may have something, then those look."""
 
-from collections.abc import Iterator, Sequence
-from heapq import merge
+from collections.abc import Sequence
 
 from penstock_guardrail.detectors import Candidate, Detector, NameDetector, recognizer
 from penstock_guardrail.live import Automaton, OpenMatches
@@ -18,12 +17,17 @@ class Scanner:
         self._automaton = Automaton([detector.grammar for detector in detectors])
         self.recognizers = (*map(recognizer, detectors), recognizer(self._names))
 
-    def candidates(self, view: bytes, start: int, end: int) -> Iterator[Candidate]:
+    def candidates(self, view: bytes, start: int, end: int) -> list[Candidate]:
         """Give what begins in [start, end): leftmost, then longest, then by the order of the detectors."""
-        triggered = sorted(self._triggers.found_in(view)) if start < end else ()
-        found = [self._found_by(self._detectors[position], view, start, end) for position in triggered]
-        found.append(self._names.find(view, start, end))
-        return merge(*found, key=lambda candidate: (candidate.start, -candidate.end))
+        if start >= end:
+            return []
+        found: list[Candidate] = []
+        for position in sorted(self._triggers.found_in(view)):
+            found += self._detectors[position].find(view, start, end)
+        found += self._names.find(view, start, end)
+        found = [candidate for candidate in found if start <= candidate.start < end]
+        found.sort(key=_place)
+        return found
 
     def open_matches(self) -> OpenMatches:
         """Begin to follow a text as it comes."""
@@ -33,7 +37,6 @@ class Scanner:
         """Give where the first name begins, at `start` or after, that is not decided yet."""
         return self._names.open_from(view, start)
 
-    def _found_by(self, detector: Detector, view: bytes, start: int, end: int) -> Iterator[Candidate]:
-        for candidate in detector.find(view, start, end):
-            if start <= candidate.start < end:
-                yield candidate
+
+def _place(candidate: Candidate) -> tuple[int, int]:
+    return candidate.start, -candidate.end

@@ -1,5 +1,7 @@
 """P5: the same output streamed and unstreamed, however it is split, and nothing leaves that may be part of a match."""
 
+import random
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,7 +52,35 @@ BROKEN = [
     *("1", "12", "x", "_", "é", "日本", "\u200b", "\u202e", "😀", "\U000e0041", "x" * 70, "9" * 25),
     *("hello ", "the quick brown fox ", "a-b.c ", "3.14159 ", "Berlin, "),
 ]
-TEXTS = st.lists(st.sampled_from(WHOLE + BROKEN) | st.text(max_size=4), min_size=1, max_size=12).map("".join)
+NAMED = [
+    *("Jane Doe", "Dr. Maria Keller", "12 Main Street, Springfield 12345", "Acme Ltd", "in Lisbon, Portugal"),
+    *(
+        "https://x.example/?token=hunter2secret99&a=1",
+        "+49 30 901820",
+        "(212) 555-0143 x22",
+        "tel 22 498317 office",
+    ),
+    *(
+        "born 12 March 1984",
+        "2026-03-12",
+        "MRN: 00482913",
+        "SWIFT DEUTDEFF500",
+        "00:1A:2B:3C:4D:5E",
+        "RSSMRA85T10A562S",
+    ),
+    *(
+        "metformin 500 mg",
+        "ann\\u0040example.com",
+        '{"to": "bob@x.org\\nJane"}',
+        "\\",
+        "\\n",
+        "\\u00",
+        "The",
+        "Is",
+    ),
+]
+PARTS = [*WHOLE, *BROKEN, *NAMED]
+TEXTS = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), min_size=1, max_size=12).map("".join)
 WITH_REFUSALS = st.lists(st.sampled_from([*WHOLE, *BROKEN, PEM]), min_size=1, max_size=8).map("".join)
 
 
@@ -81,13 +111,30 @@ def _pieces(text: str, cuts: list[int]) -> list[str]:
     return [text[first:last] for first, last in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
-@pytest.mark.parametrize("value", [*WHOLE, PEM])
+@pytest.mark.parametrize("value", [*WHOLE, *NAMED, PEM])
 def test_split_value_is_masked(rules, value):
     """Every split in two, of every kind of value, at both ends of a text, in its middle, and beside itself."""
     for text in (value, f"to {value}, ok", f"{value} {value}", f"a{value}", f"{value}."):
         for cut in range(len(text) + 1):
             _assert_same(rules, text, [text[:cut], text[cut:]])
         _assert_same(rules, text, list(text))
+
+
+@pytest.mark.timeout(300)
+def test_every_two_way_split_and_random_ones_of_a_thousand_texts(rules):
+    chooser = random.Random(6)
+    for _ in range(1000):
+        text = "".join(chooser.choices(PARTS, k=3))
+        first = chooser.randrange(max(1, len(text) - 32))
+        text = text[first : first + 32]
+        whole = _whole(rules, text)
+        cuts = [sorted(chooser.choices(range(len(text) + 1), k=4)) for _ in range(3)]
+        for pieces in (
+            *([text[:cut], text[cut:]] for cut in range(len(text) + 1)),
+            *(_pieces(text, cut) for cut in cuts),
+        ):
+            assert _streamed(rules, pieces).findings == whole.findings, (text, pieces)
+            assert _streamed(rules, pieces).text == whole.text, (text, pieces)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -119,7 +166,7 @@ def test_no_character_leaves_while_it_may_be_part_of_a_match(rules, text):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(parts=st.lists(st.sampled_from(WHOLE + BROKEN), min_size=60, max_size=120), size=st.integers(1, 64))
+@given(parts=st.lists(st.sampled_from(PARTS), min_size=60, max_size=120), size=st.integers(1, 64))
 def test_long_texts_in_pieces_of_any_size(rules, parts, size):
     text = " ".join(parts)
     _assert_same(rules, text, [text[at : at + size] for at in range(0, len(text), size)])
@@ -156,13 +203,9 @@ def test_prose_is_held_back_a_word_at_most(rules):
     """The word it is in; after a number or a big letter, which may begin a name, the next one too."""
     answer = Answer(rules, VALUES)
     text = "Whoever reads this, slowly or not, gets every word once the next one begins; in 2026 too. "
-    held = {text[: read + 1]: answer.push(character).held_characters for read, character in enumerate(text)}
-    assert max(held.values()) <= 13
-    after_spaces = {read.split()[-1]: characters for read, characters in held.items() if read.endswith(" ")}
-    assert {word: characters for word, characters in after_spaces.items() if characters} == {
-        "Whoever": 8,
-        "2026": 5,
-    }
+    held = [answer.push(character).held_characters for character in text]
+    assert max(held) <= len("Whoever reads")
+    assert sum(held) / len(held) < 5
 
 
 def test_tokens_are_restored_and_what_is_new_is_replaced_for_good(rules):

@@ -174,7 +174,7 @@ class AssignmentDetector:
             found = pattern.match(view, first, first + _VALUE_CHARACTERS_MAX)
             if found is None:
                 continue
-            last = found[1] - (view[found[1] - 1] in b"\"'")
+            last = _value_end(view, first, found[1])
             before = view[max(0, lead_start - _VENDOR_CHARACTERS_MAX) : first]
             is_secret = (
                 last - first == _AWS_SECRET_CHARACTERS if _is_of_aws(before) else judge(view[first:last])
@@ -182,6 +182,14 @@ class AssignmentDetector:
             if is_secret and not _is_code(view, first, last):
                 evidence = "named as a secret; " + (judge.__doc__ or "").partition(":")[0].lower()
                 yield Candidate(first, last, "SECRET", 0.8, "assignment/2", evidence)
+
+
+def _value_end(view: bytes, start: int, end: int) -> int:
+    """Leave out the quote after a value, and the parameters after it in a web address."""
+    value, _, parameters = view[start:end].partition(b"&")
+    if b"=" in parameters:
+        return start + len(value)
+    return end - (view[end - 1] in b"\"'")
 
 
 def _is_of_aws(before: bytes) -> bool:

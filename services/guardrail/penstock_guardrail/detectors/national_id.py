@@ -14,7 +14,7 @@ from penstock_guardrail.detectors.context import Context, continues_number
 from penstock_guardrail.detectors.detector import Candidate
 from penstock_guardrail.expression import grammar_of
 from penstock_guardrail.grammar import BOUNDARY, either, sequence, words
-from penstock_guardrail.pattern import Pattern
+from penstock_guardrail.pattern import Pattern, PatternSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ class NationalIdDetector:
     grammar = _NUMBER
 
     def __init__(self) -> None:
-        self._forms = [(kind, Pattern(kind.form), Context(kind.names or "$^")) for kind in _KINDS]
+        self._contexts = [Context(kind.names or "$^") for kind in _KINDS]
+        self._forms = PatternSet(rf"^(?:{kind.form})$" for kind in _KINDS)
         self._any = Pattern(words(_NUMBER))
 
     def find(self, view: bytes, start: int, end: int) -> Iterator[Candidate]:
@@ -114,12 +115,11 @@ class NationalIdDetector:
 
     def _kind(self, view: bytes, start: int, end: int) -> Kind | None:
         written = view[start:end]
-        for kind, form, context in self._forms:
-            if (
-                form.match(written) == (0, len(written))
-                and (kind.alone or context.before(view, start))
-                and _checker(kind.module).is_valid(written.decode("latin-1"))
-            ):
+        for position in sorted(self._forms.found_in(written)):
+            kind = _KINDS[position]
+            if (kind.alone or self._contexts[position].before(view, start)) and _checker(
+                kind.module
+            ).is_valid(written.decode("latin-1")):
                 return kind
         return None
 

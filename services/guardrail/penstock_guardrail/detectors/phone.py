@@ -1,7 +1,6 @@
 """Telephone numbers: E.164 (checked against the plans of all countries), North American and national forms."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -59,7 +58,6 @@ _NO_PHONE = (
 _REGIONS = ("GB", "DE", "FR", "IT", "ES", "NL", "SE", "CH", "AT", "AU", "IN", "JP", "BR", "ZA")
 _NOT_BEFORE = (b"_", b"$", b"#", b"+", b"=", b"&")
 _NOT_AFTER = (b"_", b"%", b"@")
-_LOOKUPS_KEPT = 4096
 
 
 class PhoneDetector:
@@ -122,7 +120,6 @@ def _international(written: str) -> tuple[float, str]:
     return 0.0, ""
 
 
-@lru_cache(_LOOKUPS_KEPT)
 def _national(written: str) -> tuple[float, str]:
     """Believe a grouped number with a trunk prefix that is valid in one of the plans."""
     if not written.startswith(("0", "(0")) or written.isdigit():
