@@ -104,18 +104,18 @@ def _prefixed(word: str, base: str) -> bool:
 def _direction(one: Sketch, other: Sketch) -> bool:
     """A shared word comes after "from" in one and after "to" in the other, or the like."""
     opposites = lexicon().antonyms
-    theirs = dict(_roles(other))
-    return any(theirs.get(word) in opposites.get(role, ()) for word, role in _roles(one))
+    mine, theirs = _roles(one) - _roles(other), _roles(other) - _roles(one)
+    return any((word, opposite) in theirs for word, role in mine for opposite in opposites.get(role, ()))
 
 
-def _roles(of: Sketch) -> list[tuple[str, str]]:
+def _roles(of: Sketch) -> set[tuple[str, str]]:
     content = frozenset(of.content)
-    roles, role = [], ""
+    roles, role = set(), ""
     for word in of.words:
         if word in lexicon().direction:
             role = word
         elif role and (word in content or word in of.numbers):
-            roles.append((word, role))
+            roles.add((word, role))
             role = ""
     return roles
 
