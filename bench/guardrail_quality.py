@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from guardrail import pii, secrets
+from guardrail import injection, pii, secrets
 from guardrail.suite import Suite
 from harness import install
 from harness.report import Report
@@ -34,6 +34,8 @@ def main() -> None:
 def _suites(arguments: argparse.Namespace) -> Iterator[Suite]:
     if arguments.pii:
         yield pii.measure(arguments.pii, quick=arguments.quick)
+    if arguments.injection or arguments.benign:
+        yield injection.measure(arguments.injection, arguments.benign)
     if arguments.secrets:
         yield secrets.measure(arguments.secrets)
 
@@ -41,11 +43,17 @@ def _suites(arguments: argparse.Namespace) -> Iterator[Suite]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pii", type=Path, metavar="FILE", help="JSON Lines of text and spans")
+    parser.add_argument(
+        "--injection", type=Path, nargs="+", default=[], metavar="FILE", help="JSON Lines of text and label"
+    )
+    parser.add_argument(
+        "--benign", type=Path, nargs="+", default=[], metavar="FILE", help="JSON Lines of harmless text"
+    )
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="JSON Lines of rule_name, text, label")
     parser.add_argument("--quick", action="store_true", help="at most 50 seconds")
     parser.add_argument("--setup", action="store_true", help="install the peer and do no more")
     arguments = parser.parse_args()
-    if not (arguments.setup or arguments.pii or arguments.secrets):
+    if not any((arguments.setup, arguments.pii, arguments.injection, arguments.benign, arguments.secrets)):
         parser.error("name at least one data set")
     return arguments
 

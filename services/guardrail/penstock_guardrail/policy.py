@@ -10,6 +10,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 _VERSION_HEX_DIGITS = 16
+# How much a recognizer of an organization is believed that does not say.
+CONFIDENCE = 0.85
 
 
 class Action(IntEnum):
@@ -77,6 +79,8 @@ class Rule(Model):
     action: ActionName
     classification: ClassificationName
     replacement: ReplacementName = Replacement.TOKEN
+    # What is believed less is reported and let pass; the policy's own when not set.
+    confidence_min: float | None = Field(default=None, ge=0, le=1)
 
     def and_also(self, other: "Rule") -> "Rule":
         """Give the rule that keeps both."""
@@ -84,10 +88,12 @@ class Rule(Model):
             action=max(self.action, other.action),
             classification=max(self.classification, other.classification),
             replacement=max(self.replacement, other.replacement),
+            confidence_min=self.confidence_min if other.confidence_min is None else other.confidence_min,
         )
 
     def __str__(self) -> str:
-        return f"{_as_name(self.action)} {_as_name(self.replacement)} {_as_name(self.classification)}"
+        words = f"{_as_name(self.action)} {_as_name(self.replacement)} {_as_name(self.classification)}"
+        return words if self.confidence_min is None else f"{words} from {self.confidence_min:g}"
 
 
 class Grant(Model):
@@ -105,6 +111,29 @@ class Residency(Model):
     regions: tuple[str, ...] = Field(min_length=1)
 
 
+class Recognizer(Model):
+    """A pattern of an organization: what it finds, and the words beside it that it is believed with."""
+
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,39}$")
+    type: str = Field(pattern="^[A-Z][A-Z0-9_]{0,39}$")
+    pattern: str = Field(min_length=1, max_length=512)
+    ignore_case: bool = False
+    context: tuple[str, ...] = Field(default=(), max_length=32)
+    confidence: float = Field(default=CONFIDENCE, gt=0, le=1)
+
+
+class Topic(Model):
+    """What an organization does not talk about, by its terms. What is found has the type `TOPIC_` and the name."""
+
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,31}$")
+    terms: tuple[str, ...] = Field(min_length=1, max_length=256)
+
+    @property
+    def type(self) -> str:
+        """Name what is found."""
+        return f"TOPIC_{self.name.upper().replace('-', '_')}"
+
+
 class Policy(Model):
     """All that is decided by. What no grant allows is refused."""
 
@@ -115,6 +144,8 @@ class Policy(Model):
     grants: tuple[Grant, ...]
     residencies: tuple[Residency, ...] = ()
     retention_days: int = Field(default=365, ge=1, le=3660)
+    recognizers: tuple[Recognizer, ...] = Field(default=(), max_length=64)
+    topics: tuple[Topic, ...] = Field(default=(), max_length=16)
 
     def rule(self, found_type: str) -> Rule:
         """Give the rule of a type."""
@@ -122,7 +153,9 @@ class Policy(Model):
 
     def action(self, found_type: str, confidence: float) -> Action:
         """Decide on one finding."""
-        return self.rule(found_type).action if confidence >= self.confidence_min else Action.ALLOW
+        rule = self.rule(found_type)
+        least = self.confidence_min if rule.confidence_min is None else rule.confidence_min
+        return rule.action if confidence >= least else Action.ALLOW
 
     def ceiling(self, roles: Iterable[str], operation: str) -> int:
         """Give the highest classification that any of the roles may do it with; 0 when none may."""

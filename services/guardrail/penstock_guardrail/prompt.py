@@ -7,6 +7,7 @@ from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter
 from penstock_guardrail.policy import Replacement
 from penstock_guardrail.redaction import placeholder
 from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
+from penstock_guardrail.suspicion import suspicions
 from penstock_guardrail.verdict import Finding, Judged, findings_of, judge, limit_reached
 
 
@@ -38,8 +39,8 @@ class Prompt:
 _CLEAN = Prompt()
 
 
-def screen_prompt(rules: Rules, texts: Sequence[str]) -> Prompt:
-    """Look through the texts of one request."""
+def screen_prompt(rules: Rules, texts: Sequence[str], roles: Sequence[str]) -> Prompt:
+    """Look through the texts of one request, spoken by `roles`; none named: they give no instructions."""
     if sum(map(len, texts)) > rules.characters_max:
         return Prompt([limit_reached(TEXT_TOO_LONG)])
     findings: list[Finding] = []
@@ -51,6 +52,8 @@ def screen_prompt(rules: Rules, texts: Sequence[str]) -> Prompt:
             findings += findings_of(judged[position])
         if len(findings) > CANDIDATES_MAX:
             return Prompt([limit_reached(TOO_MANY_FINDINGS)])
+    if roles:
+        findings += suspicions(rules.classifier, rules.policy, texts, roles)
     return Prompt(findings, judged) if findings else _CLEAN
 
 

@@ -1,11 +1,17 @@
 """What texts are screened with."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from penstock_guardrail.detectors import all_detectors
-from penstock_guardrail.policy import Policy
+from penstock_guardrail.custom.detector import CustomDetector
+from penstock_guardrail.detectors import Detector, all_detectors
+from penstock_guardrail.injection.classifier import Classifier
+from penstock_guardrail.injection.weights import shipped
+from penstock_guardrail.policy import Policy, Recognizer, Topic
 from penstock_guardrail.redaction import TokenDetector
 from penstock_guardrail.scanner import Scanner
+from penstock_guardrail.topics.detector import TopicDetector
+from penstock_guardrail.toxicity.detector import ToxicityDetector
 
 # The type of what is found in texts that are longer than allowed.
 TEXT_TOO_LONG = "TEXT_TOO_LONG"
@@ -16,22 +22,57 @@ class Rules:
     """Who looks for what, what is done with it, and how long a text may be.
 
     Args:
+        detectors: look for what everybody looks for.
         incoming: looks through what goes to a model.
         outgoing: looks through what comes from one: for redaction tokens as well.
+        classifier: judges whether a text is an attack on the model.
         policy: decides.
         version: names all of this.
         characters_max: of the texts of one item; more are refused.
     """
 
+    detectors: Sequence[Detector]
     incoming: Scanner
     outgoing: Scanner
+    classifier: Classifier
     policy: Policy
     version: str
     characters_max: int
 
+    def under(self, policy: Policy) -> "Rules":
+        """Give the rules of a policy: its own recognizers and topics beside what everybody looks for."""
+        own = own_detectors(policy.recognizers, policy.topics)
+        incoming, outgoing = self.incoming, self.outgoing
+        if own or self.policy.recognizers or self.policy.topics:
+            incoming, outgoing = _scanners([*self.detectors, *own])
+        version = _version(policy, outgoing, self.classifier)
+        return replace(self, incoming=incoming, outgoing=outgoing, policy=policy, version=version)
+
 
 def make_rules(policy: Policy, characters_max: int) -> Rules:
-    """Put all detectors to work for a policy."""
-    detectors = all_detectors()
-    incoming, outgoing = Scanner(detectors), Scanner([*detectors, TokenDetector()])
-    return Rules(incoming, outgoing, policy, policy.version(outgoing.recognizers), characters_max)
+    """Put all detectors to work for a policy.
+
+    Raises:
+        ValueError: a pattern or a term of the policy cannot be looked for.
+    """
+    detectors, classifier = [*all_detectors(), ToxicityDetector()], Classifier(shipped())
+    incoming, outgoing = _scanners([*detectors, *own_detectors(policy.recognizers, policy.topics)])
+    version = _version(policy, outgoing, classifier)
+    return Rules(detectors, incoming, outgoing, classifier, policy, version, characters_max)
+
+
+def own_detectors(recognizers: Sequence[Recognizer], topics: Sequence[Topic]) -> list[Detector]:
+    """Make the detectors of an organization.
+
+    Raises:
+        ValueError: a pattern or a term cannot be looked for; the message says which and why.
+    """
+    return [*map(CustomDetector, recognizers), *map(TopicDetector, topics)]
+
+
+def _scanners(detectors: Sequence[Detector]) -> tuple[Scanner, Scanner]:
+    return Scanner(detectors), Scanner([*detectors, TokenDetector()])
+
+
+def _version(policy: Policy, scanner: Scanner, classifier: Classifier) -> str:
+    return policy.version([*scanner.recognizers, f"injection/{classifier.version}"])

@@ -41,13 +41,14 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The texts of one request or answer. `deadline` is of the monotonic clock, in seconds."""
+    """The texts of one request or answer, and who speaks. `deadline` is of the monotonic clock, in seconds."""
 
     request: Request
     direction: Direction
     texts: Sequence[str]
     redaction_session: str = ""
     deadline: float = math.inf
+    roles: Sequence[str] = ()
 
     @property
     def principal(self) -> Principal:
@@ -129,7 +130,8 @@ class Screen:
 
     def _screened(self, item: Item) -> tuple[Prompt, Access]:
         rules = self._book.of(item.principal.organization).rules
-        prompt = screen_prompt(rules, item.texts)
+        instructs = item.request.asker.operation == "chat"
+        prompt = screen_prompt(rules, item.texts, item.roles if instructs else ())
         return prompt, access(rules.policy, item.request.asker, _classification(prompt, rules.policy))
 
     async def _deposited(self, deposits: Mapping[int, Deposit]) -> Mapping[int, Receipt | ServiceError]:

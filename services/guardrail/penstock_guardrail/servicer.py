@@ -104,6 +104,7 @@ def _item(item: guardrail_service_pb2.InspectItem) -> Item:
         [segment.text for segment in item.segments],
         item.redaction_session,
         deadline_of(context),
+        [segment.role for segment in item.segments],
     )
 
 

@@ -45,7 +45,6 @@ class PolicyBook:
         self._vault = vault
         self._keyring = keyring
         self._base = Regime(rules)
-        self._recognizers = rules.outgoing.recognizers
         self.profiles = profiles
         self._regimes: dict[str, Regime] = {}
         self._tick = 0
@@ -91,8 +90,9 @@ class PolicyBook:
         regime, enforced, shadow = self._base, by_mode.get(Mode.ENFORCED), by_mode.get(Mode.SHADOW)
         if enforced is not None:
             policy = self.policy(enforced.spec)
-            rules = replace(regime.rules, policy=policy, version=policy.version(self._recognizers))
-            regime = Regime(rules, audit_fields=audit_fields(enforced.spec, self.profiles))
+            regime = Regime(
+                regime.rules.under(policy), audit_fields=audit_fields(enforced.spec, self.profiles)
+            )
         if shadow is not None:
             name = f"{shadow.name}@{shadow.revision}"
             regime = replace(regime, shadow=Shadow(name, self.policy(shadow.spec)))

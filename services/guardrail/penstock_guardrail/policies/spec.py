@@ -6,7 +6,16 @@ from enum import IntEnum
 from pydantic import Field
 
 from penstock_guardrail.policies.profile import Profile
-from penstock_guardrail.policy import ClassificationName, Grant, Model, Policy, Residency, Rule
+from penstock_guardrail.policy import (
+    ClassificationName,
+    Grant,
+    Model,
+    Policy,
+    Recognizer,
+    Residency,
+    Rule,
+    Topic,
+)
 
 
 class Mode(IntEnum):
@@ -28,6 +37,8 @@ class Spec(Model):
     confidence_min: float | None = None
     nothing_found: ClassificationName | None = None
     retention_days: int = 0
+    recognizers: tuple[Recognizer, ...] = ()
+    topics: tuple[Topic, ...] = ()
 
 
 def policy_of(base: Policy, spec: Spec, profiles: Mapping[str, Profile]) -> Policy:
@@ -46,6 +57,8 @@ def policy_of(base: Policy, spec: Spec, profiles: Mapping[str, Profile]) -> Poli
         grants=spec.grants or base.grants,
         residencies=spec.residencies or base.residencies,
         retention_days=max([own_days, *(profile.retention_days for profile in kept)]),
+        recognizers=(*base.recognizers, *spec.recognizers),
+        topics=(*base.topics, *spec.topics),
     )
 
 
@@ -81,6 +94,8 @@ def _decisions(policy: Policy) -> dict[str, str]:
         "confidence_min": str(policy.confidence_min),
         "nothing_found": policy.nothing_found.name.lower(),
         "retention_days": str(policy.retention_days),
+        **{f"recognizers/{each.name}": f"{each.type} {each.pattern}" for each in policy.recognizers},
+        **{f"topics/{each.name}": ", ".join(each.terms) for each in policy.topics},
     }
     for grant in policy.grants:
         ceiling = max(

@@ -1,6 +1,6 @@
 """Policies: wire to domain and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.guardrail.v1 import finding_pb2, policy_pb2
@@ -9,7 +9,18 @@ from servicekit.errors import InvalidArgument
 from penstock_guardrail.policies.profile import Profile
 from penstock_guardrail.policies.spec import Mode, Spec
 from penstock_guardrail.policies.store import Stored
-from penstock_guardrail.policy import Action, Classification, Grant, Replacement, Residency, Rule
+from penstock_guardrail.policy import (
+    CONFIDENCE,
+    Action,
+    Classification,
+    Grant,
+    Recognizer,
+    Replacement,
+    Residency,
+    Rule,
+    Topic,
+)
+from penstock_guardrail.rules import own_detectors
 
 _REPLACEMENTS = {
     finding_pb2.REPLACEMENT_UNSPECIFIED: Replacement.TOKEN,
@@ -24,7 +35,8 @@ def read_spec(message: policy_pb2.Policy, profiles: Mapping[str, Profile]) -> Sp
     """Read what a policy says.
 
     Raises:
-        InvalidArgument: it names a profile that there is not, or a type twice (INVALID_ARGUMENT).
+        InvalidArgument: it names a profile that there is not, or something twice, or a pattern or a term cannot be
+            looked for (INVALID_ARGUMENT).
     """
     unknown = set(message.profiles) - profiles.keys()
     if unknown:
@@ -32,6 +44,9 @@ def read_spec(message: policy_pb2.Policy, profiles: Mapping[str, Profile]) -> Sp
     types = {rule.type: _read_rule(rule) for rule in message.rules}
     if len(types) < len(message.rules):
         raise _invalid("policy.rules", "A type has two rules.")
+    recognizers = tuple(map(_read_recognizer, message.recognizers))
+    topics = tuple(Topic(name=topic.name, terms=tuple(topic.terms)) for topic in message.topics)
+    _check_own(recognizers, topics)
     return Spec(
         display_name=message.display_name,
         profiles=tuple(message.profiles),
@@ -41,6 +56,8 @@ def read_spec(message: policy_pb2.Policy, profiles: Mapping[str, Profile]) -> Sp
         confidence_min=message.confidence_min if message.HasField("confidence_min") else None,
         nothing_found=Classification(message.nothing_found) if message.nothing_found else None,
         retention_days=message.retention_days,
+        recognizers=recognizers,
+        topics=topics,
     )
 
 
@@ -74,6 +91,8 @@ def write_policy(stored: Stored) -> policy_pb2.Policy:
         residencies=[_write_residency(residency) for residency in spec.residencies],
         nothing_found=finding_pb2.Classification.Name(spec.nothing_found or 0),
         retention_days=spec.retention_days,
+        recognizers=map(_write_recognizer, spec.recognizers),
+        topics=[policy_pb2.PolicyTopic(name=topic.name, terms=topic.terms) for topic in spec.topics],
         revision=stored.revision,
         create_time=_timestamp(stored.create_us),
         update_time=_timestamp(stored.update_us),
@@ -88,6 +107,7 @@ def _read_rule(rule: policy_pb2.PolicyRule) -> Rule:
         action=Action(rule.action),
         classification=Classification(rule.classification),
         replacement=_REPLACEMENTS[rule.replacement],
+        confidence_min=rule.confidence_min if rule.HasField("confidence_min") else None,
     )
 
 
@@ -97,7 +117,34 @@ def _write_rule(found_type: str, rule: Rule) -> policy_pb2.PolicyRule:
         action=finding_pb2.Action.Name(rule.action),
         replacement=_REPLACEMENTS_WIRE[rule.replacement],
         classification=finding_pb2.Classification.Name(rule.classification),
+        confidence_min=rule.confidence_min,
     )
+
+
+def _read_recognizer(recognizer: policy_pb2.PolicyRecognizer) -> Recognizer:
+    return Recognizer(
+        name=recognizer.name,
+        type=recognizer.type,
+        pattern=recognizer.pattern,
+        ignore_case=recognizer.ignore_case,
+        context=tuple(recognizer.context),
+        confidence=recognizer.confidence if recognizer.HasField("confidence") else CONFIDENCE,
+    )
+
+
+def _write_recognizer(recognizer: Recognizer) -> policy_pb2.PolicyRecognizer:
+    return policy_pb2.PolicyRecognizer(**recognizer.model_dump())
+
+
+def _check_own(recognizers: Sequence[Recognizer], topics: Sequence[Topic]) -> None:
+    for field, named in (("policy.recognizers", recognizers), ("policy.topics", topics)):
+        if len({each.name for each in named}) < len(named):
+            raise _invalid(field, "A name stands there twice.")
+    for field, own in (("policy.recognizers", (recognizers, ())), ("policy.topics", ((), topics))):
+        try:
+            own_detectors(*own)
+        except ValueError as error:
+            raise _invalid(field, str(error)) from error
 
 
 def _read_grant(grant: policy_pb2.PolicyGrant) -> Grant:

@@ -1,0 +1,1 @@
+"""The classifier of prompt injections: corpus, near-duplicates, training, evaluation."""

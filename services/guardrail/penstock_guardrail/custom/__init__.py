@@ -1,0 +1,1 @@
+"""Recognizers of organizations: patterns in linear time, bounded, the same streamed or not."""

@@ -1,0 +1,1 @@
+"""Prompt injection and jailbreak: a calibrated probability for a text, and why."""
