@@ -13,6 +13,7 @@ from pathlib import Path
 
 from penstock.billing.v1 import usage_pb2
 from penstock_billing.fold import fold
+from penstock_billing.folder import LINES_MAX
 from penstock_billing.report_tables import SUMS
 from penstock_billing.rollup_store import UsageQuestion, sum_usage
 from penstock_billing.settings import BillingSettings
@@ -67,7 +68,7 @@ async def _measure(settings: BillingSettings, lines: int) -> tuple[list[Answered
             last = min(first + BATCH_LINES, lines) - 1
             await transactions.write(partial(_post, first=first, last=last, lines=lines))
             begin = time.perf_counter()
-            while await transactions.write(partial(fold, tag_keys=("project",), lines_max=BATCH_LINES)):
+            while await transactions.write(partial(fold, tag_keys=("project",), lines_max=LINES_MAX)):
                 pass
             folding += time.perf_counter() - begin
         if settings.database_url:

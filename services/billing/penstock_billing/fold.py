@@ -5,7 +5,7 @@ every sum and ends their being pending, in one transaction: a crash leaves eithe
 adds the lines that are pending (`rollup_store`), so it never sees a line twice or not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -45,10 +45,6 @@ from penstock_billing.report_tables import (
 from penstock_billing.tables import usage_lines
 
 _FOLD_LOCK = 0x464F4C44
-# Statistics of a table that is empty most of the time mislead: each pending line is looked up by its key.
-_BY_INDEX = text(
-    "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
-)
 _DIMENSIONS = ("model", "endpoint", "outcome", "team_id", "user_id", "api_key_id")
 _PRICED = ("sku", "book_version")
 
@@ -89,14 +85,18 @@ def fold(connection: Connection, tag_keys: Sequence[str], lines_max: int) -> int
     """Fold the oldest pending lines, and give how many there were; 0 also while another replica folds."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        connection.execute(_BY_INDEX)
         if not connection.execute(select(func.pg_try_advisory_xact_lock(_FOLD_LOCK))).scalar_one():
             return 0
-    oldest = select(usage_pending.c.pending_id).order_by(usage_pending.c.pending_id).limit(lines_max)
-    last = connection.execute(select(func.max(oldest.subquery().c.pending_id))).scalar_one()
-    if last is None:
+    oldest = (
+        select(usage_pending.c.pending_id, usage_pending.c.operation_id)
+        .order_by(usage_pending.c.pending_id)
+        .limit(lines_max)
+    )
+    found = connection.execute(oldest).all()
+    if not found:
         return 0
-    batch = _batch(last, tag_keys)
+    last = found[-1].pending_id
+    batch = _batch(last, {row.operation_id for row in found}, tag_keys)
     for table, rows in (
         (usage_rollups, _rollups(batch, tag_keys)),
         (spend_hours, _spend(batch)),
@@ -106,8 +106,12 @@ def fold(connection: Connection, tag_keys: Sequence[str], lines_max: int) -> int
     return connection.execute(delete(usage_pending).where(usage_pending.c.pending_id <= last)).rowcount
 
 
-def _batch(last: int, tag_keys: Sequence[str]) -> CTE:
-    """Read each pending line once, with all that any sum needs of it."""
+def _batch(last: int, operation_ids: Collection[str], tag_keys: Sequence[str]) -> CTE:
+    """Read each pending line once, with all that any sum needs of it.
+
+    Operations are named, so that lines are looked up by their key: statistics of a table that is empty most of the time
+    mislead planners into reading all lines there are.
+    """
     lines = usage_lines.c
     return (
         select(
@@ -121,7 +125,7 @@ def _batch(last: int, tag_keys: Sequence[str]) -> CTE:
             *(column.label(name) for name, column in zip(SUMS, LINE_SUMS, strict=True)),
         )
         .select_from(pending_lines)
-        .where(usage_pending.c.pending_id <= last)
+        .where(usage_pending.c.pending_id <= last, usage_lines.c.operation_id.in_(sorted(operation_ids)))
         .cte("batch")
         .prefix_with("MATERIALIZED")
     )
