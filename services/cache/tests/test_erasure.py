@@ -54,7 +54,7 @@ def answered(user, number, organization="acme", scope=SharingScope.ORGANIZATION,
 
 @pytest.fixture
 def memory():
-    return Memory(1_000_000)
+    return Memory(10_000_000)
 
 
 @pytest.fixture

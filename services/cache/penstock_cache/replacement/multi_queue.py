@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from penstock_cache.replacement.queue import Ghosts, Item, Queue
 
 LEVELS = 8
-GHOSTS_MAX = 131_072
+GHOSTS_MAX = 32_768
 
 
 class MultiQueue:
