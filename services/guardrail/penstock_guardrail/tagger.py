@@ -38,7 +38,7 @@ class Weights:
         labels = np.zeros(len(tokens), np.int8)
         scores = np.zeros(len(tokens), np.float32)
         chosen: Ints = np.flatnonzero(
-            ~(tokens.is_long | tokens.is_sign | tokens.is_lower & self.is_common[tokens.word_rows()])
+            ~(tokens.is_long | tokens.is_sign | tokens.is_lower & self.is_common.take(tokens.word_rows()))
         )
         if len(chosen):
             sums = self.scores.take(rows_of(tokens, chosen), axis=0).sum(axis=0)

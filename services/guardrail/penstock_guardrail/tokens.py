@@ -43,7 +43,7 @@ def _classes(lower: int) -> bytes:
     return bytes(table)
 
 
-_CLASSES = np.frombuffer(_classes(_UPPER), np.uint8)
+_CLASSES = _classes(_UPPER)
 _KINDS = _classes(_LOWER)
 _MASKS = np.array([(1 << 8 * length) - 1 for length in range(_WINDOW + 1)], np.uint64)
 _UNSHIFTS = np.array([8 * (_WINDOW - length) for length in range(_WINDOW + 1)], np.uint64)
@@ -96,7 +96,7 @@ def tokens_of(view: bytes) -> Tokens:
     ends = np.empty_like(starts)
     ends[:-1] = starts[1:]
     ends[-1:] = len(view)
-    kept = kinds[starts] != _SPACE
+    kept = kinds.take(starts) != _SPACE
     return _described(view, starts[kept], ends[kept])
 
 
@@ -106,21 +106,21 @@ def _described(view: bytes, starts: Ints, ends: Ints) -> Tokens:
     windows = np.ndarray((len(padded) - _WINDOW + 1,), np.dtype("<u8"), padded, strides=(1,))
     lengths = ends - starts
     seen = np.minimum(lengths, _WINDOW)
-    head = windows[starts + _WINDOW] & _MASKS[seen]
-    tail = windows[ends] >> _UNSHIFTS[seen]
-    characters = np.frombuffer(view, np.uint8)
-    first, last = _CLASSES[characters[starts]], _CLASSES[characters[ends - 1]]
+    head = windows[starts + _WINDOW] & _MASKS.take(seen)
+    tail = windows[ends] >> _UNSHIFTS.take(seen)
+    classes = np.frombuffer(view.translate(_CLASSES), np.uint8)
+    first, last = classes.take(starts), classes.take(ends - 1)
+    is_sign = first == _OTHER
     looks = np.zeros((4, len(starts) + 1), np.uint64)
     looks[0, :-1] = head * _PRIME ^ tail * _OTHER_PRIME ^ lengths.astype(np.uint64)
     sized = (first * np.uint64(8) + last) * np.uint64(16) + seen.astype(np.uint64)
-    looks[1, :-1] = np.where(first == _OTHER, head + np.uint64(1 << 20), sized)
-    looks[2, :-1] = tail >> _SUFFIX_SHIFTS[seen]
+    looks[1, :-1] = np.where(is_sign, head + np.uint64(1 << 20), sized)
+    looks[2, :-1] = tail >> _SUFFIX_SHIFTS.take(seen)
     looks[3, :-1] = head & np.uint64((1 << _AFFIX_BITS) - 1)
     is_long = lengths > _TOKEN_CHARACTERS_MAX
     if is_long.any():
         looks[:, :-1][:, is_long] = 1
     is_lower = (first == _LOWER) & (last == _LOWER)
-    is_sign = first == _OTHER
     asks = ~(is_lower | is_long | is_sign)
     return Tokens(starts, ends, looks, is_lower, is_long, is_sign, asks)
 
@@ -131,9 +131,9 @@ def rows_of(tokens: Tokens, chosen: Ints) -> Ints:
     looks = tokens.looks
     is_near = np.zeros(count + 2, np.bool_)
     is_near[1:count] = tokens.starts[1:] - tokens.ends[:-1] <= NEIGHBOUR_CHARACTERS_MAX
-    before = np.where(is_near[chosen], chosen - 1, count)
-    two_before = np.where(is_near[before], before - 1, count)
-    after = np.where(is_near[chosen + 1] & tokens.asks[chosen], chosen + 1, count)
+    before = np.where(is_near.take(chosen), chosen - 1, count)
+    two_before = np.where(is_near.take(before), before - 1, count)
+    after = np.where(is_near.take(chosen + 1) & tokens.asks.take(chosen), chosen + 1, count)
     places = np.concatenate((chosen, before, two_before, after))
     around = looks.take(places, axis=1).reshape(16, -1)
     shape = around[4]
