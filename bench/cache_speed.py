@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import uvloop
 from harness.report import Report, rounded
 from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2
@@ -21,6 +22,9 @@ from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
 from penstock_cache.partition import Partition, RoomKeys, SharingScope
 from penstock_cache.question import Answered, Question
+from penstock_cache.semantic.guard import failed_rule
+from penstock_cache.semantic.sketch import sketch
+from penstock_cache.semantic.vectors import cluster
 from penstock_cache.shared.announcements import Announcements
 from penstock_cache.shared.connection import connect_redis
 from penstock_cache.shared.tier import SharedTier
@@ -30,6 +34,13 @@ from servicekit.metrics import Metrics
 from testkit.redis import RedisServer
 
 LIST_ITEMS = 64
+L3_ENTRIES = 100_000
+DIMENSIONS = 384
+QUESTIONS = (
+    "How do I reset the password of my account in the mobile app?",
+    "How can I reset my account password in the app on my phone?",
+    "How do I change the 2 cards of my account to 3 before 5 May 2025?",
+)
 MEMORY_BYTES = 512 * 1024 * 1024
 BODY = b"An answer of usual length, as a model gives it. " * 40
 KEYS = RoomKeys(b"r" * 32)
@@ -59,9 +70,28 @@ async def _measure(repetitions: int, entries: int) -> dict[str, Any]:
             lambda number: cache.look_up([questions[number % entries]], 1.0), repetitions
         )
     }
+    figures |= _l3(repetitions // 10)
     figures |= await _l2(questions, repetitions // 10)
     figures |= await _grpc(entries, repetitions // 10)
     return figures
+
+
+def _l3(repetitions: int) -> dict[str, Any]:
+    """Search 100,000 made-up vectors as a room does, without the embedding, and guard pairs of questions."""
+    rng = np.random.default_rng(7)
+    centers = rng.standard_normal((2_000, DIMENSIONS), dtype=np.float32)
+    rows = centers[rng.integers(0, len(centers), L3_ENTRIES)]
+    rows += 0.5 * rng.standard_normal(rows.shape, dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    vectors = cluster([_digest(number) for number in range(L3_ENTRIES)], rows)
+    asked = rows[rng.integers(0, L3_ENTRIES, repetitions)]
+    pairs = [(sketch(QUESTIONS[number % 3]), sketch(QUESTIONS[number // 3 % 3])) for number in range(9)]
+    return {
+        "l3_ms_p50_100k": rounded(
+            _sync_p50_us(lambda number: vectors.search(asked[number], 8), repetitions) / 1000
+        ),
+        "guard_us_p50": _sync_p50_us(lambda number: failed_rule(*pairs[number % 9]), repetitions),
+    }
 
 
 async def _l2(questions: list[Question], repetitions: int) -> dict[str, Any]:
@@ -144,6 +174,15 @@ def _server_command(folder: str) -> list[str]:
         "uvloop.run(main())\n"
     )
     return [sys.executable, "-c", program, folder]
+
+
+def _sync_p50_us(call: Callable[[int], Any], repetitions: int) -> float:
+    seconds = []
+    for number in range(repetitions):
+        began = time.perf_counter()
+        call(number)
+        seconds.append(time.perf_counter() - began)
+    return rounded(median(seconds) * 1e6)
 
 
 async def _p50_us(call: Callable[[int], Awaitable[Any]], repetitions: int) -> float:
