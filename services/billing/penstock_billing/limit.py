@@ -13,6 +13,8 @@ from penstock_billing.ledger import Payer
 # What is in flight ends when it ends; there is no better guess.
 IN_FLIGHT_RETRY_MS = 1000
 LEVEL_MAX = 2**63 - 1
+# When a count was last looked at that may not be forgotten: something runs.
+NEVER_IDLE_MS = 2**62
 
 
 class Unit(IntEnum):
@@ -93,7 +95,7 @@ class Count:
         A clock that steps back drains nothing twice; after a jump of more than a window time goes on from there.
         """
         if not limit.window_ms:
-            self.at_ms = now_ms
+            self.at_ms = NEVER_IDLE_MS if self.level else now_ms
         elif now_ms > self.at_ms:
             self.level = max(0, self.level - limit.value * (now_ms - self.at_ms))
             self.at_ms = now_ms

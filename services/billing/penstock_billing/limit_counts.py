@@ -119,8 +119,10 @@ class LimitCounts:
 
     def _take(self, limit: Limit, count: Count, units: int) -> None:
         count.take(limit, units)
+        count.drain(limit, self._now_ms)
         self._touched[count.key] = count
 
     def _give_back(self, limit: Limit, count: Count, taking: Taking) -> None:
         count.give_back(limit, taking.units, taking.at_ms)
+        count.drain(limit, self._now_ms)
         self._touched[count.key] = count

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, delete, func, select
 
 from penstock_billing import rows
 from penstock_billing.books import Books, Loaded, Outcome
@@ -96,6 +96,12 @@ def lock(connection: Connection, names: Iterable[str]) -> None:
     """Take the locks that `transact` takes. SQLite has one writer, and needs none."""
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"keys": sorted({lock_key(name) for name in names})}).all()
+
+
+def forget_idle_counts(connection: Connection, before_ms: int, items_max: int) -> None:
+    """Forget counts that nothing was added to since: rates have drained in a day, and nothing runs."""
+    idle = select(limit_counts.c.key).where(limit_counts.c.at_ms < before_ms).limit(items_max)
+    connection.execute(delete(limit_counts).where(limit_counts.c.key.in_(idle)))
 
 
 def read_overdue(connection: Connection, now_us: int, grace_us: int, items_max: int) -> list[Expire]:

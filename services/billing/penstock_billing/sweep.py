@@ -7,13 +7,16 @@ from functools import partial
 from servicekit.errors import ServiceError
 from servicekit.logging import get_logger
 
-from penstock_billing.clock import Clock, to_us
+from penstock_billing.clock import DAY_US, HOUR_US, Clock, to_us
 from penstock_billing.ledger import Hold, HoldState
 from penstock_billing.record import Recorder
-from penstock_billing.store import read_overdue
+from penstock_billing.store import forget_idle_counts, read_overdue
 from penstock_billing.transactions import Transactions
 
 PASSES_MAX = 16
+# The longest window is a day; clocks may differ by another.
+IDLE_US = 2 * DAY_US
+FORGOTTEN_MAX = 10_000
 
 log = get_logger(__name__)
 
@@ -36,6 +39,7 @@ class Sweeper:
         self._recorder = recorder
         self._clock = clock
         self._limits = limits
+        self._forget_us = 0
 
     async def run(self, interval_seconds: int) -> None:
         """Sweep for ever; what a pass could not do the next one does."""
@@ -43,8 +47,19 @@ class Sweeper:
             await asyncio.sleep(interval_seconds)
             try:
                 await self.sweep()
+                await self._forget()
             except ServiceError as error:
                 log.warning("sweep_failed", reason=error.reason)
+
+    async def _forget(self) -> None:
+        """Forget counts of limits that callers of days ago left, once an hour."""
+        now_us = to_us(self._clock())
+        if now_us >= self._forget_us:
+            self._forget_us = now_us + HOUR_US
+            before_ms = (now_us - IDLE_US) // 1000
+            await self._transactions.write(
+                partial(forget_idle_counts, before_ms=before_ms, items_max=FORGOTTEN_MAX)
+            )
 
     async def sweep(self) -> int:
         """Expire what is overdue now and give how many holds that were.

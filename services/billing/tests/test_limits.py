@@ -1,11 +1,14 @@
 """Limits, through a real server: decided with the money, named when refused, given back when not used."""
 
 import asyncio
+import sqlite3
+from datetime import timedelta
 from typing import Any
 
 import grpc
 import pytest
 from penstock.billing.v1 import limit_pb2, limit_service_pb2
+from penstock_billing.settings import BillingSettings
 from testkit.clock import Clock
 
 REQUESTS = {"unit": limit_pb2.LIMIT_UNIT_REQUESTS}
@@ -270,6 +273,26 @@ async def test_limits_are_exact_where_buckets_are_largest(billing: Any) -> None:
     for number in range(23):
         assert not (await billing.authorize(f"op{number}", prompt_tokens=2**32 - 1, max_tokens=0)).status.code
     assert (await billing.authorize("too many", prompt_tokens=2**32 - 1, max_tokens=0)).status.code
+
+
+async def test_counts_that_nobody_uses_are_forgotten_and_what_runs_is_not(
+    start: Any, settings: BillingSettings, clock: Clock, tools: Any
+) -> None:
+    async with start(sweep_interval_seconds=1, reconcile_seconds=80_000) as (billing, _server):
+        await billing.create_limit("running", 1, **IN_FLIGHT)
+        await billing.create_limit("rpm", 9, **REQUESTS, **MINUTE, **EACH_USER)
+        for number in range(3):
+            await billing.settle(f"op{number}", user=f"u{number}")
+            await billing.authorize(f"op{number}-", user=f"u{number}", lease_seconds=86_400)
+        clock.advance(days=1)
+        await billing.extend("op0-", user="u0", expire_time=clock() + timedelta(days=1))
+        clock.advance(days=1, minutes=1)
+        with sqlite3.connect(settings.service_dir / "billing.db") as file:
+            await tools.until(lambda: file.execute("SELECT COUNT(*) FROM limit_counts").fetchone() == (1,))
+        file.close()
+        assert (await billing.authorize("second")).status.code
+        await billing.settle("op0-", user="u0")
+        assert not (await billing.authorize("third")).status.code
 
 
 async def _admits(billing: Any, operation: str) -> bool:
