@@ -11,12 +11,13 @@ import pydyf
 
 from penstock_billing.clock import rfc3339
 from penstock_billing.invoice import Invoice, InvoiceKind, InvoiceLine, hash_of
-from penstock_billing.money_text import decimal, dollars
+from penstock_billing.money_text import NANO_DIGITS, dollars, fixed
 
 # A4, in points.
 WIDTH, HEIGHT, MARGIN = 595, 842, 50
 LEADING = 13
 ROWS_MAX = 38
+CENT_DIGITS = 2
 TITLES = {InvoiceKind.INVOICE: "Invoice", InvoiceKind.CREDIT_NOTE: "Credit note"}
 FONTS = {"Title": "Helvetica-Bold", "Text": "Helvetica", "Table": "Courier", "Strong": "Courier-Bold"}
 SIZES = {"Title": 20, "Text": 9, "Table": 9, "Strong": 9}
@@ -65,14 +66,14 @@ def _row(line: InvoiceLine) -> str:
         + line.reasoning_tokens
     )
     counts = (f"{line.operations:,}", f"{tokens:,}") if line.operations else ("", "")
-    return _columns(line.sku, *counts, dollars(line.cost_nanos))
+    return _columns(line.sku, *counts, fixed(line.cost_nanos, NANO_DIGITS))
 
 
 def _totals(invoice: Invoice) -> Iterator[Text]:
     yield "Table", ""
-    yield "Table", _columns("Sum", "", "", dollars(invoice.total_nanos))
-    yield "Table", _columns("Rounding", "", "", dollars(invoice.rounding_nanos))
-    yield "Strong", _columns("To be paid", "", "", decimal(invoice.payable_cents, 2))
+    yield "Table", _columns("Sum", "", "", fixed(invoice.total_nanos, NANO_DIGITS))
+    yield "Table", _columns("Rounding", "", "", fixed(invoice.rounding_nanos, NANO_DIGITS))
+    yield "Strong", _columns("To be paid", "", "", fixed(invoice.payable_cents, CENT_DIGITS))
     saved = sum(line.avoided_cost_nanos for line in invoice.lines)
     if saved:
         yield "Text", ""

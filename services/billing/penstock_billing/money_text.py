@@ -8,10 +8,14 @@ NANOS_PER_CENT = NANOS_PER_DOLLAR // 100
 
 def decimal(amount: int, digits: int) -> str:
     """Write `amount` times ten to the power of minus `digits`, with no trailing zeros."""
+    return fixed(amount, digits).rstrip("0").rstrip(".")
+
+
+def fixed(amount: int, digits: int) -> str:
+    """Write it with all of its digits, for columns."""
     sign = "-" if amount < 0 else ""
     whole, rest = divmod(abs(amount), 10**digits)
-    fraction = str(rest).rjust(digits, "0").rstrip("0") if rest else ""
-    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+    return f"{sign}{whole}.{rest:0{digits}d}"
 
 
 def dollars(nanos: int) -> str:
