@@ -16,7 +16,7 @@ class CacheSettings(ServiceSettings):
     grpc_port: int = grpc_port_default(50053)
     bytes_max: int = Field(default=512 * MIB, ge=MIB)
     answer_bytes_max: int = Field(default=8 * MIB, ge=1, le=16 * MIB)
-    ttl_seconds_max: float = Field(default=86_400.0, gt=0)
+    ttl_seconds_max: float = Field(default=86_400.0, gt=0, le=31_536_000)
     temperature_max: float = Field(default=2.0, ge=0, le=2)
     keep_with_tools: bool = True
     keep_restricted: bool = True
