@@ -58,7 +58,8 @@ async def test_clean_text_passes_as_it_is(guardrail):
 
 async def test_findings_say_where_and_why_and_never_what(guardrail):
     text = "😀 card: 4111\u200b1111 1111 1111"
-    (finding,) = (await guardrail.redact("clean", text)).findings
+    found = (await guardrail.redact("clean", text)).findings
+    (finding,) = [each for each in found if each.type == "CREDIT_CARD"]
     assert (finding.type, finding.segment_index) == ("CREDIT_CARD", 1)
     assert text[finding.start : finding.end] == "4111\u200b1111 1111 1111"
     assert finding.recognizer == "card/1"
@@ -141,7 +142,7 @@ async def test_a_text_that_is_too_long_is_refused_and_never_skipped(start, tools
 
 
 async def test_a_request_with_more_findings_than_anyone_writes_is_refused(guardrail):
-    for texts in (["ann@example.com " * 4097], ["ann@example.com " * 100] * 41):
+    for texts in (["ann@example.com " * 16_385], ["ann@example.com " * 1000] * 17):
         result = await guardrail.redact(*texts)
         assert result.action == finding_pb2.ACTION_REFUSE
         assert result.findings[-1].type == "TOO_MANY_FINDINGS"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from penstock_guardrail.detectors import all_detectors
+from penstock_guardrail.detectors import NameDetector, all_detectors
 from penstock_guardrail.settings import GuardrailSettings
 from servicekit.settings import ServiceSettings
 
@@ -22,5 +22,6 @@ def test_the_settings_table_is_that_of_the_code():
 
 def test_every_detector_is_described():
     assert set(re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE)) == {
-        detector.name for detector in all_detectors()
+        *(detector.name for detector in all_detectors()),
+        NameDetector.name,
     }
