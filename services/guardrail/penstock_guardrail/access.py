@@ -1,8 +1,10 @@
 """Who may do what with how sensitive texts, and where these may go. What no grant allows is refused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock_guardrail.policy import Action, Classification, Policy
+from penstock_guardrail.redaction import type_of
 from penstock_guardrail.verdict import Finding
 
 ACCESS_DENIED = "ACCESS_DENIED"
@@ -41,6 +43,18 @@ def access(policy: Policy, asker: Asker, classification: Classification) -> Acce
     if not allowed:
         return Access(_refusal(REGION_DENIED, "no region is allowed to both the policy and the principal"))
     return Access(regions=tuple(sorted(allowed)))
+
+
+def restorable(values: Mapping[str, str], policy: Policy, asker: Asker) -> Mapping[str, str]:
+    """Give of some values by token those that the principal may see again."""
+    if not values:
+        return values
+    ceiling = policy.ceiling(asker.roles, "restore")
+    return {
+        token: value
+        for token, value in values.items()
+        if policy.rule(type_of(token)).classification <= ceiling
+    }
 
 
 def _refusal(found_type: str, evidence: str) -> Finding:

@@ -15,13 +15,12 @@ from typing import TypeVar
 
 from servicekit.errors import DeadlineExceeded, ServiceError
 
-from penstock_guardrail.access import Access, Asker, access
+from penstock_guardrail.access import Access, access, restorable
 from penstock_guardrail.answer import AnswerStream, Values, screen_answer
 from penstock_guardrail.audited_stream import AuditedStream
 from penstock_guardrail.policies.book import PolicyBook
 from penstock_guardrail.policy import Action, Classification, Policy, Replacement
 from penstock_guardrail.prompt import Prompt, screen_prompt
-from penstock_guardrail.redaction import type_of
 from penstock_guardrail.trail import INPUT, OUTPUT, Decision, Request, Trail
 from penstock_guardrail.vault import Deposit, Principal, Receipt, Vault, Withdrawal
 from penstock_guardrail.verdict import Verdict, classify, strongest
@@ -98,7 +97,7 @@ class Screen:
         regime = self._book.of(request.principal.organization)
         if redaction_session:
             (found,) = await self._vault.withdraw([Withdrawal(request.principal, redaction_session)])
-            values = _permitted(found, regime.rules.policy, request.asker)
+            values = restorable(found, regime.rules.policy, request.asker)
         return AuditedStream(AnswerStream(regime.rules, values), request, regime, self._trail)
 
     async def _written_down(self, items: Sequence[Item], outcomes: list[Outcome]) -> list[Outcome]:
@@ -176,7 +175,7 @@ class Screen:
 
     def _answered(self, item: Item, values: Values) -> Verdict:
         rules = self._book.of(item.principal.organization).rules
-        return screen_answer(rules, item.texts, _permitted(values, rules.policy, item.request.asker))
+        return screen_answer(rules, item.texts, restorable(values, rules.policy, item.request.asker))
 
     async def _withdrawn(
         self, withdrawals: Mapping[int, Withdrawal]
@@ -198,18 +197,6 @@ def _decision(item: Item, verdict: Verdict) -> Decision:
 
 def _classification(prompt: Prompt, policy: Policy) -> Classification:
     return classify((finding.type for finding in prompt.findings), policy)
-
-
-def _permitted(values: Values, policy: Policy, asker: Asker) -> Values:
-    """Leave out what the principal may not see again: its tokens stay in the text."""
-    if not values:
-        return values
-    ceiling = policy.ceiling(asker.roles, "restore")
-    return {
-        token: value
-        for token, value in values.items()
-        if policy.rule(type_of(token)).classification <= ceiling
-    }
 
 
 def _any(*values: Sequence[object]) -> bool:
