@@ -75,6 +75,7 @@ class Admission:
                 max_tokens=min(call.completion_tokens_max, room),
                 n=call.answers,
                 lease=self._leases.first,
+                holder=self._leases.holder,
                 model=model.id,
             )
         )

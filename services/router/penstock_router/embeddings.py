@@ -81,6 +81,7 @@ class Embeddings:
                 skus=[operation.targets[0].sku],
                 prompt_tokens=sum(len(text.encode()) + 2 for text in texts),
                 lease=self._leases.first,
+                holder=self._leases.holder,
                 model=operation.model.id,
             )
         )

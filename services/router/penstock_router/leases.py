@@ -17,11 +17,12 @@ log = get_logger(__name__)
 
 
 class Leases:
-    """Knows the operations that hold money."""
+    """Knows the operations that hold money. `holder` names this replica, across restarts."""
 
-    def __init__(self, billing: BillingPeer, seconds: int) -> None:
+    def __init__(self, billing: BillingPeer, seconds: int, holder: str) -> None:
         self._billing = billing
         self._seconds = seconds
+        self.holder = holder
         self._held: dict[str, Operation] = {}
         self._renewed: set[str] = set()  # those that were there the last time: a younger lease is long enough
 

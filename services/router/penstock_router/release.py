@@ -19,6 +19,7 @@ ChoiceDelta = chat_completion_pb2.ChatChoiceDelta
 Completion = chat_completion_pb2.ChatCompletion
 Parameters = chat_completion_pb2.ChatCompletionParameters
 
+_TAKEN_OUT = (finding_pb2.ACTION_REDACT, finding_pb2.ACTION_REFUSE)
 _GUARDED_AS = {"chat": "chat", "embedding": "embed"}
 _FILTERED = chat_completion_pb2.FINISH_REASON_CONTENT_FILTER
 
@@ -90,7 +91,7 @@ class Guard:
                 redaction_session=operation.redaction_session,
             )
         )
-        if result.findings:
+        if _replaced(result.findings):
             operation.note_found_in_answer(result.findings)
             # Log probabilities spell out the tokens that were redacted.
             del choice.logprobs[:]
@@ -159,7 +160,7 @@ class StreamRelease:
     def _decided(
         self, index: int, held: "_Held", decision: guardrail_service_pb2.InspectStreamResponse
     ) -> Iterator[ChoiceDelta]:
-        if decision.findings:
+        if _replaced(decision.findings):
             held.found = True
             self._operation.note_found_in_answer(decision.findings)
         if decision.text:
@@ -200,6 +201,11 @@ def _cut_off(choice: ChatChoice, result: guardrail_service_pb2.InspectResult) ->
     text = choice.message.text if result.redactions else ""
     choice.message.CopyFrom(ChatMessage(role=choice.message.role, text=text))
     choice.finish_reason = _FILTERED
+
+
+def _replaced(findings: Sequence[finding_pb2.Finding]) -> bool:
+    """Tell whether anything that was found does not pass as it is."""
+    return any(finding.action in _TAKEN_OUT for finding in findings)
 
 
 def _refused(findings: Sequence[finding_pb2.Finding]) -> PermissionDenied:

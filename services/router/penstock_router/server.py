@@ -104,7 +104,7 @@ async def _closing(
     settings: RouterSettings, catalog: Catalog, peers: Peers, metrics: Metrics
 ) -> AsyncIterator[tuple[Leases, Settlement]]:
     """Keep holds alive while their operations run, close them after, and close those of routers that died."""
-    leases = Leases(peers.billing, settings.lease_seconds)
+    leases = Leases(peers.billing, settings.lease_seconds, settings.holder)
     journal = UsageJournal(peers.inference, catalog)
     posting = Posting(peers.billing, journal)
     async with open_settlement(settings.service_dir / "settlements", posting, leases, metrics) as settlement:

@@ -1,5 +1,6 @@
 """What the router can be told."""
 
+import socket
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,6 +26,7 @@ class RouterSettings(ServiceSettings):
     cache_seconds_max: float = Field(default=0.25, gt=0, le=5)
     first_token_seconds_max: float = Field(default=120.0, gt=0, le=3600)
     next_token_seconds_max: float = Field(default=30.0, gt=0, le=600)
+    holder: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     lease_seconds: int = Field(default=60, ge=3, le=3600)
     linger_seconds: float = Field(default=0.002, ge=0, le=0.1)
     provider_connections_max: int = Field(default=1024, ge=1, le=65536)

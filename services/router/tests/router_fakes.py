@@ -45,6 +45,8 @@ class FakeGuardrail(guardrail_service_pb2_grpc.GuardrailServiceServicer):
             if FORBIDDEN in segment.text:
                 result.action = finding_pb2.ACTION_REFUSE
                 result.findings.add(type="PRIVATE_KEY", segment_index=index, action=finding_pb2.ACTION_REFUSE)
+            if "Rome" in segment.text:
+                result.findings.add(type="PLACE", segment_index=index, action=finding_pb2.ACTION_ALLOW)
             if item.direction == finding_pb2.DIRECTION_INPUT and EMAIL in segment.text:
                 result.redactions.add(segment_index=index, text=segment.text.replace(EMAIL, TOKEN))
                 result.findings.add(

@@ -61,3 +61,13 @@ async def test_an_answer_is_kept_as_long_and_under_the_labels_that_its_caller_sa
     await asyncio.wait_for(world.cache.stored.wait(), 5)
     (kept,) = world.cache.kept
     assert (kept.ttl.seconds, list(kept.tags)) == (60, ["manual-7"])
+
+
+async def test_an_answer_in_which_only_harmless_things_were_found_is_kept_with_its_log_probabilities(
+    world: World,
+) -> None:
+    world.inference.words = ["It", " is", " Rome."]
+    await ask(world)
+    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    (kept,) = world.cache.kept
+    assert b"Rome" in kept.answer.body
