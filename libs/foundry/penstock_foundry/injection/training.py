@@ -56,7 +56,7 @@ def importance(
     copies = Counter(groups)
     weights = np.array(
         [
-            1 / np.sqrt(copies[group]) if _is_collected(each) else 1
+            1 / np.sqrt(copies[group]) if _is_collected(each) else 1.0
             for each, group in zip(examples, groups, strict=True)
         ]
     )
@@ -146,7 +146,7 @@ def calibrate(
     scores: npt.NDArray[np.float64], labels: Floats, weights: npt.NDArray[np.float64]
 ) -> Mapping[str, float]:
     """Fit slope and offset of a logistic to scores of texts not trained on (Platt 1999), by Newton's method."""
-    slope, offset = 1.0, 0.0
+    slope, offset = 0.0, 0.0
     ones = np.ones_like(scores)
     for _ in range(50):
         chance = 1 / (1 + np.exp(-(slope * scores + offset)))
