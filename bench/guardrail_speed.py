@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from guardrail.presidio import Presidio
-from guardrail.scanning import default_rules
+from guardrail.scanning import all_rules
 from harness.paths import BENCH
 from harness.report import Report, rounded
 from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = _arguments()
     report = Report("guardrail_speed", quick=arguments.quick)
     texts, seconds = _texts(), 4.0 if arguments.quick else 20.0
-    scanner = default_rules().incoming
+    scanner = all_rules().incoming
     prompts = _seconds_each(
         [lambda text=text: Cutter(scanner).finish(text) for text in texts.prompts], seconds
     )

@@ -15,7 +15,7 @@ from penstock_guardrail.policy import Action, Policy
 from penstock_guardrail.suspicion import PROMPT_INJECTION
 from rich.table import Table
 
-from guardrail.scanning import default_rules
+from guardrail.scanning import all_rules
 from guardrail.suite import Suite, records
 
 _FALSE_POSITIVES = 0.01
@@ -24,7 +24,7 @@ _Scores = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 def measure(labelled: Sequence[Path], benign: Sequence[Path]) -> Suite:
     """Score files of text and label, and files of harmless texts."""
-    rules = default_rules()
+    rules = all_rules()
     files = [(path, _scores(rules.classifier, path, labelled=True)) for path in labelled]
     files += [(path, _scores(rules.classifier, path, labelled=False)) for path in benign]
     attacks = np.concatenate([attacks for _, (attacks, _) in files])

@@ -15,7 +15,7 @@ from harness.report import rounded
 from rich.table import Table
 
 from guardrail.presidio import Presidio
-from guardrail.scanning import Span, default_rules, found_in
+from guardrail.scanning import Span, all_rules, found_in
 from guardrail.suite import Counts, Suite, records
 
 STRUCTURED = (
@@ -65,7 +65,7 @@ class Score:
 def measure(path: Path, *, quick: bool) -> Suite:
     """Score us, and Presidio where it is installed."""
     rows = list(_read(path))
-    rules = default_rules()
+    rules = all_rules()
     ours = _score(rows, lambda text: found_in(rules, text))
     scores = {"penstock": ours}
     with Presidio() as presidio:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from penstock_guardrail import policy
 from penstock_guardrail.cutter import Cutter
-from penstock_guardrail.rules import Rules, make_rules
+from penstock_guardrail.rules import NAMES, Rules, make_rules
 
 CHARACTERS_MAX = 16_777_216
 
@@ -24,10 +24,13 @@ class Span:
         return max(0, min(self.end, other.end) - max(self.start, other.start))
 
 
-def default_rules() -> Rules:
-    """Give what the service screens with when nobody tells it otherwise."""
+def all_rules() -> Rules:
+    """Give what the service screens with when its policy minds everything that can be found, names too."""
     text = Path(policy.__file__).with_name("policy.yaml").read_text()
-    return make_rules(policy.parse(text), CHARACTERS_MAX)
+    default = policy.parse(text)
+    minded = {name: default.rule(name).model_copy(update={"action": policy.Action.REDACT}) for name in NAMES}
+    types = default.types | minded
+    return make_rules(default.model_copy(update={"types": types}), CHARACTERS_MAX)
 
 
 def found_in(rules: Rules, text: str) -> Sequence[Span]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.report import rounded
 from rich.table import Table
 
-from guardrail.scanning import default_rules, found_in
+from guardrail.scanning import all_rules, found_in
 from guardrail.suite import Counts, Suite, records
 
 SECRETS = frozenset({"SECRET", "PRIVATE_KEY", "CLOUD_RESOURCE"})
@@ -16,7 +16,7 @@ _SHOWN_MAX = 15
 def measure(path: Path) -> Suite:
     """Score by text: fired or not. A text that a rule says holds its secret, punctuation aside, is no hard negative."""
     rows = list(records(path))
-    rules = default_rules()
+    rules = all_rules()
     secret = {_letters(row["text"]) for row in rows if row["label"]}
     by_rule: dict[str, Counts] = defaultdict(Counts)
     negatives = fired_on = 0

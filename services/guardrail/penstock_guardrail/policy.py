@@ -151,6 +151,13 @@ class Policy(Model):
         """Give the rule of a type."""
         return self.types.get(found_type, self.other_types)
 
+    def minds(self, found_types: Iterable[str]) -> bool:
+        """Tell whether finding any of some types changes what is decided. To look for them would be for nothing else."""
+        rules = map(self.rule, found_types)
+        return any(
+            rule.action is not Action.ALLOW or rule.classification > self.nothing_found for rule in rules
+        )
+
     def action(self, found_type: str, confidence: float) -> Action:
         """Decide on one finding."""
         rule = self.rule(found_type)

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from penstock_guardrail.custom.detector import CustomDetector
-from penstock_guardrail.detectors import Detector, all_detectors
+from penstock_guardrail.detectors import Detector, NameDetector, all_detectors
 from penstock_guardrail.injection.classifier import Classifier
 from penstock_guardrail.injection.weights import shipped
 from penstock_guardrail.policy import Policy, Recognizer, Topic
 from penstock_guardrail.redaction import TokenDetector
 from penstock_guardrail.scanner import Scanner
+from penstock_guardrail.tagger import LABELS
 from penstock_guardrail.topics.detector import TopicDetector
 from penstock_guardrail.toxicity.detector import ToxicityDetector
 
+NAMES = tuple(filter(None, LABELS))
 # The type of what is found in texts that are longer than allowed.
 TEXT_TOO_LONG = "TEXT_TOO_LONG"
 
@@ -43,8 +45,9 @@ class Rules:
         """Give the rules of a policy: its own recognizers and topics beside what everybody looks for."""
         own = own_detectors(policy.recognizers, policy.topics)
         incoming, outgoing = self.incoming, self.outgoing
-        if own or self.policy.recognizers or self.policy.topics:
-            incoming, outgoing = _scanners([*self.detectors, *own])
+        others = own or self.policy.recognizers or self.policy.topics
+        if others or policy.minds(NAMES) != self.policy.minds(NAMES):
+            incoming, outgoing = _scanners([*self.detectors, *own], policy)
         version = _version(policy, outgoing, self.classifier)
         return replace(self, incoming=incoming, outgoing=outgoing, policy=policy, version=version)
 
@@ -56,7 +59,7 @@ def make_rules(policy: Policy, characters_max: int) -> Rules:
         ValueError: a pattern or a term of the policy cannot be looked for.
     """
     detectors, classifier = [*all_detectors(), ToxicityDetector()], Classifier(shipped())
-    incoming, outgoing = _scanners([*detectors, *own_detectors(policy.recognizers, policy.topics)])
+    incoming, outgoing = _scanners([*detectors, *own_detectors(policy.recognizers, policy.topics)], policy)
     version = _version(policy, outgoing, classifier)
     return Rules(detectors, incoming, outgoing, classifier, policy, version, characters_max)
 
@@ -70,8 +73,10 @@ def own_detectors(recognizers: Sequence[Recognizer], topics: Sequence[Topic]) ->
     return [*map(CustomDetector, recognizers), *map(TopicDetector, topics)]
 
 
-def _scanners(detectors: Sequence[Detector]) -> tuple[Scanner, Scanner]:
-    return Scanner(detectors), Scanner([*detectors, TokenDetector()])
+def _scanners(detectors: Sequence[Detector], policy: Policy) -> tuple[Scanner, Scanner]:
+    """Make the scanners of both ways. Names cost more than all else: they are looked for where policy minds them."""
+    names = NameDetector() if policy.minds(NAMES) else None
+    return Scanner(detectors, names), Scanner([*detectors, TokenDetector()], names)
 
 
 def _version(policy: Policy, scanner: Scanner, classifier: Classifier) -> str:

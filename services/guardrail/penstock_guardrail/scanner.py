@@ -8,14 +8,16 @@ from penstock_guardrail.pattern import PatternSet
 
 
 class Scanner:
-    """Look for what its detectors know. Safe to share between threads."""
+    """Look for what its detectors know, and for names if it has a detector of them. Safe to share between threads."""
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Detector], names: NameDetector | None) -> None:
         self._detectors = tuple(detectors)
-        self._names = NameDetector()
+        self._names = names
         self._triggers = PatternSet(detector.trigger for detector in detectors)
         self._automaton = Automaton([detector.grammar for detector in detectors])
-        self.recognizers = (*map(recognizer, detectors), recognizer(self._names))
+        self.recognizers = tuple(map(recognizer, detectors))
+        if names is not None:
+            self.recognizers += (recognizer(names),)
 
     def candidates(self, view: bytes, start: int, end: int) -> list[Candidate]:
         """Give what begins in [start, end): leftmost, then longest, then by the order of the detectors."""
@@ -24,7 +26,8 @@ class Scanner:
         found: list[Candidate] = []
         for position in sorted(self._triggers.found_in(view)):
             found += self._detectors[position].find(view, start, end)
-        found += self._names.find(view, start, end)
+        if self._names is not None:
+            found += self._names.find(view, start, end)
         found = [candidate for candidate in found if start <= candidate.start < end]
         found.sort(key=_place)
         return found
@@ -34,8 +37,8 @@ class Scanner:
         return OpenMatches(self._automaton)
 
     def open_names_from(self, view: bytes, start: int) -> int:
-        """Give where the first name begins, at `start` or after, that is not decided yet."""
-        return self._names.open_from(view, start)
+        """Give where the first name begins, at `start` or after, that is not decided yet; the end without one."""
+        return len(view) if self._names is None else self._names.open_from(view, start)
 
 
 def _place(candidate: Candidate) -> tuple[int, int]:

@@ -271,9 +271,13 @@ def tools() -> type[Tools]:
 
 @pytest.fixture(scope="session")
 def rules() -> Rules:
-    """What the service screens with, unless told otherwise."""
+    """What the service screens with, unless told otherwise, and names looked for."""
     text = Path(policy.__file__).with_name("policy.yaml").read_text()
-    return make_rules(policy.parse(text), characters_max=1_048_576)
+    default = policy.parse(text)
+    title = policy.Rule(action=policy.Action.ALLOW, classification=policy.Classification.CONFIDENTIAL)
+    return make_rules(
+        default.model_copy(update={"types": {**default.types, "TITLE": title}}), characters_max=1_048_576
+    )
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ import asyncio
 import grpc.aio
 import pytest
 from penstock.guardrail.v1 import finding_pb2, policy_pb2
+from penstock_guardrail import policy
+from penstock_guardrail.cutter import Cutter
+from penstock_guardrail.rules import Rules
 from servicekit.errors import from_rpc_error
 
 MAIL = "ann@example.com"
@@ -251,3 +254,17 @@ async def test_what_a_shadow_would_decide_is_counted(start, policies_of):
     counter = "penstock_guardrail_shadowed_total"
     assert f'{counter}{{action="redact",shadow_action="refuse"}} 2.0' in metrics
     assert f'{counter}{{action="allow",shadow_action="allow"}} 1.0' in metrics
+
+
+def test_names_are_looked_for_only_where_the_policy_does_something_with_them(rules: Rules) -> None:
+    allowed = policy.Rule(action=policy.Action.ALLOW, classification=rules.policy.nothing_found)
+    indifferent = rules.policy.model_copy(update={"types": {**rules.policy.types, "TITLE": allowed}})
+    text = "Dear Mrs. Anna Lindqvist, thank you for your letter."
+
+    def found(under: policy.Policy) -> set[str]:
+        pieces = Cutter(rules.under(under).incoming).finish(text)
+        return {piece.found.type for piece in pieces if piece.found is not None}
+
+    assert "PERSON" in found(rules.policy)
+    assert found(indifferent) == set()
+    assert rules.under(indifferent).version != rules.version
