@@ -152,7 +152,7 @@ class Policy(Model):
         return self.types.get(found_type, self.other_types)
 
     def minds(self, found_types: Iterable[str]) -> bool:
-        """Tell whether finding any of some types changes what is decided. To look for them would be for nothing else."""
+        """Tell whether finding any of some types changes what is decided; else nobody need look for them."""
         rules = map(self.rule, found_types)
         return any(
             rule.action is not Action.ALLOW or rule.classification > self.nothing_found for rule in rules
