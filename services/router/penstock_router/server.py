@@ -52,7 +52,8 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
         connect_peers(settings, metrics) as peers,
         _closing(settings, catalog, peers, metrics) as (leases, settlement),
         aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.provider_connections_max)
+            connector=aiohttp.TCPConnector(limit=settings.provider_connections_max),
+            cookie_jar=aiohttp.DummyCookieJar(),  # what a provider says to one tenant is not told by another
         ) as session,
     ):
         store = ApiKeyStore(database)

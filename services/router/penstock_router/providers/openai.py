@@ -49,9 +49,12 @@ class OpenAiProvider:
             ) as response:
                 if response.status != 200:  # noqa: PLR2004 - HTTP's own number
                     raise await _refusal(response)
-                events = _read_stream(response) if call.streaming else _read_whole(response)
-                async for event in events:
-                    yield event
+                if call.streaming:
+                    async for event in _read_stream(response):
+                        yield event
+                else:
+                    for event in read_answer(await _read_whole(response)):
+                        yield event
         except (aiohttp.ClientError, TimeoutError, MalformedAnswerError, EventTooLargeError) as error:
             raise ProviderFailedError(f"{type(error).__name__}: {error}") from error
 
@@ -65,14 +68,13 @@ class OpenAiProvider:
         return None
 
 
-async def _read_whole(response: aiohttp.ClientResponse) -> AsyncGenerator[Event]:
+async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    async for piece in response.content.iter_any():
+    while piece := await response.content.readany():
         body += piece
         if len(body) > ANSWER_BYTES_MAX:
             raise MalformedAnswerError("the answer is too large")
-    for event in read_answer(bytes(body)):
-        yield event
+    return bytes(body)
 
 
 async def _read_stream(response: aiohttp.ClientResponse) -> AsyncGenerator[Event]:
