@@ -7,7 +7,7 @@ that yield (a web address, a name) give way to what else is found inside them, s
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from penstock_guardrail.canonical import EMPTY, View, view_of, whole_escapes
 from penstock_guardrail.detectors import LOOKBEHIND_CHARACTERS_MAX, MATCH_CHARACTERS_MAX, Candidate
@@ -18,8 +18,7 @@ CANDIDATES_MAX = 16_384
 TOO_MANY_FINDINGS = "TOO_MANY_FINDINGS"
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Part of a text, clear when `found` is None. `start` counts characters of the original text."""
 
     start: int
@@ -30,6 +29,10 @@ class Piece:
     def end(self) -> int:
         """Where it ends in the original text, exclusive."""
         return self.start + len(self.text)
+
+
+# What of a candidate is not covered by others, from where to where in the view.
+Part = tuple[int, int, Candidate]
 
 
 class Cutter:
@@ -85,23 +88,18 @@ class Cutter:
 
     def _cut(self, decided: int) -> list[Piece]:
         pieces: list[Piece] = []
-        left = self._held_start
-        for start, end, candidate in self._uncovered(decided):
-            pieces += self._pieces(left, start, None)
-            pieces += self._pieces(start, end, candidate)
-            left = end
-        until = self._offset(max(self._decided, self._covered))
-        pieces += self._pieces(left, until, None)
-        self._forget(until)
-        return pieces
-
-    def _uncovered(self, decided: int) -> Iterator[tuple[int, int, Candidate]]:
-        """Give what of each new candidate is not covered yet, from where to where in the original text."""
-        base = self._view_start
+        base, view, left = self._view_start, self._view, self._held_start
         for start, end, candidate in self._resolved(self._settled(decided)):
-            yield self._offset(start), self._view.ends[end - 1 - base], self._counted(candidate)
+            first = view.starts[start - base]
+            self._give(pieces, left, first, None)
+            left = view.ends[end - 1 - base]
+            self._give(pieces, first, left, self._counted(candidate))
             if self._candidates > CANDIDATES_MAX:
                 break
+        until = self._offset(max(self._decided, self._covered))
+        self._give(pieces, left, until, None)
+        self._forget(until)
+        return pieces
 
     def _settled(self, decided: int) -> list[Candidate]:
         """Give the new candidates; what yields waits, with all after its start, until what it may yield to is known."""
@@ -113,11 +111,24 @@ class Cutter:
         self._decided = decided
         return [candidate for candidate in found if base + candidate.start < decided]
 
-    def _resolved(self, candidates: Sequence[Candidate]) -> list[tuple[int, int, Candidate]]:
-        """Give parts that do not overlap, in order: first those of candidates that yield to none, then the others'."""
+    def _resolved(self, candidates: Sequence[Candidate]) -> list[Part]:
+        """Give parts that do not overlap, in order."""
+        parts: list[Part] = []
+        base, covered = self._view_start, self._covered
+        for candidate in candidates:
+            start, end = base + candidate.start, base + candidate.end
+            if not covered <= start < end:
+                return self._untangled(candidates)
+            parts.append((start, end, candidate))
+            covered = end
+        self._covered = covered
+        return parts
+
+    def _untangled(self, candidates: Sequence[Candidate]) -> list[Part]:
+        """Give parts of candidates that overlap: first those of candidates that yield to none, then the others'."""
         base = self._view_start
         yielding_from = self._covered
-        parts: list[tuple[int, int, Candidate]] = []
+        parts: list[Part] = []
         for candidate in candidates:
             start, end = max(base + candidate.start, self._covered), base + candidate.end
             if not candidate.yields and start < end:
@@ -136,8 +147,8 @@ class Cutter:
         self._candidates += 1
         if self._candidates <= CANDIDATES_MAX:
             return candidate
-        return replace(
-            candidate, type=TOO_MANY_FINDINGS, recognizer="limit/1", evidence="not searched to the end"
+        return candidate._replace(
+            type=TOO_MANY_FINDINGS, recognizer="limit/1", evidence="not searched to the end"
         )
 
     def _offset(self, position: int) -> int:
@@ -146,9 +157,10 @@ class Cutter:
             return self._viewed
         return self._view.starts[position - self._view_start]
 
-    def _pieces(self, start: int, end: int, found: Candidate | None) -> Iterator[Piece]:
+    def _give(self, pieces: list[Piece], start: int, end: int, found: Candidate | None) -> None:
         if start < end:
-            yield Piece(start, self._held[start - self._held_start : end - self._held_start], found)
+            text = self._held[start - self._held_start : end - self._held_start]
+            pieces.append(Piece(start, text, found))
 
     def _forget(self, until: int) -> None:
         self._held = self._held[until - self._held_start :]
@@ -158,7 +170,7 @@ class Cutter:
         self._view_start = kept
 
 
-def _gaps(start: int, end: int, taken: Sequence[tuple[int, int, Candidate]]) -> Iterator[tuple[int, int]]:
+def _gaps(start: int, end: int, taken: Sequence[Part]) -> Iterator[tuple[int, int]]:
     """Give what of a stretch is not taken."""
     for first, last, _ in taken[bisect_right(taken, start, key=lambda part: part[1]) :]:
         if first >= end:

@@ -13,7 +13,7 @@ from penstock_guardrail.tokens import Ints, Tokens, rows_of
 # Names in small letters are rare: they must score this much more.
 _SMALL_MARGIN = np.float32(1.5)
 
-Labels = npt.NDArray[np.int8]
+Labels = npt.NDArray[np.intp]
 Scores = npt.NDArray[np.float32]
 
 LABELS = ("", "PERSON", "LOCATION", "ORGANIZATION", "TITLE")
@@ -33,20 +33,17 @@ class Weights:
     is_common: npt.NDArray[np.bool_]
     margin: float
 
-    def labels(self, tokens: Tokens) -> tuple[Labels, Scores]:
-        """Give the label of each token, as a position in LABELS, and how far it scores above none."""
-        labels = np.zeros(len(tokens), np.int8)
-        scores = np.zeros(len(tokens), np.float32)
-        chosen: Ints = np.flatnonzero(
-            ~(tokens.is_long | tokens.is_sign | tokens.is_lower & self.is_common.take(tokens.word_rows()))
-        )
-        if len(chosen):
-            sums = self.scores.take(rows_of(tokens, chosen), axis=0).sum(axis=0)
-            best = sums.max(axis=1)
-            margin = self.margin + _SMALL_MARGIN * tokens.is_lower[chosen]
-            labels[chosen] = np.where(best > margin, sums.argmax(axis=1) + 1, 0)
-            scores[chosen] = best
-        return labels, scores
+    def named(self, tokens: Tokens) -> tuple[Ints, Labels, Scores]:
+        """Give which tokens have a label, the label as a position in LABELS, and how far it scores above none."""
+        passed = self.is_common.take(tokens.word_rows())
+        passed &= tokens.is_lower
+        passed |= tokens.is_sign
+        passed |= tokens.is_long
+        chosen: Ints = (~passed).nonzero()[0]
+        sums = np.add.reduce(self.scores.take(rows_of(tokens, chosen), axis=0))
+        best = np.maximum.reduce(np.ascontiguousarray(sums.T))
+        above = (best > self.margin + _SMALL_MARGIN * tokens.is_lower.take(chosen)).nonzero()[0]
+        return chosen.take(above), sums.take(above, axis=0).argmax(axis=1) + 1, best.take(above)
 
 
 @cache

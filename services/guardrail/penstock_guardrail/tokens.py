@@ -17,7 +17,8 @@ NEIGHBOUR_CHARACTERS_MAX = 24
 # Of longer tokens only that they are long is known.
 _TOKEN_CHARACTERS_MAX = 40
 _WINDOW = 8  # characters at each end of a token that its hash is made of
-_AFFIX_BITS = 24
+_PREFIX_MASK = np.uint64((1 << 24) - 1)
+_SHAPE_SHIFT = np.uint64(4)
 
 _SPACE, _OTHER, _DIGIT, _LOWER, _UPPER = range(5)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
@@ -45,13 +46,24 @@ def _classes(lower: int) -> bytes:
 
 _CLASSES = _classes(_UPPER)
 _KINDS = _classes(_LOWER)
+# By how many characters of a window are looked at.
+_SEEN = np.arange(_WINDOW + 1)
 _MASKS = np.array([(1 << 8 * length) - 1 for length in range(_WINDOW + 1)], np.uint64)
-_UNSHIFTS = np.array([8 * (_WINDOW - length) for length in range(_WINDOW + 1)], np.uint64)
-_SUFFIX_SHIFTS = np.array([8 * max(0, length - 3) for length in range(_WINDOW + 1)], np.uint64)
+_UNSHIFTS = (8 * (_WINDOW - _SEEN)).astype(np.uint64)
+_SUFFIX_SHIFTS = (8 * (_WINDOW - np.minimum(_SEEN, 3))).astype(np.uint64)
+# By a token's first and its last character: their sum, and how many are looked at, is its shape. A sign is its own.
+_SIGN_SHAPE = 1 << 20
+_FIRST_SHAPES = np.array(
+    [_SIGN_SHAPE + byte - 1 if of == _OTHER else 128 * of for byte, of in enumerate(_CLASSES)], np.uint64
+)
+_LAST_SHAPES = np.array([0 if of == _OTHER else 16 * of for of in _CLASSES], np.uint64)
+_LOWER_SHAPE = np.uint64((128 + 16) * _LOWER >> 4)
 
-# What is looked at: word, shape, suffix, prefix of the token; less of the one before it, two before, and after.
-_LOOKED_AT = np.array([0, 4, 8, 12, 1, 5, 9, 2, 6, 3, 7, 11])
-FEATURES = len(_LOOKED_AT) + 4
+# What is looked at: word, shape, suffix, prefix of the token; less of the one before it, two before, and after; and
+# the first of the pairs: each of the last four is mixed with the shape.
+_LOOKED_AT = np.array([0, 4, 8, 12, 1, 5, 9, 2, 6, 3, 7, 11, 1, 5, 2, 3])
+FEATURES = len(_LOOKED_AT)
+_PAIRS = 4
 _SALTS = (np.arange(1, FEATURES + 1, dtype=np.uint64) * _SALT)[:, None]
 
 
@@ -87,62 +99,56 @@ class Tokens:
 
 def tokens_of(view: bytes) -> Tokens:
     """Find the tokens of a view. O(len(view))."""
-    kinds = np.frombuffer(view.translate(_KINDS), np.uint8)
-    begins = np.empty(len(view), np.bool_)
-    begins[:1] = True
-    np.not_equal(kinds[1:], kinds[:-1], out=begins[1:])
-    begins |= kinds == _OTHER
-    starts = np.flatnonzero(begins)
-    ends = np.empty_like(starts)
-    ends[:-1] = starts[1:]
-    ends[-1:] = len(view)
-    kept = kinds.take(starts) != _SPACE
-    return _described(view, starts[kept], ends[kept])
+    # A space at each end, so that every token begins and ends with a change.
+    kinds = np.frombuffer(b" %b " % view.translate(_KINDS), np.uint8)
+    of_view = kinds[1:]
+    begins = of_view != kinds[:-1]
+    begins |= of_view == _OTHER
+    places = begins.nonzero()[0]
+    kept = of_view.take(places[:-1]).nonzero()[0]  # all but spaces
+    return _described(view, places.take(kept), places.take(kept + 1))
 
 
 def _described(view: bytes, starts: Ints, ends: Ints) -> Tokens:
+    count = len(starts)
     padding = bytes(_WINDOW)
     padded = padding + view.lower() + padding
-    windows = np.ndarray((len(padded) - _WINDOW + 1,), np.dtype("<u8"), padded, strides=(1,))
+    windows = np.ndarray((len(view) + _WINDOW + 1,), np.dtype("<u8"), padded, strides=(1,))
     lengths = ends - starts
     seen = np.minimum(lengths, _WINDOW)
-    head = windows[starts + _WINDOW] & _MASKS.take(seen)
-    tail = windows[ends] >> _UNSHIFTS.take(seen)
-    classes = np.frombuffer(view.translate(_CLASSES), np.uint8)
-    first, last = classes.take(starts), classes.take(ends - 1)
-    is_sign = first == _OTHER
-    looks = np.zeros((4, len(starts) + 1), np.uint64)
-    looks[0, :-1] = head * _PRIME ^ tail * _OTHER_PRIME ^ lengths.astype(np.uint64)
-    sized = (first * np.uint64(8) + last) * np.uint64(16) + seen.astype(np.uint64)
-    looks[1, :-1] = np.where(is_sign, head + np.uint64(1 << 20), sized)
-    looks[2, :-1] = tail >> _SUFFIX_SHIFTS.take(seen)
-    looks[3, :-1] = head & np.uint64((1 << _AFFIX_BITS) - 1)
+    head, tail = windows[_WINDOW:][starts], windows[ends]
+    looks = np.zeros((4, count + 1), np.uint64)
+    words, shapes, suffixes, prefixes = looks[:, :-1]
+    np.right_shift(tail, _SUFFIX_SHIFTS.take(seen), out=suffixes)
+    head &= _MASKS.take(seen)
+    tail >>= _UNSHIFTS.take(seen)
+    np.bitwise_and(head, _PREFIX_MASK, out=prefixes)
+    head *= _PRIME
+    tail *= _OTHER_PRIME
+    head ^= tail
+    np.bitwise_xor(head, lengths.view(np.uint64), out=words)
+    characters = np.frombuffer(view, np.uint8)
+    np.add(_FIRST_SHAPES.take(characters.take(starts)), seen.view(np.uint64), out=shapes)
+    shapes += _LAST_SHAPES.take(characters.take(ends - 1))
+    is_lower, is_sign = shapes >> _SHAPE_SHIFT == _LOWER_SHAPE, shapes >= _SIGN_SHAPE
     is_long = lengths > _TOKEN_CHARACTERS_MAX
-    if is_long.any():
+    if np.count_nonzero(is_long):
         looks[:, :-1][:, is_long] = 1
-    is_lower = (first == _LOWER) & (last == _LOWER)
-    asks = ~(is_lower | is_long | is_sign)
-    return Tokens(starts, ends, looks, is_lower, is_long, is_sign, asks)
+    asks = is_lower | is_long
+    asks |= is_sign
+    return Tokens(starts, ends, looks, is_lower, is_long, is_sign, ~asks)
 
 
 def rows_of(tokens: Tokens, chosen: Ints) -> Ints:
-    """Give the rows of the weights of some tokens: [FEATURES, chosen]. O(len(chosen))."""
-    count = len(tokens)
-    looks = tokens.looks
-    is_near = np.zeros(count + 2, np.bool_)
-    is_near[1:count] = tokens.starts[1:] - tokens.ends[:-1] <= NEIGHBOUR_CHARACTERS_MAX
-    before = np.where(is_near.take(chosen), chosen - 1, count)
-    two_before = np.where(is_near.take(before), before - 1, count)
-    after = np.where(is_near.take(chosen + 1) & tokens.asks.take(chosen), chosen + 1, count)
-    places = np.concatenate((chosen, before, two_before, after))
-    around = looks.take(places, axis=1).reshape(16, -1)
-    shape = around[4]
-    features = np.empty((FEATURES, len(chosen)), np.uint64)
-    around.take(_LOOKED_AT, axis=0, out=features[:-4])
-    features[-4] = _mixed(around[1], shape)
-    features[-3] = _mixed(around[5] * _OTHER_PRIME ^ around[7], shape)
-    features[-2] = _mixed(around[2] * _OTHER_PRIME ^ around[1], shape)
-    features[-1] = _mixed(around[3], shape)
+    """Give the rows of the weights of some tokens: [FEATURES, chosen]. O(len(tokens))."""
+    around = tokens.looks.take(_places(tokens, chosen), axis=1).reshape(16, -1)
+    features = around.take(_LOOKED_AT, axis=0)
+    pairs = features[-_PAIRS:]
+    pairs[1:3] *= _OTHER_PRIME
+    pairs[1] ^= around[7]
+    pairs[2] ^= around[1]
+    pairs *= _PRIME
+    pairs ^= around[4] * _SALT
     features += _SALTS
     features *= _PRIME
     features ^= features >> np.uint64(29)
@@ -151,5 +157,17 @@ def rows_of(tokens: Tokens, chosen: Ints) -> Ints:
     return features.view(np.int64)
 
 
-def _mixed(first: Hashes, second: Hashes) -> Hashes:
-    return first * _PRIME ^ second * _SALT
+def _places(tokens: Tokens, chosen: Ints) -> Ints:
+    """Give which token each is, is before it, two before, and after it; none is the place after the last."""
+    count = len(tokens)
+    before, after = np.arange(-1, count), np.arange(1, count + 1)
+    before[0] = before[-1] = count
+    far = (tokens.starts[1:] - tokens.ends[:-1] > NEIGHBOUR_CHARACTERS_MAX).nonzero()[0]
+    before[1:][far] = after[far] = count
+    after[~tokens.asks] = count
+    places = np.empty((4, len(chosen)), np.int64)
+    places[0] = chosen
+    places[1] = one = before.take(chosen)
+    places[2] = before.take(one)
+    places[3] = after.take(chosen)
+    return places

@@ -1,8 +1,7 @@
 """What a detector is: a trigger, a grammar of what it may match, and a judgement in Python on each match."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from penstock_guardrail.grammar import Grammar
 
@@ -12,8 +11,7 @@ MATCH_CHARACTERS_MAX = 16_384
 LOOKBEHIND_CHARACTERS_MAX = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """Something found in a canonical view, from `start` to `end`, exclusive. It never holds the value found.
 
     What `yields` gives way to others that are found inside it, as a web address does to a token in it.

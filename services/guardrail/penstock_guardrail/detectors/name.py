@@ -4,14 +4,12 @@ A model of 65,536 rows reads words and their neighbours (`tagger.py`). Neighbour
 name. What follows a word in small letters does not matter, so prose is held back no longer than the word it is in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import exp
 from typing import NamedTuple
 
-import numpy as np
-
 from penstock_guardrail.detectors.detector import Candidate
-from penstock_guardrail.tagger import LABELS, Labels, Scores, shipped
+from penstock_guardrail.tagger import LABELS, Weights, shipped
 from penstock_guardrail.tokens import NEIGHBOUR_CHARACTERS_MAX, REACH_CHARACTERS_MAX, Tokens, tokens_of
 
 _RUN_TOKENS_MAX = 24
@@ -20,21 +18,13 @@ _GAP_CHARACTERS_MAX = _SIGNS_MAX = 4
 
 
 class Named(NamedTuple):
-    """A token that is part of a name; its position leaves signs out of account."""
+    """A token that is part of a name."""
 
-    position: int
-    start: int
-    end: int
+    at: int
     label: int
     score: float
-
-    def continues(self, before: "Named") -> bool:
-        """Tell whether it goes on with the name of the one before."""
-        return (
-            self.position == before.position + 1
-            and self.label == before.label
-            and self.start - before.end <= _GAP_CHARACTERS_MAX
-        )
+    start: int
+    end: int
 
 
 class NameDetector:
@@ -50,8 +40,7 @@ class NameDetector:
         """Give the names that begin in [start, end)."""
         base = max(0, start - REACH_CHARACTERS_MAX)
         tokens = tokens_of(view[base:])
-        labels, scores = self._weights.labels(tokens)
-        for run in _runs(tokens, labels, scores):
+        for run in _runs(tokens, _named(tokens, self._weights)):
             if base + run[0].start >= end:
                 break
             if base + run[-1].start < start:
@@ -65,14 +54,14 @@ class NameDetector:
         """Give where the first name begins, at `start` or after, that what follows may yet make, change or prolong."""
         base = max(0, start - REACH_CHARACTERS_MAX)
         tokens = tokens_of(view[base:])
-        labels, _ = self._weights.labels(tokens)
+        labels = {each.at: each.label for each in _named(tokens, self._weights)}
         undecided = _undecided(tokens, len(view) - base)
         place = int(tokens.starts[undecided]) if undecided < len(tokens) else len(view) - base
         label = 0
         for at in range(undecided - 1, max(-1, undecided - 1 - _RUN_TOKENS_MAX * _SIGNS_MAX), -1):
             if tokens.is_sign[at]:
                 continue
-            here = int(labels[at])
+            here = labels.get(at, 0)
             if not here or here != (label or here) or place - int(tokens.ends[at]) > _GAP_CHARACTERS_MAX:
                 break
             label, place = here, int(tokens.starts[at])
@@ -80,10 +69,12 @@ class NameDetector:
 
 
 def _candidate(run: Sequence[Named], base: int) -> Candidate:
-    confidence = round(max(0.5, 1 / (1 + exp(-max(each.score for each in run)))), 2)
-    span = (base + run[0].start, base + run[-1].end)
+    first = run[0]
+    score = first.score if len(run) == 1 else max(each.score for each in run)
+    confidence = round(max(0.5, 1 / (1 + exp(-score))), 2)
+    start, end = base + first.start, base + run[-1].end
     return Candidate(
-        *span, LABELS[run[0].label], confidence, "name/1", "the words of it and beside it", yields=True
+        start, end, LABELS[first.label], confidence, "name/1", "the words of it and beside it", True
     )
 
 
@@ -97,16 +88,29 @@ def _undecided(tokens: Tokens, view_end: int) -> int:
     return last if last >= 0 and tokens.asks[last] else last + 1
 
 
-def _runs(tokens: Tokens, labels: Labels, scores: Scores) -> Iterator[list[Named]]:
+def _named(tokens: Tokens, weights: Weights) -> Iterator[Named]:
+    """Give the tokens that have a label."""
+    at, labels, scores = weights.named(tokens)
+    columns = (at, labels, scores, tokens.starts.take(at), tokens.ends.take(at))
+    return map(Named, *(column.tolist() for column in columns))
+
+
+def _runs(tokens: Tokens, named: Iterable[Named]) -> Iterator[list[Named]]:
     """Give the tokens that are one name, name by name."""
-    named = np.flatnonzero(labels)
-    fields = (tokens.starts, tokens.ends, labels, scores)
     run: list[Named] = []
-    positions = np.cumsum(~tokens.is_sign)[named]
-    for each in map(Named, positions.tolist(), *(field.take(named).tolist() for field in fields)):
-        if run and not each.continues(run[-1]):
+    for each in named:
+        if run and not _continues(tokens, run[-1], each):
             yield run
             run = []
         run.append(each)
     if run:
         yield run
+
+
+def _continues(tokens: Tokens, before: Named, each: Named) -> bool:
+    """Tell whether a token goes on with the name of the one before: nothing but signs stands between."""
+    return (
+        each.label == before.label
+        and each.start - before.end <= _GAP_CHARACTERS_MAX
+        and bool(tokens.is_sign[before.at + 1 : each.at].all())
+    )
