@@ -1,7 +1,8 @@
 """The coalescer: calls that arrive while a list is in flight travel together in the next list.
 
-One list per peer method is in flight. The first item starts at once; only under load (the previous list had
-more than one item and just went) does the next list linger for company.
+One list per peer method is in flight; a second one goes once enough items wait, so that a peer that waits for its disk
+has something to do. The first item starts at once; only under load (the previous list had more than one item and just
+went) does the next list linger for company.
 """
 
 import asyncio
@@ -34,6 +35,9 @@ Result = TypeVar("Result")
 ListCall = Callable[[list[Item]], Awaitable[Sequence[Result | ServiceError]]]
 
 UNDER_LOAD_SECONDS = 0.1
+LINGER_SECONDS_AN_ITEM = (
+    0.0002  # of the last list: the more there is to come, the more it pays to wait for it
+)
 RETRY_AFTER = timedelta(milliseconds=100)
 
 log = get_logger(__name__)
@@ -44,8 +48,10 @@ class CoalescerLimits:
     """How long lists and queues get."""
 
     items_max: int = 64
+    lists_max: int = 2
+    second_list_items_min: int = 8
     bytes_max: int = 8 * 1024 * 1024  # a message holds 32 MiB, and an answer may be larger than its question
-    linger_seconds: float = 0.001
+    linger_seconds: float = 0.005  # at most; see LINGER_SECONDS_AN_ITEM
     pending_max: int = 4096
     call_seconds_max: float = 30.0
 
@@ -78,7 +84,7 @@ class Coalescer(Generic[Item, Result]):
         items = metrics.histogram("coalescer_items", "Items per list sent.", ["name"], ITEMS_BUCKETS)
         self._observe = items.labels(name).observe
         self._waiters = Waiters[Item, Result](name)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()  # each has a list in flight, or lingers
         self._items_last = 0
         self._ended_at = -math.inf
         self._closed = False
@@ -101,8 +107,8 @@ class Coalescer(Generic[Item, Result]):
             deadline = math.inf if context is None else context.deadline
         self._refuse(deadline)
         waiter = self._waiters.add(item, deadline, context)
-        if self._task is None:
-            self._task = asyncio.create_task(self._drain(), name=f"coalescer {self._name}")
+        if not self._tasks or self._second_is_due():
+            self._tasks.add(asyncio.create_task(self._drain(), name=f"coalescer {self._name}"))
         try:
             return await waiter.future
         except asyncio.CancelledError:
@@ -112,24 +118,34 @@ class Coalescer(Generic[Item, Result]):
     async def close(self) -> None:
         """Take no new items; wait until what was taken is answered, for `call_seconds_max` at most."""
         self._closed = True
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=self._limits.call_seconds_max)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        tasks = self._tasks.copy()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._limits.call_seconds_max)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
         self._waiters.fail(self._draining())
 
     async def _drain(self) -> None:
         """Send list after list until nothing waits."""
+        task = asyncio.current_task()
+        assert task is not None
         try:
             while self._waiters:
                 if self._under_load() and len(self._waiters) < self._limits.items_max:
-                    await asyncio.sleep(self._limits.linger_seconds)
+                    await asyncio.sleep(
+                        min(self._limits.linger_seconds, LINGER_SECONDS_AN_ITEM * self._items_last)
+                    )
                 waiters = self._waiters.take(self._limits.items_max, self._limits.bytes_max, self._size)
                 if waiters:
                     await self._send(waiters)
+                    self._waiters.landed(waiters)
         finally:
-            self._task = None
+            self._tasks.discard(task)
+
+    def _second_is_due(self) -> bool:
+        limits = self._limits
+        return len(self._tasks) < limits.lists_max and len(self._waiters) >= limits.second_list_items_min
 
     def _under_load(self) -> bool:
         return self._items_last > 1 and time.monotonic() - self._ended_at < UNDER_LOAD_SECONDS

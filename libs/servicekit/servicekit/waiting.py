@@ -4,7 +4,8 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 from servicekit.context import RequestContext
@@ -39,12 +40,12 @@ class Waiter(Generic[Item, Result]):
 
 
 class Waiters(Generic[Item, Result]):
-    """Those whose items are not sent yet, in order, and those of the list in flight; each until its deadline."""
+    """Those whose items are not sent yet, in order, and those of lists in flight; each until its deadline."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._pending: deque[Waiter[Item, Result]] = deque()
-        self._in_flight: list[Waiter[Item, Result]] = []
+        self._in_flight: list[list[Waiter[Item, Result]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
@@ -62,18 +63,24 @@ class Waiters(Generic[Item, Result]):
 
     def take(self, items_max: int, bytes_max: int, size: Callable[[Item], int]) -> list[Waiter[Item, Result]]:
         """Take the next list into flight, without what expired or was given up; one item goes whatever its size."""
-        self._in_flight = []
+        taken: list[Waiter[Item, Result]] = []
         now = time.monotonic()
-        while self._pending and len(self._in_flight) < items_max:
+        while self._pending and len(taken) < items_max:
             bytes_max -= size(self._pending[0].item)
-            if bytes_max < 0 and self._in_flight:
+            if bytes_max < 0 and taken:
                 break
             waiter = self._pending.popleft()
             if waiter.deadline <= now:
                 waiter.fail(expired(self._name))
             elif not waiter.future.done():
-                self._in_flight.append(waiter)
-        return self._in_flight
+                taken.append(waiter)
+        if taken:
+            self._in_flight.append(taken)
+        return taken
+
+    def landed(self, taken: list[Waiter[Item, Result]]) -> None:
+        """Let go of a list that was answered."""
+        self._in_flight = [other for other in self._in_flight if other is not taken]
 
     def forget(self, waiter: Waiter[Item, Result]) -> None:
         """Free the place of one that gave up before its item was sent."""
@@ -82,11 +89,14 @@ class Waiters(Generic[Item, Result]):
 
     def fail(self, error: ServiceError) -> None:
         """Answer everybody with an error and stop the timer."""
-        for waiter in (*self._in_flight, *self._pending):
+        for waiter in self._all():
             waiter.fail(error.copy())
         self._pending.clear()
         if self._timer is not None:
             self._timer.cancel()
+
+    def _all(self) -> Iterator[Waiter[Item, Result]]:
+        return chain(*self._in_flight, self._pending)
 
     def _set_timer(self, deadline: float) -> None:
         """Keep one timer, for the earliest deadline: a timer for each would cost more than all the rest."""
@@ -98,11 +108,11 @@ class Waiters(Generic[Item, Result]):
     def _expire(self) -> None:
         self._timer, self._timer_at = None, math.inf
         now = time.monotonic()
-        for waiter in (*self._in_flight, *self._pending):
+        for waiter in self._all():
             if waiter.deadline <= now:
                 waiter.fail(expired(self._name))
         self._pending = deque(waiter for waiter in self._pending if not waiter.future.done())
-        alive = (waiter for waiter in (*self._in_flight, *self._pending) if not waiter.future.done())
+        alive = (waiter for waiter in self._all() if not waiter.future.done())
         earliest = min((waiter.deadline for waiter in alive), default=math.inf)
         if earliest != math.inf:
             self._set_timer(earliest)

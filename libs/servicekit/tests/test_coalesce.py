@@ -87,11 +87,26 @@ async def test_what_arrives_while_a_list_is_in_flight_travels_in_the_next(peer: 
     assert peer.lists == [[0], [1, 2, 3]]
 
 
-async def test_one_list_is_in_flight_and_none_is_longer_than_the_limit(peer: Peer) -> None:
+async def test_at_most_two_lists_are_in_flight_and_none_is_longer_than_the_limit(peer: Peer) -> None:
     calls = coalescer(peer, items_max=8)
     await asyncio.gather(*(calls.submit(number) for number in range(100)))
-    assert peer.in_flight_max == 1
+    assert peer.in_flight_max == 2
     assert max(map(len, peer.lists)) == 8
+
+
+async def test_a_second_list_goes_while_one_is_in_flight_once_enough_items_wait(peer: Peer) -> None:
+    calls = coalescer(peer, second_list_items_min=3)
+    peer.open.clear()
+    waiting = [asyncio.create_task(calls.submit(0))]
+    await sent(peer, 1)
+    waiting += [asyncio.create_task(calls.submit(number)) for number in (1, 2)]
+    await asyncio.sleep(0.01)
+    assert peer.lists == [[0]]
+    waiting.append(asyncio.create_task(calls.submit(3)))
+    await sent(peer, 2)
+    peer.open.set()
+    assert await asyncio.gather(*waiting) == [0, 2, 4, 6]
+    assert peer.lists == [[0], [1, 2, 3]]
 
 
 async def test_items_per_list_are_counted(peer: Peer) -> None:

@@ -28,5 +28,5 @@ class RouterSettings(ServiceSettings):
     next_token_seconds_max: float = Field(default=30.0, gt=0, le=600)
     holder: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     lease_seconds: int = Field(default=60, ge=3, le=3600)
-    linger_seconds: float = Field(default=0.002, ge=0, le=0.1)
+    linger_seconds: float = Field(default=0.005, ge=0, le=0.1)
     provider_connections_max: int = Field(default=1024, ge=1, le=65536)
