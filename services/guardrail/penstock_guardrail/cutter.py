@@ -114,28 +114,28 @@ class Cutter:
     def _resolved(self, candidates: Sequence[Candidate]) -> list[Part]:
         """Give parts that do not overlap, in order."""
         parts: list[Part] = []
-        base, covered = self._view_start, self._covered
-        for candidate in candidates:
-            start, end = base + candidate.start, base + candidate.end
-            if not covered <= start < end:
-                return self._untangled(candidates)
-            parts.append((start, end, candidate))
-            covered = end
-        self._covered = covered
+        base = self._view_start
+        for tangle in _tangles(candidates, self._covered - base):
+            first = tangle[0]
+            if len(tangle) > 1 or base + first.start < self._covered:
+                parts += self._untangled(tangle)
+            elif first.start < first.end:
+                self._covered = base + first.end
+                parts.append((base + first.start, self._covered, first))
         return parts
 
-    def _untangled(self, candidates: Sequence[Candidate]) -> list[Part]:
+    def _untangled(self, tangle: Sequence[Candidate]) -> list[Part]:
         """Give parts of candidates that overlap: first those of candidates that yield to none, then the others'."""
         base = self._view_start
         yielding_from = self._covered
         parts: list[Part] = []
-        for candidate in candidates:
+        for candidate in tangle:
             start, end = max(base + candidate.start, self._covered), base + candidate.end
             if not candidate.yields and start < end:
                 self._covered = end
                 parts.append((start, end, candidate))
         taken = parts.copy()
-        for candidate in candidates:
+        for candidate in tangle:
             start, end = max(base + candidate.start, yielding_from), base + candidate.end
             if candidate.yields and start < end:
                 yielding_from = end
@@ -168,6 +168,19 @@ class Cutter:
         kept = max(self._view_start, self._decided - LOOKBEHIND_CHARACTERS_MAX)
         self._view = self._view.since(kept - self._view_start)
         self._view_start = kept
+
+
+def _tangles(candidates: Sequence[Candidate], covered: int) -> Iterator[list[Candidate]]:
+    """Part candidates into those that overlap one another; mostly each is alone."""
+    tangle: list[Candidate] = []
+    for candidate in candidates:
+        if tangle and candidate.start >= covered:
+            yield tangle
+            tangle = []
+        tangle.append(candidate)
+        covered = max(covered, candidate.end)
+    if tangle:
+        yield tangle
 
 
 def _gaps(start: int, end: int, taken: Sequence[Part]) -> Iterator[tuple[int, int]]:

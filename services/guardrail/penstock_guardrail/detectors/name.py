@@ -41,14 +41,15 @@ class NameDetector:
         base = max(0, start - REACH_CHARACTERS_MAX)
         tokens = tokens_of(view[base:])
         for run in _runs(tokens, _named(tokens, self._weights)):
-            if base + run[0].start >= end:
+            first = base + run[0].start
+            if first >= end:
                 break
-            if base + run[-1].start < start:
-                continue
-            # A longer run is decided before it ends, so every token of it must tell what it begins.
-            is_whole = len(run) <= _RUN_TOKENS_MAX and base + run[0].start >= start
-            for at in range(1 if is_whole else len(run)):
-                yield _candidate(run[at : at + _RUN_TOKENS_MAX], base)
+            if first >= start and len(run) <= _RUN_TOKENS_MAX:
+                yield _candidate(run, base)
+            elif base + run[-1].start >= start:
+                # A longer run is decided before it ends, so every token of it must tell what it begins.
+                for at in range(len(run)):
+                    yield _candidate(run[at : at + _RUN_TOKENS_MAX], base)
 
     def open_from(self, view: bytes, start: int) -> int:
         """Give where the first name begins, at `start` or after, that what follows may yet make, change or prolong."""
@@ -112,5 +113,5 @@ def _continues(tokens: Tokens, before: Named, each: Named) -> bool:
     return (
         each.label == before.label
         and each.start - before.end <= _GAP_CHARACTERS_MAX
-        and bool(tokens.is_sign[before.at + 1 : each.at].all())
+        and (each.at == before.at + 1 or bool(tokens.is_sign[before.at + 1 : each.at].all()))
     )
