@@ -19,6 +19,8 @@ PENSTOCK = Path(sys.executable).with_name("penstock")
 MODEL = "smollm2-135m-instruct"
 ENCODER = "all-minilm-l6-v2"
 ORGANIZATION = "organizations/dev"
+MOVES_MAX = 3
+MOVE_PORTS = 300
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,14 @@ def running_stack(run_dir: Path, offset: int, **settings: str) -> Iterator[Stack
         )
 
     started = penstock("up")
+    for _ in range(
+        MOVES_MAX
+    ):  # the kernel may have given one of our ports to a connection of somebody else's
+        if started.returncode == 0 or "in use" not in started.stdout + started.stderr:
+            break
+        offset += MOVE_PORTS
+        environment["PENSTOCK_PORT_OFFSET"] = str(offset)
+        started = penstock("up")
     try:
         assert started.returncode == 0, started.stdout + started.stderr
         lines = (run_dir / "env").read_text()
