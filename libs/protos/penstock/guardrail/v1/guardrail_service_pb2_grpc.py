@@ -55,7 +55,8 @@ class GuardrailServiceServicer:
         """Inspect decides on whole texts. A result stands for each item, in order. On the way in it redacts reversibly; on the
         way out it restores what the same redaction session redacted, for principals who may see it, and redacts what is new.
 
-        Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE). A refusal is not an error: see action.
+        Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE), RESOURCE_EXHAUSTED (OVERLOADED) while the audit log
+        does not keep up. A refusal is not an error: see action.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,8 @@ class GuardrailServiceStub:
     """Inspect decides on whole texts. A result stands for each item, in order. On the way in it redacts reversibly; on the
     way out it restores what the same redaction session redacted, for principals who may see it, and redacts what is new.
 
-    Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE). A refusal is not an error: see action.
+    Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE), RESOURCE_EXHAUSTED (OVERLOADED) while the audit log
+    does not keep up. A refusal is not an error: see action.
     """
     InspectStream: _grpc.StreamStreamMultiCallable[_guardrail_service_pb2.InspectStreamRequest, _guardrail_service_pb2.InspectStreamResponse]
     """InspectStream decides on answers as they come. What it releases is what Inspect would return for the whole text, for every
@@ -56,7 +57,8 @@ class GuardrailServiceAsyncStub(GuardrailServiceStub):
     """Inspect decides on whole texts. A result stands for each item, in order. On the way in it redacts reversibly; on the
     way out it restores what the same redaction session redacted, for principals who may see it, and redacts what is new.
 
-    Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE). A refusal is not an error: see action.
+    Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE), RESOURCE_EXHAUSTED (OVERLOADED) while the audit log
+    does not keep up. A refusal is not an error: see action.
     """
     InspectStream: _aio.StreamStreamMultiCallable[_guardrail_service_pb2.InspectStreamRequest, _guardrail_service_pb2.InspectStreamResponse]  # type: ignore[assignment]
     """InspectStream decides on answers as they come. What it releases is what Inspect would return for the whole text, for every
@@ -78,7 +80,8 @@ class GuardrailServiceServicer(metaclass=_abc_1.ABCMeta):
         """Inspect decides on whole texts. A result stands for each item, in order. On the way in it redacts reversibly; on the
         way out it restores what the same redaction session redacted, for principals who may see it, and redacts what is new.
 
-        Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE). A refusal is not an error: see action.
+        Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE), RESOURCE_EXHAUSTED (OVERLOADED) while the audit log
+        does not keep up. A refusal is not an error: see action.
         """
 
     @_abc_1.abstractmethod

@@ -32,7 +32,8 @@ type GuardrailServiceClient interface {
 	// Inspect decides on whole texts. A result stands for each item, in order. On the way in it redacts reversibly; on the
 	// way out it restores what the same redaction session redacted, for principals who may see it, and redacts what is new.
 	//
-	// Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE). A refusal is not an error: see action.
+	// Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE), RESOURCE_EXHAUSTED (OVERLOADED) while the audit log
+	// does not keep up. A refusal is not an error: see action.
 	Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error)
 	// InspectStream decides on answers as they come. What it releases is what Inspect would return for the whole text, for every
 	// way the text may be split; nothing is released while it may be part of a match.
@@ -82,7 +83,8 @@ type GuardrailServiceServer interface {
 	// Inspect decides on whole texts. A result stands for each item, in order. On the way in it redacts reversibly; on the
 	// way out it restores what the same redaction session redacted, for principals who may see it, and redacts what is new.
 	//
-	// Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE). A refusal is not an error: see action.
+	// Errors of an item: DEADLINE_EXCEEDED, UNAVAILABLE (STORAGE_UNAVAILABLE), RESOURCE_EXHAUSTED (OVERLOADED) while the audit log
+	// does not keep up. A refusal is not an error: see action.
 	Inspect(context.Context, *InspectRequest) (*InspectResponse, error)
 	// InspectStream decides on answers as they come. What it releases is what Inspect would return for the whole text, for every
 	// way the text may be split; nothing is released while it may be part of a match.

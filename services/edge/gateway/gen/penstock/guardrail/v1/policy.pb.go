@@ -603,7 +603,7 @@ func (x *PolicyResidency) GetRegions() []string {
 type PolicyDifference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it is about: "rules/EMAIL_ADDRESS", "rules" for all other types, "grants/readonly/chat", "residencies/restricted",
-	// "confidence_min", "nothing_found" or "retention_days".
+	// "recognizers/badge", "topics/mergers", "confidence_min", "nothing_found" or "retention_days".
 	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	// What is decided now, for example "redact token confidential". Empty: nothing.
 	Before string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
