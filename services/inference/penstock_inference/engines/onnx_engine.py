@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock_inference.engines import DecodeRow, EngineLimits, Logits, PrefillChunk, StepBatch
+from penstock_inference.engines.batch_check import check_batch
 from penstock_inference.engines.kv_memory import KvMemory
 from penstock_inference.engines.onnx_session import Binding, Session
-from penstock_inference.formats import Floats, ModelConfig
+from penstock_inference.formats import ModelConfig
 
 _BINDINGS_MAX = 128  # one is about 60 KB and takes 1 ms to make
 
@@ -26,7 +27,7 @@ class OnnxEngine:
         self._config = config
         self._limits = limits
         self._memory = KvMemory(config, slots=limits.slots_max, rows=limits.context_tokens_max)
-        self._cos, self._sin = _rotary_tables(config, rows=self._memory.values.shape[4])
+        self._cos, self._sin = config.rotary.tables(rows=self._memory.values.shape[4])
         # Few rows of it are ever touched, and only those take memory.
         logits = (limits.slots_max + limits.prefill_chunk_tokens_max + 1, limits.vocabulary_tokens)
         self._logits: Logits = np.empty(logits, np.float32)
@@ -39,7 +40,7 @@ class OnnxEngine:
 
     def step(self, batch: StepBatch) -> Logits:
         """Run one iteration. Raises ValueError, and changes nothing, for a batch that breaks the contract."""
-        _check(batch, self._limits, self._memory.written_rows)
+        check_batch(batch, self._limits, self._memory.written_rows)
         if batch.decode:
             self._decode(batch.decode)
         rows = len(batch.decode)
@@ -126,43 +127,3 @@ class _Run:
         # Were it less, the result would be wrong without an error.
         self._kv_rows[()] = self.last_rows.max() + 1
         self.binding.run()
-
-
-def _rotary_tables(config: ModelConfig, rows: int) -> tuple[Floats, Floats]:
-    """Tabulate cosine and sine of each position's angles `[rows, head_dim / 2]` (arXiv 2104.09864)."""
-    exponents = np.arange(0, config.head_dim, 2) / config.head_dim
-    angles = np.arange(rows)[:, None] / config.rope_base**exponents
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-
-
-def _check(batch: StepBatch, limits: EngineLimits, written_rows: Sequence[int]) -> None:
-    """Refuse what the graph would answer with rubbish, or by killing the process."""
-    parts = [_Part(row.slot, (row.token,), row.past_tokens) for row in batch.decode]
-    parts += [_Part(chunk.slot, chunk.tokens, chunk.past_tokens) for chunk in batch.prefills]
-    if not parts:
-        raise ValueError("a step needs at least one decode row or a prefill chunk")
-    if len({part.slot for part in parts}) < len(parts):
-        raise ValueError("a slot occurs twice in one step")
-    for part in parts:
-        part.check(limits, written_rows)
-    if sum(len(chunk.tokens) for chunk in batch.prefills) > limits.prefill_chunk_tokens_max:
-        raise ValueError(f"a step takes {limits.prefill_chunk_tokens_max} tokens of prompts")
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    slot: int
-    tokens: Sequence[int]
-    past_tokens: int
-
-    def check(self, limits: EngineLimits, written_rows: Sequence[int]) -> None:
-        if not 0 <= self.slot < limits.slots_max:
-            raise ValueError(f"there is no slot {self.slot}")
-        if not 1 <= len(self.tokens) <= limits.prefill_chunk_tokens_max:
-            raise ValueError(f"{len(self.tokens)} tokens are not 1 to {limits.prefill_chunk_tokens_max}")
-        if not 0 <= self.past_tokens <= written_rows[self.slot]:
-            raise ValueError(f"slot {self.slot} holds {written_rows[self.slot]} rows, not {self.past_tokens}")
-        if self.past_tokens + len(self.tokens) > limits.context_tokens_max:
-            raise ValueError(f"slot {self.slot} is full: it holds {limits.context_tokens_max} tokens")
-        if not 0 <= min(self.tokens) <= max(self.tokens) < limits.vocabulary_tokens:
-            raise ValueError(f"token ids lie between 0 and {limits.vocabulary_tokens - 1}")
