@@ -91,7 +91,9 @@ class Memory:
     @contextmanager
     def _changing(self, organization: str) -> Iterator[Shard]:
         """Give a shard for a change and keep the sum right; an empty shard leaves no trace."""
-        shard = self._shards.setdefault(organization, Shard())
+        shard = self._shards.get(organization)
+        if shard is None:
+            shard = self._shards[organization] = Shard()
         before = shard.size_bytes
         yield shard
         self.size_bytes += shard.size_bytes - before

@@ -15,6 +15,7 @@ from penstock_cache.entry import Selector
 from penstock_cache.erasure_log import ErasureLog
 from penstock_cache.feedback import Learner
 from penstock_cache.flights import Flights
+from penstock_cache.freezing import keep_frozen
 from penstock_cache.instruments import Lookups, MemoryCollector, PredictionCollector, SemanticCollector
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
@@ -92,6 +93,8 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         servicer = CacheServicer(cache, beside, keys, clock)
         for tier in (memory, semantic, flight):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
+        freezing = keep_frozen(settings.sweep_interval_seconds)
+        await stack.enter_async_context(background(freezing, "freezing"))
         yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)
 
 

@@ -81,6 +81,8 @@ class MultiQueue:
 
     def _sink(self) -> None:
         """Let the oldest of each level sink whose lifetime there is over."""
+        if len(self._levels[0]) == len(self._level_of):
+            return  # as long as nothing is asked for twice, which is most of the time in a cache that fills up
         for level in range(1, LEVELS):
             queue = self._levels[level]
             if queue and self._sinks_at[queue.first().key] < self._requests:
