@@ -9,6 +9,8 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from penstock_inference.formats.rotary import Rotary
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -28,29 +30,54 @@ class ModelConfig:
     head_dim: int
     feed_forward_size: int
     vocabulary_tokens: int
-    rope_base: float
+    rotary: Rotary
     rms_epsilon: float
     context_tokens: int  # what the model was trained for
     tied_embeddings: bool
     eos_ids: tuple[int, ...]  # any of these ends an answer
     chat_template: str | None  # Jinja source
     special_tokens: Mapping[str, str]  # texts by the names that a template may use, "bos_token"
+    biases: tuple[str, ...] = ()  # parts of a layer that add one: "query", "down"
+    has_head_norms: bool = False  # queries and keys are normalised head by head before they are rotated
+    attention_windows: tuple[int, ...] = ()  # how many tokens each layer looks back, itself included; 0: all
 
     def __post_init__(self) -> None:
+        for field in _SIZES:
+            if not 0 < getattr(self, field) <= _SIZE_MAX:
+                raise UnsupportedModelError(f"{field} cannot be {getattr(self, field)}")
+        if not 0 <= self.rms_epsilon < 1:
+            raise UnsupportedModelError(f"the epsilon of norms cannot be {self.rms_epsilon}")
         if self.heads % self.kv_heads:
             raise UnsupportedModelError(f"{self.heads} query heads cannot share {self.kv_heads} KV heads")
-        if self.head_dim % 8:
-            raise UnsupportedModelError(f"head dimension {self.head_dim} is not a multiple of 8")
+        if self.head_dim % 16:
+            raise UnsupportedModelError(f"head dimension {self.head_dim} is not a multiple of 16")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
-        return cls(**{**fields, "eos_ids": tuple(fields["eos_ids"])})
+        for name in ("eos_ids", "biases", "attention_windows"):
+            fields[name] = tuple(fields[name])
+        rotary = fields["rotary"]
+        fields["rotary"] = Rotary(tuple(rotary["frequencies"]), rotary["magnitude"])
+        return cls(**fields)
 
     def to_json(self) -> str:
         """Write every field."""
         return json.dumps(dataclasses.asdict(self))
+
+
+_SIZES = (
+    "layers",
+    "hidden_size",
+    "heads",
+    "kv_heads",
+    "head_dim",
+    "feed_forward_size",
+    "vocabulary_tokens",
+    "context_tokens",
+)
+_SIZE_MAX = 1 << 24  # beyond any model; what is larger is a damaged file
 
 
 @dataclass(frozen=True, slots=True)

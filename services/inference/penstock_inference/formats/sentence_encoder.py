@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from penstock_inference.formats import Floats, SentenceEncoderConfig, UnsupportedModelError
-from penstock_inference.formats.json_files import JsonObject, read_object, read_text
+from penstock_inference.formats.fields import Fields, read_fields, read_text
 from penstock_inference.formats.safetensors import SafetensorsFile
 
 
@@ -12,14 +12,14 @@ class SentenceEncoderWeights:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        config = read_object(directory / "config.json")
+        config = read_fields(directory / "config.json")
         self._refuse_unsupported(config)
         self.config = SentenceEncoderConfig(
             layers=config["num_hidden_layers"],
             hidden_size=config["hidden_size"],
             heads=config["num_attention_heads"],
             norm_epsilon=config["layer_norm_eps"],
-            input_tokens_max=read_object(directory / "sentence_bert_config.json")["max_seq_length"],
+            input_tokens_max=read_fields(directory / "sentence_bert_config.json")["max_seq_length"],
         )
         self._file = SafetensorsFile(directory / "model.safetensors")
 
@@ -31,8 +31,8 @@ class SentenceEncoderWeights:
         """Give tokenizer.json as it is."""
         return read_text(self._directory / "tokenizer.json")
 
-    def _refuse_unsupported(self, config: JsonObject) -> None:
-        pooling = read_object(self._directory / "1_Pooling" / "config.json")
+    def _refuse_unsupported(self, config: Fields) -> None:
+        pooling = read_fields(self._directory / "1_Pooling" / "config.json")
         modes = {name for name, value in pooling.items() if name.startswith("pooling_mode_") and value}
         reasons = {
             f"model type {config.get('model_type')!r}": config.get("model_type") != "bert",

@@ -9,8 +9,8 @@ from penstock_inference.formats.byte_level_bpe import ByteLevelVocabulary, byte_
 VOCABULARY_TOKENS = 320
 
 
-def _save_llama(directory: Path, *, dtype: str = "float32", **changes: object):
-    """Save a small Llama with random weights, as transformers saves models, and give it."""
+def _save_decoder(directory: Path, architecture: str = "Llama", *, dtype: str = "float32", **changes: object):
+    """Save a small decoder with random weights, as transformers saves models, and give it."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     shape = {
@@ -27,15 +27,17 @@ def _save_llama(directory: Path, *, dtype: str = "float32", **changes: object):
         "tie_word_embeddings": False,
     }
     torch.manual_seed(20261121)
-    config = transformers.LlamaConfig(**(shape | changes))
-    saved = transformers.LlamaForCausalLM(config).to(getattr(torch, dtype))
-    saved.save_pretrained(directory)
+    config = getattr(transformers, f"{architecture}Config")(**(shape | changes))
+    model_class = getattr(transformers, f"{architecture}ForCausalLM")
+    saved = model_class(config).to(getattr(torch, dtype))
+    for name, values in saved.named_parameters():
+        if name.endswith(("bias", "norm.weight")):  # else they are all 0 or 1, and could be left out unseen
+            torch.nn.init.normal_(values, mean=float(name.endswith("weight")), std=0.2)
+    saved.save_pretrained(directory, max_shard_size="300KB")
     tokens = ["<|end|>", *(chr(0x100 + place) for place in range(68))]
     vocabulary = ByteLevelVocabulary(tokens, [], control_ids=[0], user_defined_ids=[], pre_tokenizer="gpt-2")
     (directory / "tokenizer.json").write_text(byte_level_tokenizer_json(vocabulary), encoding="utf-8")
-    model = transformers.LlamaForCausalLM(
-        config
-    ).eval()  # a fresh one: half floats round rotary frequencies, too
+    model = model_class(config).eval()  # a fresh one: half floats round rotary frequencies, too
     model.load_state_dict(saved.float().state_dict())
     return model
 
@@ -44,13 +46,13 @@ def _save_llama(directory: Path, *, dtype: str = "float32", **changes: object):
 def llama(tmp_path_factory: pytest.TempPathFactory):
     """A small random Llama: its directory, and the same model in transformers."""
     directory = tmp_path_factory.mktemp("llama")
-    return directory, _save_llama(directory)
+    return directory, _save_decoder(directory)
 
 
 @pytest.fixture(scope="session")
-def save_llama():
-    """Save a small random Llama of another shape."""
-    return _save_llama
+def save_decoder():
+    """Save a small random decoder of another shape or architecture."""
+    return _save_decoder
 
 
 @pytest.fixture(scope="session")

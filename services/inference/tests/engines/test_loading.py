@@ -83,7 +83,7 @@ def test_an_encoder_is_no_decoder_and_a_decoder_no_encoder(llama, tmp_path):
     [
         ("onnxruntime", "engines/onnx_session.py"),
         ("onnx", "engines/conversion/onnx_graph.py"),
-        ("gguf", "formats/gguf.py"),
+        ("gguf", "formats/gguf_file.py"),
     ],
 )
 def test_a_heavy_library_is_imported_in_one_module(library, module):

@@ -48,6 +48,9 @@ def write_gguf(
     writer.add_token_types([gguf.TokenType.CONTROL] + [gguf.TokenType.NORMAL] * 3)
     writer.add_token_merges(["a b"])
     writer.add_eos_token_id(0)
+    for key, value in fields.get("metadata", {}).items():
+        writer.kv_data[0].pop(key, None)
+        writer.add_string(key, value) if isinstance(value, str) else writer.add_uint32(key, value)
     kinds = fields.get("kinds", {})
     for name, array in arrays.items():
         kind = kinds.get(name)
@@ -121,17 +124,47 @@ def test_rounding_8_bit_codes_again_finds_the_codes():
 
 
 def test_other_architectures_are_refused(tmp_path):
-    path = write_gguf(tmp_path / "model.gguf", tensors(), architecture="qwen2")
+    path = write_gguf(tmp_path / "model.gguf", tensors(), architecture="gemma2")
 
-    with pytest.raises(UnsupportedModelError, match="'qwen2' is not supported"):
+    with pytest.raises(UnsupportedModelError, match="'gemma2' is not supported"):
         GgufWeights(path)
 
 
-def test_a_bias_that_llama_does_not_have_is_refused(tmp_path):
-    arrays = tensors() | {"blk.0.attn_q.bias": np.ones(HIDDEN, np.float32)}
+def test_biases_and_norms_of_heads_are_found(tmp_path):
+    heads = {"blk.0.attn_q_norm.weight": (16,), "blk.0.attn_k_norm.weight": (16,), "blk.0.attn_q.bias": (64,)}
+    arrays = tensors() | {name: np.arange(*shape, dtype=np.float32) for name, shape in heads.items()}
+    weights = GgufWeights(write_gguf(tmp_path / "model.gguf", arrays, architecture="qwen3"))
 
-    with pytest.raises(UnsupportedModelError, match=r"unknown tensors: model.layers.0.self_attn.q_proj.bias"):
-        GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
+    assert weights.config.biases == ("query",)
+    assert weights.config.has_head_norms
+    assert np.array_equal(weights.tensor("model.layers.0.self_attn.q_proj.bias"), np.arange(64))
+    query = weights.tensor("model.layers.0.self_attn.q_proj.weight")
+    assert np.array_equal(query, arrays["blk.0.attn_q.weight"])  # only a Llama's rows are in another order
+
+
+def test_the_factors_of_each_pair_s_turning_are_read(tmp_path):
+    factors = {"rope_freqs.weight": np.array([1, 1, 1, 1, 2, 4, 8, 8], np.float32)}
+    plain = GgufWeights(write_gguf(tmp_path / "plain.gguf", tensors())).config.rotary
+    slowed = GgufWeights(write_gguf(tmp_path / "slowed.gguf", tensors() | factors)).config.rotary
+
+    assert np.allclose(np.array(plain.frequencies) / slowed.frequencies, factors["rope_freqs.weight"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("llama.rope.scaling.type", "longrope", "rotary scaling 'longrope'"),
+        ("llama.rope.dimension_count", 8, "rotating a part of each head"),
+        ("llama.attention.value_length", 32, "values are of another size"),
+        ("llama.expert_count", 8, "llama.expert_count is not supported"),
+        ("llama.attention.layer_norm_rms_epsilon", "small", "'small', not a number"),
+    ],
+)
+def test_what_we_cannot_run_is_refused_by_name(tmp_path, field, value, complaint):
+    path = write_gguf(tmp_path / "model.gguf", tensors(), metadata={field: value})
+
+    with pytest.raises(UnsupportedModelError, match=complaint):
+        GgufWeights(path)
 
 
 def test_a_missing_tensor_is_named(tmp_path):
@@ -142,7 +175,7 @@ def test_a_missing_tensor_is_named(tmp_path):
         GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
 
 
-@pytest.mark.parametrize("part", [{"tokenizer": "llama"}, {"pre_tokenizer": "qwen2"}])
+@pytest.mark.parametrize("part", [{"tokenizer": "llama"}, {"pre_tokenizer": "tekken"}])
 def test_a_tokenizer_that_we_cannot_follow_is_refused(tmp_path, part):
     weights = GgufWeights(write_gguf(tmp_path / "model.gguf", tensors(), **part))
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.hugging_face import HuggingFaceWeights
-from penstock_inference.formats.llama_tensors import layer_tensors
+from penstock_inference.formats.llama_tensors import layer_biases, layer_head_norms, layer_tensors
 from safetensors.numpy import save_file
 
 CONFIG = {
@@ -23,14 +23,33 @@ CONFIG = {
     "tie_word_embeddings": True,
     "eos_token_id": 2,
 }
-TENSORS = ["model.embed_tokens.weight", "model.norm.weight", *layer_tensors(0).values()]
+NAMES = layer_tensors(0)
+SHAPES = {
+    "model.embed_tokens.weight": (10, 32),
+    "model.norm.weight": (32,),
+    NAMES["attention_norm"]: (32,),
+    NAMES["query"]: (32, 32),
+    NAMES["key"]: (16, 32),
+    NAMES["value"]: (16, 32),
+    NAMES["output"]: (32, 32),
+    NAMES["feed_forward_norm"]: (32,),
+    NAMES["gate"]: (48, 32),
+    NAMES["up"]: (48, 32),
+    NAMES["down"]: (32, 48),
+}
+BIAS = layer_biases(0)["query"]
+HEAD_NORMS = dict.fromkeys(layer_head_norms(0).values(), (16,))
 
 
-def write_model(directory: Path, tensors: list[str] = TENSORS, **changes: object) -> Path:
+def write_model(directory: Path, shapes: dict[str, tuple[int, ...]] = SHAPES, **changes: object) -> Path:
     (directory / "config.json").write_text(json.dumps(CONFIG | changes))
-    arrays = {name: np.full((2, 2), place, np.float32) for place, name in enumerate(tensors)}
+    arrays = {name: np.full(shape, place, np.float32) for place, (name, shape) in enumerate(shapes.items())}
     save_file(arrays, directory / "model.safetensors")
     return directory
+
+
+def part(names: list[str]) -> dict[str, tuple[int, ...]]:
+    return {name: SHAPES[name] for name in names}
 
 
 def without(key: str) -> dict[str, object]:
@@ -41,28 +60,70 @@ def test_the_configuration_is_read(tmp_path):
     config = HuggingFaceWeights(write_model(tmp_path)).config
 
     assert (config.heads, config.kv_heads, config.head_dim) == (2, 1, 16)
-    assert config.rope_base == 500000.0
+    assert config.rotary.frequencies[:2] == (1.0, 500000.0**-0.125)
+    assert (config.biases, config.has_head_norms, config.attention_windows) == ((), False, ())
     assert config.eos_ids == (2,)
     assert config.chat_template is None
     assert config.special_tokens == {}
 
 
 def test_rotary_settings_are_found_where_transformers_5_puts_them(tmp_path):
-    parameters = {"rope_type": "default", "rope_theta": 1234.0}
+    parameters = {"rope_type": "default", "rope_theta": 256.0}
+    config = HuggingFaceWeights(write_model(tmp_path, rope_parameters=parameters)).config
 
-    assert HuggingFaceWeights(write_model(tmp_path, rope_parameters=parameters)).config.rope_base == 1234.0
+    assert config.rotary.frequencies[:3] == (1.0, 0.5, 0.25)
 
 
 def test_tensors_are_found_in_several_files(tmp_path):
-    write_model(tmp_path, TENSORS[:5])
+    first, second = part(list(SHAPES)[:5]), part(list(SHAPES)[5:])
+    write_model(tmp_path, first)
     (tmp_path / "model.safetensors").rename(tmp_path / "model-00001-of-00002.safetensors")
-    arrays = {name: np.full((2, 2), 7, np.float32) for name in TENSORS[5:]}
+    arrays = {name: np.full(shape, 7, np.float32) for name, shape in second.items()}
     save_file(arrays, tmp_path / "model-00002-of-00002.safetensors")
 
     weights = HuggingFaceWeights(tmp_path)
 
-    assert weights.tensor(TENSORS[1]).tolist() == [[1, 1], [1, 1]]
-    assert weights.tensor(TENSORS[-1]).tolist() == [[7, 7], [7, 7]]
+    assert weights.tensor("model.norm.weight").tolist() == [1] * 32
+    assert np.array_equal(weights.tensor(NAMES["down"]), np.full((32, 48), 7))
+
+
+def test_a_tensor_that_is_in_two_files_is_refused(tmp_path):
+    write_model(tmp_path)
+    save_file({NAMES["up"]: np.zeros((48, 32), np.float32)}, tmp_path / "model-2.safetensors")
+
+    with pytest.raises(UnsupportedModelError, match=r"up_proj.weight in two files"):
+        HuggingFaceWeights(tmp_path)
+
+
+def test_what_the_other_architectures_add_is_found(tmp_path):
+    shapes = SHAPES | {BIAS: (32,)} | HEAD_NORMS
+    config = HuggingFaceWeights(write_model(tmp_path, shapes, model_type="qwen3")).config
+
+    assert config.biases == ("query",)
+    assert config.has_head_norms
+    assert type(config).from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "windows"),
+    [
+        ({"model_type": "mistral", "sliding_window": 8}, (8,)),
+        ({"model_type": "mistral", "sliding_window": None}, ()),
+        ({"model_type": "qwen2", "sliding_window": 8}, ()),
+        ({"model_type": "qwen2", "sliding_window": 8, "use_sliding_window": True}, (0,)),
+        (
+            {
+                "model_type": "qwen2",
+                "sliding_window": 8,
+                "use_sliding_window": True,
+                "layer_types": ["sliding_attention"],
+            },
+            (8,),
+        ),
+    ],
+)
+def test_the_window_of_each_layer_is_what_its_architecture_means(tmp_path, changes, windows):
+    assert HuggingFaceWeights(write_model(tmp_path, **changes)).config.attention_windows == windows
 
 
 def test_all_tokens_that_end_an_answer_are_taken_from_the_generation_settings(tmp_path):
@@ -93,13 +154,33 @@ def test_special_tokens_are_read_plain_or_as_objects(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"model_type": "mistral"}, "model type 'mistral'"),
+        ({"model_type": "gemma"}, "model type 'gemma'"),
         ({"hidden_act": "gelu"}, "activation 'gelu'"),
-        ({"attention_bias": True}, "attention bias"),
-        ({"mlp_bias": True}, "feed-forward bias"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "rotary scaling"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantisation by 'gptq'"),
+        ({"rope_scaling": {"rope_type": "longrope", "factor": 8.0}}, "rotary scaling 'longrope'"),
+        ({"rope_scaling": {"type": "linear", "factor": 0.5}}, "out of range"),
+        ({"rope_scaling": {"type": "yarn", "factor": 8.0}}, "lacks the field 'original_max_position"),
+        ({"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}}, "a part of each head"),
         ({"num_attention_heads": 3}, "head dimension 10"),
-        ({"num_attention_heads": 4, "num_key_value_heads": 3}, "4 query heads cannot share 3"),
+        (
+            {"num_attention_heads": 4, "num_key_value_heads": 3, "head_dim": 16},
+            "4 query heads cannot share 3",
+        ),
+        ({"num_hidden_layers": 0}, "layers cannot be 0"),
+        ({"num_hidden_layers": 1 << 23}, "too few tensors for 8388608 layers"),
+        ({"hidden_size": "wide"}, "'hidden_size' is 'wide', not a whole number"),
+        ({"rms_norm_eps": float("inf")}, "'rms_norm_eps' is 'inf', not a number"),
+        ({"rope_scaling": [8]}, "'rope_scaling' is '\\[8\\]', not an object"),
+        ({"intermediate_size": 64}, r"gate_proj.weight has the shape \(48, 32\), not \(64, 32\)"),
+        (
+            {
+                "model_type": "qwen2",
+                "sliding_window": 4,
+                "use_sliding_window": True,
+                "layer_types": ["chunked_attention"],
+            },
+            "attention of types {'chunked_attention'}",
+        ),
     ],
 )
 def test_what_we_cannot_run_is_refused_by_name(tmp_path, changes, complaint):
@@ -117,13 +198,13 @@ def test_a_missing_field_is_named(tmp_path):
 
 def test_missing_and_unknown_tensors_are_named(tmp_path):
     with pytest.raises(UnsupportedModelError, match=r"lacks tensors: model.layers.0.mlp.down_proj.weight"):
-        HuggingFaceWeights(write_model(tmp_path, TENSORS[:-1]))
-    with pytest.raises(UnsupportedModelError, match=r"unknown tensors: model.layers.0.self_attn.q_norm"):
-        HuggingFaceWeights(write_model(tmp_path, [*TENSORS, "model.layers.0.self_attn.q_norm.weight"]))
+        HuggingFaceWeights(write_model(tmp_path, part(list(SHAPES)[:-1])))
+    with pytest.raises(UnsupportedModelError, match=r"unknown tensors: model.layers.0.self_attn.rotary"):
+        HuggingFaceWeights(write_model(tmp_path, SHAPES | {NAMES["query"].replace("q_proj", "rotary"): (1,)}))
 
 
 def test_a_tied_head_that_is_stored_all_the_same_is_accepted(tmp_path):
-    assert HuggingFaceWeights(write_model(tmp_path, [*TENSORS, "lm_head.weight"])).config.tied_embeddings
+    assert HuggingFaceWeights(write_model(tmp_path, SHAPES | {"lm_head.weight": (1,)})).config.tied_embeddings
 
 
 def test_a_missing_tokenizer_is_named(tmp_path):

@@ -1,4 +1,7 @@
-"""Build the step graph of a Llama decoder (RMSNorm, rotary positions, grouped queries, SwiGLU)."""
+"""Build the step graph of a decoder of the Llama family: RMSNorm, rotary positions, grouped queries, SwiGLU.
+
+What its members add (biases, norms of heads, attention to a window) is in their configuration.
+"""
 
 from pathlib import Path
 
@@ -7,7 +10,14 @@ import numpy as np
 from penstock_inference.engines.conversion.kernels import Kernels
 from penstock_inference.engines.conversion.onnx_graph import Dims, GraphBuilder
 from penstock_inference.formats import ModelWeights
-from penstock_inference.formats.llama_tensors import EMBEDDING, FINAL_NORM, HEAD, layer_tensors
+from penstock_inference.formats.llama_tensors import (
+    EMBEDDING,
+    FINAL_NORM,
+    HEAD,
+    layer_biases,
+    layer_head_norms,
+    layer_tensors,
+)
 
 
 def build_llama_graph(weights: ModelWeights, kernels: Kernels, directory: Path) -> None:
@@ -53,10 +63,10 @@ class _Decoder:
     def layer(self, layer: int, hidden: str, update: str) -> tuple[str, str]:
         names = layer_tensors(layer)
         normed, hidden = self._add_and_norm(hidden, update, names["attention_norm"])
-        attended = self._attention(layer, self._linear(normed, names["query"], names["key"], names["value"]))
-        update = self._linear(attended, names["output"])
+        attended = self._attention(layer, self._linear(layer, normed, "query", "key", "value"))
+        update = self._linear(layer, attended, "output")
         normed, hidden = self._add_and_norm(hidden, update, names["feed_forward_norm"])
-        return hidden, self._feed_forward(normed, names)
+        return hidden, self._feed_forward(layer, normed)
 
     def logits(self, hidden: str, update: str) -> None:
         graph, config = self._graph, self._config
@@ -90,28 +100,57 @@ class _Decoder:
         graph, config = self._graph, self._config
         dims: Dims = ["batch", config.kv_heads, "rows", config.head_dim]
         past = [graph.input(f"past_{part}_{layer}", np.float32, dims) for part in ("key", "value")]
+        joined = [query_key_value, "", ""]
+        if config.has_head_norms:
+            joined = self._norm_heads(layer, query_key_value)
         attended, *present = graph.add_multiple(
             "com.microsoft::GroupQueryAttention",
-            query_key_value, "", "", *past, "last_rows", "kv_rows", "cos", "sin",
+            *joined, *past, "last_rows", "kv_rows", "cos", "sin",
             results=["attended", "key", "value"],
             num_heads=config.heads,
             kv_num_heads=config.kv_heads,
             scale=config.head_dim**-0.5,
             do_rotary=1,
             rotary_interleaved=0,
+            local_window_size=(config.attention_windows[layer] if config.attention_windows else 0) or -1,
         )  # fmt: skip
         for part, value in zip(("key", "value"), present, strict=True):
             graph.output(f"present_{part}_{layer}", value, np.float32, dims)
         return attended
 
-    def _feed_forward(self, normed: str, names: dict[str, str]) -> str:
+    def _norm_heads(self, layer: int, query_key_value: str) -> list[str]:
+        """Split queries, keys and values, and normalise each head of the first two by itself."""
+        graph, config = self._graph, self._config
+        widths = np.array([config.heads, config.kv_heads, config.kv_heads]) * config.head_dim
+        parts = graph.add_multiple(
+            "Split", query_key_value, graph.constant(widths), results=["query", "key", "value"], axis=-1
+        )
+        names = layer_head_norms(layer)
+        for place, norm in enumerate(("query_norm", "key_norm")):
+            by_head = graph.constant(np.array([0, 0, -1, config.head_dim]))
+            joined = graph.constant(np.array([0, 0, widths[place]]))
+            heads = graph.add("Reshape", parts[place], by_head)
+            parts[place] = graph.add("Reshape", self._norm(heads, names[norm]), joined)
+        return parts
+
+    def _feed_forward(self, layer: int, normed: str) -> str:
         graph = self._graph
-        both = self._linear(normed, names["gate"], names["up"])
+        both = self._linear(layer, normed, "gate", "up")
         gate, up = graph.add_multiple("Split", both, results=["gate", "up"], axis=-1, num_outputs=2)
         silu = graph.add("com.microsoft::QuickGelu", gate, alpha=1.0)
-        return self._linear(graph.add("Mul", silu, up), names["down"])
+        return self._linear(layer, graph.add("Mul", silu, up), "down")
 
-    def _linear(self, values: str, *names: str) -> str:
-        """Multiply with several matrices at once, as one of all their rows."""
-        matrix = np.concatenate([self._weights.tensor(name) for name in names])
-        return self._kernels.linear(self._graph, values, matrix)
+    def _linear(self, layer: int, values: str, *parts: str) -> str:
+        """Multiply with several of a layer's matrices at once, as one of all their rows, and add their biases."""
+        names, biases = layer_tensors(layer), layer_biases(layer)
+        matrices = [self._weights.tensor(names[part]) for part in parts]
+        product = self._kernels.linear(self._graph, values, np.concatenate(matrices))
+        if not set(parts) & set(self._config.biases):
+            return product
+        added = [
+            self._weights.tensor(biases[part])
+            if part in self._config.biases
+            else np.zeros(len(matrix), np.float32)
+            for part, matrix in zip(parts, matrices, strict=True)
+        ]
+        return self._graph.add("Add", product, self._graph.constant(np.concatenate(added)))
