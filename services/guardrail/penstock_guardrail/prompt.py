@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter
+from penstock_guardrail.injection.classifier import Judgement
 from penstock_guardrail.policy import Replacement
 from penstock_guardrail.redaction import placeholder
 from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
-from penstock_guardrail.suspicion import suspicions
+from penstock_guardrail.suspicion import suspects, suspicions
 from penstock_guardrail.verdict import Finding, Judged, findings_of, judge, limit_reached
 
 
@@ -39,21 +41,45 @@ class Prompt:
 _CLEAN = Prompt()
 
 
-def screen_prompt(rules: Rules, texts: Sequence[str], roles: Sequence[str]) -> Prompt:
-    """Look through the texts of one request, spoken by `roles`; none named: they give no instructions."""
-    if sum(map(len, texts)) > rules.characters_max:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The texts of one request, what they are screened with, and who speaks each; nobody: they give no instructions."""
+
+    rules: Rules
+    texts: Sequence[str]
+    roles: Sequence[str] = ()
+
+    @property
+    def is_too_long(self) -> bool:
+        """Tell what is refused unread."""
+        return sum(map(len, self.texts)) > self.rules.characters_max
+
+
+def screen_prompts(requests: Sequence[Asked]) -> list[Prompt]:
+    """Look through the texts of some requests. Attacks are judged together, since that costs less."""
+    suspected = [() if asked.is_too_long else suspects(asked.roles) for asked in requests]
+    texts = [asked.texts[at] for asked, own in zip(requests, suspected, strict=True) for at in own]
+    judgements = iter(requests[0].rules.classifier.judge_all(texts) if texts else ())
+    return [
+        _screened(asked, dict(zip(own, islice(judgements, len(own)), strict=True)))
+        for asked, own in zip(requests, suspected, strict=True)
+    ]
+
+
+def _screened(asked: Asked, judgements: Mapping[int, Judgement]) -> Prompt:
+    if asked.is_too_long:
         return Prompt([limit_reached(TEXT_TOO_LONG)])
+    rules = asked.rules
     findings: list[Finding] = []
     judged: dict[int, Sequence[Judged]] = {}
-    for position, text in enumerate(texts):
+    for position, text in enumerate(asked.texts):
         pieces = Cutter(rules.incoming).finish(text)
         if any(piece.found is not None for piece in pieces):
             judged[position] = judge(pieces, rules.policy, position)
             findings += findings_of(judged[position])
         if len(findings) > CANDIDATES_MAX:
             return Prompt([limit_reached(TOO_MANY_FINDINGS)])
-    if roles:
-        findings += suspicions(rules.classifier, rules.policy, texts, roles)
+    findings += suspicions(judgements, asked.roles, rules.policy, rules.classifier.name)
     return Prompt(findings, judged) if findings else _CLEAN
 
 

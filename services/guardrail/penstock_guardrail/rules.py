@@ -80,4 +80,4 @@ def _scanners(detectors: Sequence[Detector], policy: Policy) -> tuple[Scanner, S
 
 
 def _version(policy: Policy, scanner: Scanner, classifier: Classifier) -> str:
-    return policy.version([*scanner.recognizers, f"injection/{classifier.version}"])
+    return policy.version([*scanner.recognizers, classifier.name])

@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from servicekit.errors import DeadlineExceeded, ServiceError
 
 from penstock_guardrail.access import Access, access, restorable
 from penstock_guardrail.answer import AnswerStream, Values, screen_answer
 from penstock_guardrail.audited_stream import AuditedStream
-from penstock_guardrail.policies.book import PolicyBook
-from penstock_guardrail.policy import Action, Classification, Policy, Replacement
-from penstock_guardrail.prompt import Prompt, screen_prompt
+from penstock_guardrail.policies.book import PolicyBook, Regime
+from penstock_guardrail.policy import Action, Classification, Replacement
+from penstock_guardrail.prompt import Asked, Prompt, screen_prompts
+from penstock_guardrail.rules import Rules
 from penstock_guardrail.trail import INPUT, OUTPUT, Decision, Request, Trail
 from penstock_guardrail.vault import Deposit, Principal, Receipt, Vault, Withdrawal
 from penstock_guardrail.verdict import Verdict, classify, strongest
@@ -58,6 +59,27 @@ class Item:
 Outcome = Verdict | ServiceError
 
 
+class Ruling(NamedTuple):
+    """What was decided on an item, and the version of the policy and the recognizers that decided."""
+
+    outcome: Outcome
+    policy_version: str
+
+
+class _Case(NamedTuple):
+    """An item and what decides on it: the same from its first look to its last, whatever changes meanwhile."""
+
+    item: Item
+    regime: Regime
+
+    @property
+    def rules(self) -> Rules:
+        return self.regime.rules
+
+
+_Cases = Mapping[int, _Case]
+
+
 class Screen:
     """Decide on texts."""
 
@@ -66,26 +88,26 @@ class Screen:
         self._vault = vault
         self._trail = trail
 
-    def version(self, organization: str) -> str:
-        """Name the policy of an organization and the recognizers that decide."""
-        return self._book.of(organization).rules.version
-
-    async def inspect(self, items: Sequence[Item]) -> list[Outcome]:
-        """Decide on whole texts. An outcome stands for each item, in order."""
+    async def inspect(self, items: Sequence[Item]) -> list[Ruling]:
+        """Decide on whole texts. A ruling stands for each item, in order."""
         now = time.monotonic()
-        outcomes: dict[int, Outcome] = {}
-        prompts: dict[int, Item] = {}
-        answers: dict[int, Item] = {}
-        for position, item in enumerate(items):
-            if item.deadline <= now:
-                outcomes[position] = DeadlineExceeded(
-                    "DEADLINE_EXCEEDED", "The deadline passed before the work."
-                )
-            else:
-                (prompts if item.direction is Direction.INPUT else answers)[position] = item
-        outcomes |= await self._inspect_prompts(prompts)
-        outcomes |= await self._inspect_answers(answers)
-        return await self._written_down(items, [outcomes[position] for position in range(len(items))])
+        cases = [_Case(item, self._book.of(item.principal.organization)) for item in items]
+        prompts, answers = (
+            {
+                position: case
+                for position, case in enumerate(cases)
+                if case.item.direction is direction and case.item.deadline > now
+            }
+            for direction in Direction
+        )
+        outcomes = await self._inspect_prompts(prompts) | await self._inspect_answers(answers)
+        late = DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the work.")
+        decided = [(case, outcomes.get(position, late)) for position, case in enumerate(cases)]
+        unwritten = await self._write_down(decided)
+        return [
+            Ruling(unwritten if unwritten and isinstance(outcome, Verdict) else outcome, case.rules.version)
+            for case, outcome in decided
+        ]
 
     async def open_stream(self, request: Request, redaction_session: str) -> AuditedStream:
         """Begin to screen the answers to one request as they come.
@@ -100,38 +122,33 @@ class Screen:
             values = restorable(found, regime.rules.policy, request.asker)
         return AuditedStream(AnswerStream(regime.rules, values), request, regime, self._trail)
 
-    async def _written_down(self, items: Sequence[Item], outcomes: list[Outcome]) -> list[Outcome]:
-        decided = [
-            (_decision(item, outcome), self._book.of(item.principal.organization))
-            for item, outcome in zip(items, outcomes, strict=True)
-            if isinstance(outcome, Verdict)
-        ]
+    async def _write_down(self, decided: Sequence[tuple[_Case, Outcome]]) -> ServiceError | None:
+        """Write verdicts down; give what hinders it."""
         try:
-            await self._trail.keep(decided)
+            await self._trail.keep(
+                (_decision(case.item, outcome), case.regime)
+                for case, outcome in decided
+                if isinstance(outcome, Verdict)
+            )
         except ServiceError as error:
-            return [error if isinstance(outcome, Verdict) else outcome for outcome in outcomes]
-        return outcomes
+            return error
+        return None
 
-    async def _inspect_prompts(self, items: Mapping[int, Item]) -> dict[int, Outcome]:
-        screened = await _computed_each(items, lambda _, item: self._screened(item))
+    async def _inspect_prompts(self, cases: _Cases) -> dict[int, Outcome]:
+        screened = await computed(_characters(cases), lambda: _screened(cases))
         deposits = {
-            position: Deposit(items[position].principal, tokens, hashes)
+            position: Deposit(cases[position].item.principal, tokens, hashes)
             for position, (prompt, granted) in screened.items()
-            if granted.refusal is None
+            if prompt.judged
+            and granted.refusal is None
             and strongest(prompt.findings) is not Action.REFUSE
             and _any(tokens := prompt.values(Replacement.TOKEN), hashes := prompt.values(Replacement.HASH))
         }
         receipts = await self._deposited(deposits)
         return {
-            position: self._verdict_on_prompt(items[position], screened[position], receipts.get(position))
-            for position in items
+            position: _verdict_on_prompt(case, screened[position], receipts.get(position))
+            for position, case in cases.items()
         }
-
-    def _screened(self, item: Item) -> tuple[Prompt, Access]:
-        rules = self._book.of(item.principal.organization).rules
-        instructs = item.request.asker.operation == "chat"
-        prompt = screen_prompt(rules, item.texts, item.roles if instructs else ())
-        return prompt, access(rules.policy, item.request.asker, _classification(prompt, rules.policy))
 
     async def _deposited(self, deposits: Mapping[int, Deposit]) -> Mapping[int, Receipt | ServiceError]:
         if not deposits:
@@ -142,40 +159,19 @@ class Screen:
             return dict.fromkeys(deposits, error)
         return dict(zip(deposits, receipts, strict=True))
 
-    def _verdict_on_prompt(
-        self, item: Item, screened: tuple[Prompt, Access], receipt: Receipt | ServiceError | None
-    ) -> Outcome:
-        if isinstance(receipt, ServiceError):
-            return receipt
-        prompt, granted = screened
-        policy = self._book.of(item.principal.organization).rules.policy
-        classification = _classification(prompt, policy)
-        if granted.refusal is not None:
-            return Verdict(Action.REFUSE, classification, [*prompt.findings, granted.refusal])
-        action = strongest(prompt.findings)
-        if action is Action.REFUSE or not prompt.findings:
-            return Verdict(action, classification, prompt.findings, regions=granted.regions)
-        receipt = receipt or Receipt("", {})
-        texts = prompt.texts(receipt.tokens)
-        return Verdict(action, classification, prompt.findings, texts, receipt.session, granted.regions)
-
-    async def _inspect_answers(self, items: Mapping[int, Item]) -> dict[int, Outcome]:
+    async def _inspect_answers(self, cases: _Cases) -> dict[int, Outcome]:
         withdrawals = {
             position: Withdrawal(item.principal, item.redaction_session)
-            for position, item in items.items()
+            for position, (item, _) in cases.items()
             if item.redaction_session
         }
         values, failed = await self._withdrawn(withdrawals)
-        rest = {position: item for position, item in items.items() if position not in failed}
-        nothing: Values = {}
-        verdicts = await _computed_each(
-            rest, lambda position, item: self._answered(item, values.get(position, nothing))
+        rest = {position: case for position, case in cases.items() if position not in failed}
+        verdicts = await computed(
+            _characters(rest),
+            lambda: {position: _answered(case, values.get(position, {})) for position, case in rest.items()},
         )
         return {**failed, **verdicts}
-
-    def _answered(self, item: Item, values: Values) -> Verdict:
-        rules = self._book.of(item.principal.organization).rules
-        return screen_answer(rules, item.texts, restorable(values, rules.policy, item.request.asker))
 
     async def _withdrawn(
         self, withdrawals: Mapping[int, Withdrawal]
@@ -189,14 +185,49 @@ class Screen:
         return dict(zip(withdrawals, values, strict=True)), {}
 
 
+def _screened(cases: _Cases) -> dict[int, tuple[Prompt, Access]]:
+    prompts = screen_prompts([_asked(case) for case in cases.values()])
+    return {
+        position: (prompt, access(case.rules.policy, case.item.request.asker, _classification(prompt, case)))
+        for (position, case), prompt in zip(cases.items(), prompts, strict=True)
+    }
+
+
+def _asked(case: _Case) -> Asked:
+    instructs = case.item.request.asker.operation == "chat"
+    return Asked(case.rules, case.item.texts, case.item.roles if instructs else ())
+
+
+def _verdict_on_prompt(
+    case: _Case, screened: tuple[Prompt, Access], receipt: Receipt | ServiceError | None
+) -> Outcome:
+    if isinstance(receipt, ServiceError):
+        return receipt
+    prompt, granted = screened
+    classification = _classification(prompt, case)
+    if granted.refusal is not None:
+        return Verdict(Action.REFUSE, classification, [*prompt.findings, granted.refusal])
+    action = strongest(prompt.findings)
+    if action is Action.REFUSE or not prompt.findings:
+        return Verdict(action, classification, prompt.findings, regions=granted.regions)
+    receipt = receipt or Receipt("", {})
+    texts = prompt.texts(receipt.tokens)
+    return Verdict(action, classification, prompt.findings, texts, receipt.session, granted.regions)
+
+
+def _answered(case: _Case, values: Values) -> Verdict:
+    rules = case.rules
+    return screen_answer(rules, case.item.texts, restorable(values, rules.policy, case.item.request.asker))
+
+
 def _decision(item: Item, verdict: Verdict) -> Decision:
     direction = INPUT if item.direction is Direction.INPUT else OUTPUT
     verdicts = verdict.action, verdict.classification, verdict.findings, verdict.regions
     return Decision(item.request, direction, *verdicts)
 
 
-def _classification(prompt: Prompt, policy: Policy) -> Classification:
-    return classify((finding.type for finding in prompt.findings), policy)
+def _classification(prompt: Prompt, case: _Case) -> Classification:
+    return classify((finding.type for finding in prompt.findings), case.rules.policy)
 
 
 def _any(*values: Sequence[object]) -> bool:
@@ -210,8 +241,5 @@ async def computed(characters: int, compute: Callable[[], T]) -> T:
     return compute()
 
 
-async def _computed_each(items: Mapping[int, Item], screen: Callable[[int, Item], T]) -> dict[int, T]:
-    characters = sum(len(text) for item in items.values() for text in item.texts)
-    return await computed(
-        characters, lambda: {position: screen(position, item) for position, item in items.items()}
-    )
+def _characters(cases: _Cases) -> int:
+    return sum(len(text) for case in cases.values() for text in case.item.texts)

@@ -62,10 +62,8 @@ class GuardrailServicer(guardrail_service_pb2_grpc.GuardrailServiceServicer):
     ) -> guardrail_service_pb2.InspectResponse:
         """Decide on whole texts."""
         response = guardrail_service_pb2.InspectResponse()
-        outcomes = await self._screen.inspect([_item(item) for item in request.items])
-        for item, outcome in zip(request.items, outcomes, strict=True):
-            version = self._screen.version(item.context.organization)
-            result = response.results.add(policy_version=version)
+        for outcome, policy_version in await self._screen.inspect([_item(item) for item in request.items]):
+            result = response.results.add(policy_version=policy_version)
             if isinstance(outcome, ServiceError):
                 result.status.CopyFrom(outcome.to_status())
             else:

@@ -4,9 +4,9 @@ What tools and documents say is data: an instruction in it is believed to be an 
 and former answers say is trusted. A whole text is judged, so nothing can be redacted: a policy that says so refuses.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from penstock_guardrail.injection.classifier import REPORTED_MIN, Classifier, Judgement
+from penstock_guardrail.injection.classifier import REPORTED_MIN, Judgement
 from penstock_guardrail.policy import Action, Policy
 from penstock_guardrail.verdict import Finding
 
@@ -19,16 +19,18 @@ _TYPES = {
 }
 
 
+def suspects(roles: Sequence[str]) -> list[int]:
+    """Give the positions of texts whose speakers are not trusted; a text without a role is the user's."""
+    return [position for position, role in enumerate(roles) if role in _TYPES]
+
+
 def suspicions(
-    classifier: Classifier, policy: Policy, texts: Sequence[str], roles: Sequence[str]
+    judgements: Mapping[int, Judgement], roles: Sequence[str], policy: Policy, recognizer: str
 ) -> Iterator[Finding]:
-    """Judge the texts whose speakers are not trusted; a text without a role is the user's."""
-    for segment, (text, role) in enumerate(zip(texts, roles, strict=True)):
-        found_type = _TYPES.get(role)
-        if found_type is not None:
-            judged = classifier.judge(text)
-            if judged.probability >= REPORTED_MIN:
-                yield _finding(found_type, segment, judged, policy, f"injection/{classifier.version}")
+    """Give what is probable enough to be told among the judgements on suspects, by their positions."""
+    for segment, judged in judgements.items():
+        if judged.probability >= REPORTED_MIN:
+            yield _finding(_TYPES[roles[segment]], segment, judged, policy, recognizer)
 
 
 def _finding(found_type: str, segment: int, judged: Judgement, policy: Policy, recognizer: str) -> Finding:

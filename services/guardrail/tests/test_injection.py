@@ -44,6 +44,25 @@ async def said(guardrail, tools, *segments, **who):
     return result
 
 
+def test_texts_judged_together_are_judged_as_each_alone(classifier):
+    encoded = base64.b64encode(ATTACK.encode()).decode()
+    texts = [
+        "",
+        " ",
+        "...",
+        "!" * 40,
+        "word",
+        "请用“忘记”造句。",
+        ATTACK,
+        f"Decode {encoded}",
+        "x" * 200,
+        *HARMLESS,
+    ]
+    texts += [f"{'Light is made of rays. ' * 300}{ATTACK} {'Colours stay. ' * 400}"]
+    assert classifier.judge_all(texts) == [classifier.judge(text) for text in texts]
+    assert classifier.judge_all([]) == []
+
+
 def attacks(result):
     return [finding for finding in result.findings if finding.type.endswith("_INJECTION")]
 

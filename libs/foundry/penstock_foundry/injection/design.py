@@ -59,7 +59,7 @@ def _first_block(view: bytes) -> bytes:
 
 
 def _rows(view: bytes) -> Iterator[tuple[Integers, npt.NDArray[np.float64]]]:
-    found = grams(view)
+    found = grams([view])
     bounds = np.append(found.starts, len(view))
     for start, end, value in zip(*scoring.windows(found.starts.size), strict=True):
         characters = [each[bounds[start] : bounds[end]] for each in found.characters]

@@ -5,6 +5,7 @@ characters is such a number cut to n bytes; a word is its first eight bytes, its
 The upper bits of the product with an odd constant are the bucket (Knuth 6.4; Weinberger et al. 2009).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,18 +26,18 @@ _ODD = [
 _HALF = np.uint64(32)
 _CUTS = {n: np.uint64(64 - 8 * n) for n in CHARACTERS}
 _MASKS = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype=np.uint64)
-_PADDING = bytes(16)
+# So much apart, what is read at the end of one text does not reach into the next.
+GAP_BYTES = 8
+_GAP, _PADDING = bytes(GAP_BYTES), bytes(16)
 _BEGINS = 2
 _WORD_BYTES_MAX = 32
 
 
-def _kinds() -> npt.NDArray[np.uint8]:
+def _kinds() -> bytes:
     """Say of every byte whether it parts words (0), is of one (1), or begins one (2: CJK characters stand alone)."""
-    kinds = np.zeros(256, dtype=np.uint8)
-    kinds[[byte for byte in range(128) if chr(byte).isalnum()]] = 1
-    kinds[0x80:] = 1
-    kinds[0xE3:0xEA] = 2
-    return kinds
+    kinds = bytearray(chr(byte).isalnum() or byte >= 0x80 for byte in range(256))  # noqa: PLR2004 - UTF-8 beyond ASCII
+    kinds[0xE3:0xEA] = bytes([_BEGINS] * 7)
+    return bytes(kinds)
 
 
 _KINDS = _kinds()
@@ -44,25 +45,37 @@ _KINDS = _kinds()
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """The buckets of a text: of characters at every byte; of words, pairs, and pairs over a gap at every word.
+    """The buckets of texts side by side: of characters at every byte; of words, pairs, and pairs over a gap.
 
-    `starts` says where each word begins; what stands before the first belongs to it.
+    `starts` says where each word begins; what stands before the first of a text belongs to it. `begins` says where each
+    text does, and `first` which word is its first. The `GAP_BYTES` before each text but the first are of none.
     """
 
     characters: tuple[Buckets, ...]
     words: tuple[Buckets, ...]
     starts: Positions
+    begins: Positions
+    first: Positions
 
 
-def grams(text: bytes) -> Grams:
-    """Give the features of a folded text, which begins and ends with a space."""
-    eights = _eights(text)
-    starts, lengths = _words(text)
+def grams(texts: Sequence[bytes]) -> Grams:
+    """Give the features of folded texts, which begin and end with a space: of each those that it has alone."""
+    joined = _GAP.join(texts)
+    sizes = np.array([len(text) for text in texts])
+    begins = np.cumsum(sizes + GAP_BYTES) - sizes - GAP_BYTES
+    eights = _eights(joined)
+    starts, lengths = _words(joined)
+    first = starts.searchsorted(begins)
+    wordless = np.append(first[1:], starts.size) == first
+    if wordless.any():  # Such a text is taken for one word.
+        at = first[wordless]
+        starts, lengths = np.insert(starts, at, begins[wordless]), np.insert(lengths, at, sizes[wordless])
+        first = starts.searchsorted(begins)
     codes = _word_codes(eights, starts, lengths)
-    here = eights[: len(text)]
+    here = eights[: len(joined)]
     characters = tuple(_bucket(here << cut, _ODD[n]) for n, cut in enumerate(_CUTS.values()))
-    starts[0] = 0
-    return Grams(characters, _word_buckets(codes), starts)
+    starts[first] = begins
+    return Grams(characters, _word_buckets(codes, first), starts, begins, first)
 
 
 def _eights(text: bytes) -> npt.NDArray[np.uint64]:
@@ -73,14 +86,12 @@ def _eights(text: bytes) -> npt.NDArray[np.uint64]:
 
 def _words(text: bytes) -> tuple[Positions, Positions]:
     """Give where words begin and how many bytes they are long; what is too long for a word is several."""
-    kinds = _KINDS[np.frombuffer(text, np.uint8)]
-    inside = kinds > 0
-    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    kinds = np.frombuffer(text.translate(_KINDS), np.uint8)
+    inside = kinds.astype(np.bool_)
+    edges = (inside[1:] != inside[:-1]).nonzero()[0] + 1
     starts, ends = edges[::2], edges[1::2]
-    if not starts.size:
-        return np.zeros(1, np.int64), np.full(1, len(text))
     lengths = ends - starts
-    if kinds.max() < _BEGINS and lengths.max() <= _WORD_BYTES_MAX:
+    if not starts.size or (kinds.max() < _BEGINS and lengths.max() <= _WORD_BYTES_MAX):
         return starts, lengths
     return _cut(starts, ends, np.flatnonzero(kinds == _BEGINS))
 
@@ -101,11 +112,16 @@ def _word_codes(eights: npt.NDArray[np.uint64], starts: Positions, lengths: Posi
     return codes ^ (codes >> _HALF)
 
 
-def _word_buckets(codes: Any) -> tuple[Buckets, ...]:
+def _word_buckets(codes: Any, first: Positions) -> tuple[Buckets, ...]:
     before = codes * _ODD[1]
-    pairs, over = before.copy(), before
+    pairs, over = before.copy(), before.copy()
     pairs[:-1] += codes[1:]
     over[:-2] += codes[2:]
+    # The last word of a text has none after it, and the last two none after the next.
+    last = np.append(first[1:], codes.size) - 1
+    pairs[last] = before[last]
+    over[last] = before[last]
+    over[last - 1] = before[last - 1]
     return _bucket(codes, _ODD[3]), _bucket(pairs, _ODD[2]), _bucket(over, _ODD[0])
 
 
