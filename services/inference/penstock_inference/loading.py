@@ -9,7 +9,7 @@ from penstock_inference.accounts import Accounts
 from penstock_inference.batcher import Batcher
 from penstock_inference.chat_template import ChatTemplate
 from penstock_inference.delivery import HandOver
-from penstock_inference.embed import ENGINE, EmbeddingModel
+from penstock_inference.embed import EmbeddingModel
 from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
 from penstock_inference.grammar import Grammars
 from penstock_inference.job import Result, deliver
@@ -45,7 +45,7 @@ class Loader:
         metrics.watch(scheduler)
         return GenerativeModel(
             id=model.id,
-            engine=ENGINE,
+            engine=loaded.engine_name,
             kind=model.kind,
             fingerprint=loaded.fingerprint,
             limits=loaded.engine.limits,
@@ -73,6 +73,7 @@ class Loader:
     def _load_engine(self, model: ModelSettings) -> LoadedModel:
         return load_engine(
             model.reference,
+            engine=model.engine,
             kind=model.kind,
             slots_max=model.slots,
             context_tokens_max=model.context_tokens,

@@ -6,6 +6,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from servicekit.settings import ServiceSettings, grpc_port_default
 
+from penstock_inference.engines.setup import ENGINE_KINDS
+
 MIB = 1024 * 1024
 
 
@@ -16,11 +18,19 @@ class ModelSettings(BaseModel):
 
     id: str = Field(min_length=1, max_length=256)
     reference: str = Field(min_length=1)  # a .gguf file, a Hugging Face directory or package:<name>
-    kind: Literal["int8", "fp32"] = "int8"
+    engine: Literal["onnxruntime", "torch"] = "onnxruntime"
+    kind: Literal["int8", "fp32", "bf16"] = "int8"
     slots: int = Field(default=32, ge=1, le=256)
     context_tokens: int = Field(default=2048, ge=16)
     prefill_chunk_tokens: int = Field(default=128, ge=1)
     at_start: bool = True  # load it at the start, and not only when it is asked for
+
+    @model_validator(mode="after")
+    def _engine_has_the_kind(self) -> Self:
+        if self.kind not in ENGINE_KINDS[self.engine]:
+            kinds = ", ".join(ENGINE_KINDS[self.engine])
+            raise ValueError(f"the engine {self.engine} has no kind {self.kind}: it has {kinds}")
+        return self
 
 
 class EncoderSettings(BaseModel):

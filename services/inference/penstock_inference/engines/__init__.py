@@ -29,6 +29,7 @@ class DecodeRow:
     slot: int
     token: int
     past_tokens: int  # rows of KV already written in the slot; the token is written at this row
+    adapter: str | None = None  # what changes the model for this row, on an engine that has it loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class PrefillChunk:
     past_tokens: int
     wants_logits: bool  # of its last token
     wants_all_logits: bool = False  # of each of its tokens
+    adapter: str | None = None  # what changes the model for this chunk
 
     @property
     def logit_rows(self) -> int:

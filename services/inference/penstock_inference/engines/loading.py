@@ -2,35 +2,26 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock_inference.encoder import Encoder
-from penstock_inference.engines import DecodeRow, Engine, EngineLimits, PrefillChunk, StepBatch
+from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
 from penstock_inference.engines.build_cache import BuildCache
 from penstock_inference.engines.kv_memory import KvMemory
 from penstock_inference.engines.onnx_engine import OnnxEngine
 from penstock_inference.engines.onnx_session import Session
+from penstock_inference.engines.setup import ENGINE_KINDS, EngineSetup, LoadedModel
 from penstock_inference.formats import ModelConfig, SentenceEncoderConfig
 from penstock_inference.formats.references import fingerprint, resolve_reference
 from penstock_inference.tokenizer import Tokenizer
 
-KINDS = ("int8", "fp32")
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A decoder that is ready to serve."""
-
-    engine: Engine
-    tokenizer: Tokenizer
-    config: ModelConfig  # with the chat template and the ids that end an answer
-    fingerprint: str  # equal only where files, number format and converter are
+__all__ = ["LoadedModel", "load_encoder", "load_engine", "warm_up"]
 
 
 def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at the call
     reference: str,
     *,
+    engine: str = "onnxruntime",
     kind: str,
     slots_max: int,
     context_tokens_max: int,
@@ -39,21 +30,21 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     cache_dir: Path,
     hold: Callable[[int], None] = lambda _: None,
 ) -> LoadedModel:
-    """Load a decoder, converting it first if the cache does not hold it.
+    """Load a decoder onto one of ENGINE_KINDS's engines, converting it first where that is needed.
 
-    `reference` is a .gguf file, a Hugging Face directory or "package:<name>"; `kind` is one of KINDS.
+    `reference` is a .gguf file, a Hugging Face directory or "package:<name>"; `kind` is one of the engine's.
     `hold` is told how many bytes it may come to use, and may raise to refuse them.
-    Raises UnsupportedModelError for a model, ValueError for a setting that cannot be.
+    Raises UnsupportedModelError for a model, ValueError for a setting that cannot be, ModuleNotFoundError for a library
+    that is not installed.
     """
-    converted = _Converted(reference, "decoder", kind, cache_dir)
-    config = ModelConfig.from_json(converted.text("config.json"))
-    if context_tokens_max > config.context_tokens:
-        raise ValueError(f"{reference} has a context of {config.context_tokens} tokens")
-    limits = EngineLimits(config.vocabulary_tokens, slots_max, context_tokens_max, prefill_chunk_tokens_max)
-    hold(converted.size_bytes + KvMemory.size_bytes(config, slots_max, context_tokens_max))
-    engine = OnnxEngine(converted.session(threads), config, limits)
-    warm_up(engine)
-    return LoadedModel(engine, Tokenizer(converted.text("tokenizer.json")), config, converted.fingerprint)
+    _require_kind(kind, engine)
+    source = resolve_reference(reference)
+    setup = EngineSetup(
+        source, kind, slots_max, context_tokens_max, prefill_chunk_tokens_max, threads, cache_dir, hold
+    )
+    loaded = _LOADERS[engine](setup)
+    warm_up(loaded.engine)
+    return loaded
 
 
 def load_encoder(
@@ -66,11 +57,12 @@ def load_encoder(
 ) -> Encoder:
     """Load a sentence encoder, converting it first if the cache does not hold it.
 
-    `reference` is a directory of sentence-transformers' or "package:<name>"; `kind` is one of KINDS. More
-    threads do not make short texts faster. `hold` as above.
+    `reference` is a directory of sentence-transformers' or "package:<name>"; `kind` is one of ONNX
+    Runtime's. More threads do not make short texts faster. `hold` as above.
     Raises UnsupportedModelError for a model, ValueError for a kind.
     """
-    converted = _Converted(reference, "encoder", kind, cache_dir)
+    _require_kind(kind, "onnxruntime")
+    converted = _Converted(resolve_reference(reference), "encoder", kind, cache_dir)
     config = SentenceEncoderConfig.from_json(converted.text("config.json"))
     hold(converted.size_bytes)
     return Encoder(
@@ -87,13 +79,36 @@ def warm_up(engine: Engine) -> None:
         engine.step(StepBatch([DecodeRow(slot, 0, len(tokens)) for slot in range(rows)]))
 
 
+def _require_kind(kind: str, engine: str) -> None:
+    if kind not in ENGINE_KINDS[engine]:
+        raise ValueError(f"{kind!r} is none of {', '.join(ENGINE_KINDS[engine])}")
+
+
+def _load_onnx(setup: EngineSetup) -> LoadedModel:
+    converted = _Converted(setup.source, "decoder", setup.kind, setup.cache_dir)
+    config = ModelConfig.from_json(converted.text("config.json"))
+    limits = setup.limits(config)
+    setup.hold(
+        converted.size_bytes + KvMemory.size_bytes(config, limits.slots_max, limits.context_tokens_max)
+    )
+    engine = OnnxEngine(converted.session(setup.threads), config, limits)
+    tokenizer = Tokenizer(converted.text("tokenizer.json"))
+    return LoadedModel(engine, "onnxruntime-cpu", tokenizer, config, converted.fingerprint)
+
+
+def _load_torch(setup: EngineSetup) -> LoadedModel:
+    from penstock_inference.engines.torch_engine import load_torch  # noqa: PLC0415 - it needs the extra "torch"
+
+    return load_torch(setup)
+
+
+_LOADERS = {"onnxruntime": _load_onnx, "torch": _load_torch}
+
+
 class _Converted:
     """A model in the cache."""
 
-    def __init__(self, reference: str, role: str, kind: str, cache_dir: Path) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"{kind!r} is none of {', '.join(KINDS)}")
-        source = resolve_reference(reference)
+    def __init__(self, source: Path, role: str, kind: str, cache_dir: Path) -> None:
         key, version = f"{role}-{kind}-{fingerprint(source)[:16]}", _converter_fingerprint()[:16]
         self.fingerprint = f"{key}@{version}"
 

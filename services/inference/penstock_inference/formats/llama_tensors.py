@@ -45,7 +45,7 @@ def require_tensors(source: object, config: ModelConfig, found: Mapping[str, tup
     """Refuse files whose tensors are not exactly the architecture's, in name and shape."""
     if config.layers > len(found):  # else a file that lies about it would have us list them all
         raise UnsupportedModelError(f"{source} has too few tensors for {config.layers} layers")
-    expected = _shapes(config)
+    expected = tensor_shapes(config)
     for verb, names in (("lacks", expected.keys() - found), ("has unknown", found.keys() - expected)):
         if names:
             raise UnsupportedModelError(f"{source} {verb} tensors: {', '.join(sorted(names)[:4])}")
@@ -54,7 +54,8 @@ def require_tensors(source: object, config: ModelConfig, found: Mapping[str, tup
             raise UnsupportedModelError(f"{source}: {name} has the shape {found[name]}, not {shape}")
 
 
-def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each tensor that the architecture has, by name."""
     hidden, table = config.hidden_size, (config.vocabulary_tokens, config.hidden_size)
     rows = {
         "query": config.heads * config.head_dim,

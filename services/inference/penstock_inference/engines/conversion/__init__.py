@@ -6,18 +6,11 @@ from pathlib import Path
 from penstock_inference.engines.conversion.bert_graph import build_bert_graph
 from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
-from penstock_inference.formats import ModelWeights
-from penstock_inference.formats.gguf import GgufWeights
-from penstock_inference.formats.hugging_face import HuggingFaceWeights
+from penstock_inference.formats.opening import open_weights
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
 _DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": Int8Kernels, "fp32": Fp32Kernels}
 _ENCODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": RowInt8Kernels, "fp32": Fp32Kernels}
-
-
-def open_weights(path: Path) -> ModelWeights:
-    """Open a .gguf file or a Hugging Face directory. Raises UnsupportedModelError."""
-    return GgufWeights(path) if path.suffix == ".gguf" else HuggingFaceWeights(path)
 
 
 def convert_decoder(source: Path, kind: str, target: Path) -> None:

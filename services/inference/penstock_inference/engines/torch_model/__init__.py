@@ -1,0 +1,1 @@
+"""A decoder of the Llama family in PyTorch, over paged KV memory."""
