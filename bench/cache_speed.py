@@ -28,6 +28,7 @@ from penstock_cache.semantic.vectors import cluster
 from penstock_cache.shared.announcements import Announcements
 from penstock_cache.shared.connection import connect_redis
 from penstock_cache.shared.tier import SharedTier
+from penstock_cache.tally import Tallies
 from servicekit.channel import connect
 from servicekit.logging import configure_logging
 from servicekit.metrics import Metrics
@@ -196,7 +197,7 @@ async def _p50_us(call: Callable[[int], Awaitable[Any]], repetitions: int) -> fl
 
 def _cache(memory: Memory, further: list[Any]) -> AnswerCache:
     return AnswerCache(
-        memory, further, Lookups(Metrics()), answer_bytes_max=len(BODY), ttl_seconds_max=math.inf
+        memory, further, Lookups(Metrics()), Tallies(), answer_bytes_max=len(BODY), ttl_seconds_max=math.inf
     )
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from penstock_cli.commands import (
     audit,
     budget,
+    cache,
     chat,
     demo,
     embed,
@@ -59,6 +60,7 @@ for name, group in (
     ("prices", prices.app),
 ):
     app.add_typer(group, name=name, rich_help_panel="Money")
+app.add_typer(cache.app, name="cache", rich_help_panel="Requests")
 app.add_typer(policy.app, name="policy", rich_help_panel="Compliance")
 app.add_typer(audit.app, name="audit", rich_help_panel="Compliance")
 

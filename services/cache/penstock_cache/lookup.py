@@ -16,6 +16,7 @@ from penstock_cache.instruments import Lookups
 from penstock_cache.memory import Memory
 from penstock_cache.policy import Refusal, StoragePolicy
 from penstock_cache.question import Answered, Hit, Question, Tier
+from penstock_cache.tally import Tallies
 
 NOT_KEPT = ""
 
@@ -49,6 +50,7 @@ class AnswerCache:
         memory: the L1 tier.
         further: the tiers behind it, in the order they are asked.
         lookups: counts hits and misses.
+        tallies: counts what each organization was given.
         policy: which answers may be kept.
         forget_beside: forgets what is no tier that is asked, a snapshot or counts; gives how much by tier.
         answer_bytes_max: the largest body that is kept.
@@ -60,6 +62,7 @@ class AnswerCache:
         memory: Memory,
         further: Sequence[FurtherTier],
         lookups: Lookups,
+        tallies: Tallies,
         policy: StoragePolicy = StoragePolicy(),  # noqa: B008 - frozen
         *,
         forget_beside: Callable[[str, Selector], dict[Tier, int]] = lambda _organization, _selector: {},
@@ -69,6 +72,7 @@ class AnswerCache:
         self._memory = memory
         self._further = further
         self._lookups = lookups
+        self._tallies = tallies
         self._policy = policy
         self._forget_beside = forget_beside
         self._forgettings = 0
@@ -95,6 +99,9 @@ class AnswerCache:
             still = [index for index in missed if results[index] is None]
             self._lookups.count(tier.tier, len(missed) - len(still), len(still))
             missed = still
+        for question, result in zip(questions, results, strict=True):
+            if not isinstance(result, ServiceError):
+                self._tallies.of(question.organization).count(result)
         return results
 
     async def keep(self, answers: Sequence[Answered], now: float) -> list[Kept]:

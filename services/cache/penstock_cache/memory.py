@@ -47,6 +47,11 @@ class Memory:
         """Tell whether an organization's entry is kept."""
         return key in self._shards.get(organization, ())
 
+    def held(self, organization: str) -> tuple[int, int]:
+        """Tell how many entries of an organization are kept, and their bytes."""
+        shard = self._shards.get(organization)
+        return (0, 0) if shard is None else (len(shard), shard.size_bytes)
+
     def get(
         self, organization: str, key: bytes, now: float, age_seconds_max: float = math.inf
     ) -> Entry | None:

@@ -30,6 +30,11 @@ class Receipt:
     public_key: bytes
     signature: bytes = b""
 
+    @property
+    def entries(self) -> int:
+        """How much was forgotten, over all tiers."""
+        return sum(self.counts.values())
+
     def statement(self) -> bytes:
         """Give what is signed: one line of JSON, always the same for the same receipt."""
         return json.dumps(self._fields(), sort_keys=True, separators=(",", ":")).encode()

@@ -6,15 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from random import SystemRandom
 
+from penstock.cache.v1.answer_cache_service_pb2_grpc import add_AnswerCacheServiceServicer_to_server
+from penstock.cache.v1.answer_feedback_service_pb2_grpc import add_AnswerFeedbackServiceServicer_to_server
 from penstock.cache.v1.cache_service_pb2_grpc import add_CacheServiceServicer_to_server
 from servicekit.background import background
 from servicekit.metrics import Metrics
-from servicekit.server import Service
+from servicekit.server import AddServicer, Service
 
 from penstock_cache.entry import Selector
 from penstock_cache.erasure_log import ErasureLog
 from penstock_cache.feedback import Learner
 from penstock_cache.flights import Flights
+from penstock_cache.forgetting import Forgetting
 from penstock_cache.freezing import keep_frozen
 from penstock_cache.instruments import Lookups, MemoryCollector, PredictionCollector, SemanticCollector
 from penstock_cache.lookup import AnswerCache
@@ -25,9 +28,11 @@ from penstock_cache.policy import StoragePolicy
 from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.question import Tier
 from penstock_cache.recall import ExactTiers
+from penstock_cache.rooms import Rooms
 from penstock_cache.root_secret import load_root_secret
 from penstock_cache.semantic.tier import SemanticLimits, SemanticTier
 from penstock_cache.servicer import Beside, CacheServicer
+from penstock_cache.servicer_public import AnswerCacheServicer, AnswerFeedbackServicer
 from penstock_cache.settings import CacheSettings
 from penstock_cache.shared.announcements import Announcements
 from penstock_cache.shared.connection import RedisConnection, connect_redis
@@ -35,7 +40,9 @@ from penstock_cache.shared.leases import RedisLeases
 from penstock_cache.shared.tier import SharedTier
 from penstock_cache.single_flight import SingleFlight
 from penstock_cache.snapshot import Snapshots
+from penstock_cache.standing import Standings
 from penstock_cache.sweeper import sweeping
+from penstock_cache.tally import Tallies
 
 
 @asynccontextmanager
@@ -62,10 +69,12 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         snapshots = Snapshots(settings.service_dir / "snapshot", keys, memory, erasures.count)
         predictor = Predictor()
         metrics.registry.register(PredictionCollector(predictor))
+        tallies = Tallies()
         cache = AnswerCache(
             memory,
             [*shared, semantic],
             Lookups(metrics),
+            tallies,
             StoragePolicy(settings.temperature_max, settings.keep_with_tools, settings.keep_restricted),
             forget_beside=partial(_forget_beside, snapshots, predictor),
             answer_bytes_max=settings.answer_bytes_max,
@@ -89,13 +98,22 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
             settings.flight_wait_seconds_max,
         )
         learner = Learner(semantic, embedder, announcements.announce if announcements else None)
-        beside = Beside(flight, learner, erasures, predictor)
-        servicer = CacheServicer(cache, beside, keys, clock)
+        rooms = Rooms(keys)
+        forgetting = Forgetting(cache, erasures, rooms.forget, clock)
+        beside = Beside(flight, learner, forgetting, predictor)
         for tier in (memory, semantic, flight):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         freezing = keep_frozen(settings.sweep_interval_seconds)
         await stack.enter_async_context(background(freezing, "freezing"))
-        yield Service(settings, [(add_CacheServiceServicer_to_server, servicer)], metrics)
+        servicers: list[tuple[AddServicer, object]] = [
+            (add_CacheServiceServicer_to_server, CacheServicer(cache, beside, rooms, clock)),
+            (
+                add_AnswerCacheServiceServicer_to_server,
+                AnswerCacheServicer(Standings(memory, semantic, tallies), forgetting),
+            ),
+            (add_AnswerFeedbackServiceServicer_to_server, AnswerFeedbackServicer(learner)),
+        ]
+        yield Service(settings, servicers, metrics)
 
 
 @asynccontextmanager

@@ -3,28 +3,25 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from penstock.cache.v1 import cache_service_pb2, cache_service_pb2_grpc
-from penstock.cache.v1.cache_entry_pb2 import Partition as WirePartition
 from servicekit.errors import ServiceError
 
 from penstock_cache.entry import Answer, Entry
-from penstock_cache.erasure_log import ErasureLog
 from penstock_cache.feedback import Learner
+from penstock_cache.forgetting import Forgetting
 from penstock_cache.lookup import AnswerCache
-from penstock_cache.partition import Room, RoomKeys
 from penstock_cache.policy import Circumstances
 from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.question import Answered, Hit, Question, Tier
+from penstock_cache.rooms import Rooms
 from penstock_cache.single_flight import SingleFlight
 from penstock_cache.wire import (
     VERDICTS,
     read_age_max,
     read_deadline,
     read_judged,
-    read_partition,
     read_receipt,
     read_seconds,
     read_selector,
@@ -35,8 +32,6 @@ from penstock_cache.wire import (
     write_receipt,
 )
 
-ROOMS_MAX = 4096
-
 
 @dataclass(frozen=True, slots=True)
 class Beside:
@@ -44,26 +39,21 @@ class Beside:
 
     flights: SingleFlight
     learner: Learner
-    erasures: ErasureLog
+    forgetting: Forgetting
     predictor: Predictor
 
 
 class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     """Serve an AnswerCache. The clock gives seconds since the epoch."""
 
-    def __init__(
-        self, cache: AnswerCache, beside: Beside, keys: RoomKeys, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, cache: AnswerCache, beside: Beside, rooms: Rooms, clock: Callable[[], float]) -> None:
         self._cache = cache
         self._flights = beside.flights
         self._learner = beside.learner
-        self._erasures = beside.erasures
+        self._forgetting = beside.forgetting
         self._predictor = beside.predictor
+        self._rooms = rooms
         self._clock = clock
-        # Rooms come again and again: one that was read before is found by its bytes.
-        self._room = lru_cache(ROOMS_MAX)(
-            lambda wire: keys.room(read_partition(WirePartition.FromString(wire)))
-        )
 
     async def Lookup(
         self, request: cache_service_pb2.LookupRequest, _context: Any
@@ -143,12 +133,8 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, request: cache_service_pb2.InvalidateRequest, _context: Any
     ) -> cache_service_pb2.InvalidateResponse:
         """Forget answers."""
-        selector = read_selector(request)
-        self._room.cache_clear()  # it names users and organizations
-        counts = await self._cache.forget(request.organization, selector)
-        by_tier = {tier.value: count for tier, count in counts.items()}
-        receipt = await self._erasures.write(request.organization, selector, by_tier, self._clock())
-        response = cache_service_pb2.InvalidateResponse(entries=sum(counts.values()))
+        receipt = await self._forgetting.forget(request.organization, read_selector(request))
+        response = cache_service_pb2.InvalidateResponse(entries=receipt.entries)
         write_receipt(receipt, response.receipt)
         return response
 
@@ -157,7 +143,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     ) -> cache_service_pb2.VerifyErasureResponse:
         """Check a receipt."""
         erased = request.erased
-        holds = await self._erasures.verify(
+        holds = await self._forgetting.verify(
             read_receipt(request.receipt), erased.organization, read_selector(erased)
         )
         return cache_service_pb2.VerifyErasureResponse(
@@ -168,7 +154,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, item: cache_service_pb2.LookupItem | cache_service_pb2.StoreItem, age_seconds_max: float
     ) -> Question:
         context = item.context
-        room: Room = self._room(item.partition.SerializeToString())
+        room = self._rooms.read(item.partition)
         return Question(
             context.organization,
             context.user,

@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 from google.protobuf.duration_pb2 import Duration
 from penstock.cache.v1 import cache_service_pb2
+from penstock.cache.v1.answer_cache_pb2 import AnswerCache as WireAnswerCache
+from penstock.cache.v1.answer_cache_pb2 import AnswerSelector
 from penstock.cache.v1.cache_entry_pb2 import CACHE_TIER_L1, CACHE_TIER_L2, CACHE_TIER_L3, CACHE_TIER_L4
 from penstock.cache.v1.cache_entry_pb2 import Partition as WirePartition
 from penstock.cache.v1.erasure_pb2 import ForgottenReceipt as WireReceipt
@@ -21,6 +23,7 @@ from penstock_cache.policy import Refusal
 from penstock_cache.prediction.chain import Prediction
 from penstock_cache.question import Hit, Tier
 from penstock_cache.receipt import Receipt
+from penstock_cache.standing import Standing
 
 NANOS = 1_000_000_000
 
@@ -126,11 +129,28 @@ def write_kept(kept: Kept, result: cache_service_pb2.StoreResult) -> None:
         result.entry_id = kept
 
 
-def read_selector(request: cache_service_pb2.InvalidateRequest) -> Selector:
+def read_selector(request: cache_service_pb2.InvalidateRequest | AnswerSelector) -> Selector:
     """Read what is to be forgotten."""
     kind = request.WhichOneof("selector")
     assert kind is not None, "validation lets no request through without one"
     return kind, "" if kind == "everything" else getattr(request, kind)
+
+
+def write_standing(standing: Standing, wire: WireAnswerCache) -> None:
+    """Write what an organization's cache holds and has done."""
+    wire.answers = standing.answers
+    wire.size_bytes = standing.size_bytes
+    wire.questions = standing.questions
+    tally, trust = standing.tally, standing.trust
+    wire.lookups = tally.lookups
+    wire.exact_hits = tally.exact_hits
+    wire.semantic_hits = tally.semantic_hits
+    wire.saved_cost_nanos = tally.saved_cost_nanos
+    wire.saved_generation_ms = tally.saved_generation_ms
+    if trust is not None:
+        wire.checked_answers = trust.checked
+        wire.wrong_answers = trust.wrong
+        wire.strictness = trust.stricter
 
 
 def write_receipt(receipt: Receipt, wire: WireReceipt) -> None:

@@ -12,6 +12,7 @@ from penstock_cache.partition import Partition, RoomKeys, SharingScope
 from penstock_cache.question import Answered, Question, Tier
 from penstock_cache.shard import EXPIRY_SLOT_SECONDS
 from penstock_cache.sweeper import sweep, sweeping
+from penstock_cache.tally import Tallies
 from servicekit.metrics import Metrics
 
 
@@ -59,7 +60,7 @@ def memory():
 
 @pytest.fixture
 def cache(memory):
-    return AnswerCache(memory, [], Lookups(Metrics()), answer_bytes_max=1000, ttl_seconds_max=3600)
+    return AnswerCache(memory, [], Lookups(Metrics()), Tallies(), answer_bytes_max=1000, ttl_seconds_max=3600)
 
 
 async def test_after_a_user_is_forgotten_nothing_of_them_is_left(cache, memory):

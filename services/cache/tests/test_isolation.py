@@ -10,6 +10,7 @@ from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
 from penstock_cache.partition import Partition, RoomKeys, SharingScope
 from penstock_cache.question import Answered, Hit, Question
+from penstock_cache.tally import Tallies
 from servicekit.metrics import Metrics
 
 AMPLE = 100_000_000
@@ -28,7 +29,7 @@ actions = st.lists(
 
 def new_cache(bytes_max):
     return AnswerCache(
-        Memory(bytes_max), [], Lookups(Metrics()), answer_bytes_max=10_000, ttl_seconds_max=3600
+        Memory(bytes_max), [], Lookups(Metrics()), Tallies(), answer_bytes_max=10_000, ttl_seconds_max=3600
     )
 
 

@@ -15,6 +15,7 @@ from penstock_cache.partition import Partition, RoomKeys, SharingScope
 from penstock_cache.question import Answered, Hit, Question
 from penstock_cache.recall import ExactTiers
 from penstock_cache.semantic.tier import SemanticLimits, SemanticTier
+from penstock_cache.tally import Tallies
 from servicekit.metrics import Metrics
 
 MIB = 1024 * 1024
@@ -55,7 +56,7 @@ class Tenants:
         limits = SemanticLimits(semantic_bytes_max, 1.0, 0.02, shadow_share=0.0)
         self.semantic = semantic = SemanticTier(encoder, ExactTiers(memory, []).recall, limits, Random(0))
         self.cache = AnswerCache(
-            memory, [semantic], Lookups(Metrics()), answer_bytes_max=10_000, ttl_seconds_max=3600
+            memory, [semantic], Lookups(Metrics()), Tallies(), answer_bytes_max=10_000, ttl_seconds_max=3600
         )
         self.learner = Learner(semantic, encoder)
 

@@ -19,6 +19,7 @@ from penstock_cache.shared.announcements import Announcements
 from penstock_cache.shared.connection import connect_redis
 from penstock_cache.shared.record import carries, label_digest, seal, unseal
 from penstock_cache.shared.tier import SharedTier
+from penstock_cache.tally import Tallies
 from redis.asyncio import Redis
 from servicekit.background import background
 from servicekit.errors import Unavailable
@@ -64,7 +65,7 @@ async def replica(url, seconds_max=SECONDS_MAX):
         announcements = Announcements(redis)
         shared = SharedTier(redis, KEYS, seconds_max, announcements.announce)
         cache = AnswerCache(
-            memory, [shared], Lookups(metrics), answer_bytes_max=1_000_000, ttl_seconds_max=3600
+            memory, [shared], Lookups(metrics), Tallies(), answer_bytes_max=1_000_000, ttl_seconds_max=3600
         )
         await stack.enter_async_context(
             background(announcements.follow(cache.forget_here, memory.forget_all), "announcements")
@@ -347,7 +348,9 @@ class SlowTier:
 
 async def test_an_answer_that_is_forgotten_while_redis_is_asked_for_it_does_not_come_back():
     memory, slow = Memory(1_000_000), SlowTier()
-    cache = AnswerCache(memory, [slow], Lookups(Metrics()), answer_bytes_max=1000, ttl_seconds_max=3600)
+    cache = AnswerCache(
+        memory, [slow], Lookups(Metrics()), Tallies(), answer_bytes_max=1000, ttl_seconds_max=3600
+    )
     asking = asyncio.create_task(cache.look_up([question()], NOW))
     await slow.asked.wait()
     await cache.forget_here("acme", ("user", "u"))

@@ -18,6 +18,7 @@ from penstock.billing.v1 import (
     usage_service_pb2,
     webhook_service_pb2,
 )
+from penstock.cache.v1 import answer_cache_service_pb2, answer_feedback_service_pb2
 from penstock.guardrail.v1 import audit_service_pb2, erasure_service_pb2, policy_service_pb2
 from servicekit.context import outgoing
 
@@ -38,7 +39,8 @@ GUARDRAIL = (
     erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"],
 )
 
-_WRITES_NEED = "admin"
+CACHE = (answer_cache_service_pb2.DESCRIPTOR.services_by_name["AnswerCacheService"],)
+CACHE_FEEDBACK = (answer_feedback_service_pb2.DESCRIPTOR.services_by_name["AnswerFeedbackService"],)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,19 @@ class Owner:
         name: of the service, for errors.
         channel: to it.
         reads_need: the role that methods without side effects need; empty: none.
+        writes_need: the role that the others need.
     """
 
     name: str
     channel: grpc.aio.Channel
     reads_need: str = ""
+    writes_need: str = "admin"
 
 
 def forwarded(service: ServiceDescriptor, owner: Owner, identity: Identity) -> Callable[[Any, Any], None]:
     """Make the `add_to_server` function of a service whose unary methods another process answers.
 
-    Every method needs a key of the organization that it names; one with side effects its role "admin" too.
+    Every method needs a key of the organization that it names, and the role that its owner asks for.
     """
     handlers = {method.name: _handler(service, method, owner, identity) for method in service.methods}
 
@@ -77,7 +81,7 @@ def _handler(
         f"/{service.full_name}/{method.name}", request_serializer=request_class.SerializeToString
     )
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-    role = owner.reads_need if reads else _WRITES_NEED
+    role = owner.reads_need if reads else owner.writes_need
 
     async def serve(request: Message, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         principal = await identity.authenticate(tuple(context.invocation_metadata() or ()))

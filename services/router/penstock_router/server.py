@@ -20,7 +20,7 @@ from penstock_router.admission import Admission
 from penstock_router.catalog import Catalog, load_catalog
 from penstock_router.embeddings import Embeddings
 from penstock_router.flights import Flights
-from penstock_router.forward import BILLING, GUARDRAIL, Owner, forwarded
+from penstock_router.forward import BILLING, CACHE, CACHE_FEEDBACK, GUARDRAIL, Owner, forwarded
 from penstock_router.generation import Generation
 from penstock_router.identity import Identity
 from penstock_router.keys import ApiKeys
@@ -120,9 +120,16 @@ async def _closing(
 def _forwarded(peers: Peers, identity: Identity) -> list[AddServicer]:
     billing = Owner("billing", peers.billing.channel)
     guardrail = Owner("guardrail", peers.guardrail.channel, reads_need="admin")
+    cache = Owner("cache", peers.cache.channel, reads_need="admin")
+    feedback = Owner("cache", peers.cache.channel, writes_need="")
     return [
         forwarded(service, owner, identity)
-        for owner, services in ((billing, BILLING), (guardrail, GUARDRAIL))
+        for owner, services in (
+            (billing, BILLING),
+            (guardrail, GUARDRAIL),
+            (cache, CACHE),
+            (feedback, CACHE_FEEDBACK),
+        )
         for service in services
     ]
 

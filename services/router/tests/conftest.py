@@ -8,7 +8,11 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 from penstock.billing.v1 import hold_service_pb2_grpc, usage_service_pb2_grpc
-from penstock.cache.v1 import cache_service_pb2_grpc
+from penstock.cache.v1 import (
+    answer_cache_service_pb2_grpc,
+    answer_feedback_service_pb2_grpc,
+    cache_service_pb2_grpc,
+)
 from penstock.guardrail.v1 import guardrail_service_pb2_grpc
 from penstock.inference.v1 import inference_service_pb2_grpc
 from penstock_router.server import build
@@ -74,6 +78,8 @@ async def world(tmp_path: Path, catalog: Path) -> AsyncIterator[World]:
         [
             (guardrail_service_pb2_grpc.add_GuardrailServiceServicer_to_server, guardrail),
             (cache_service_pb2_grpc.add_CacheServiceServicer_to_server, cache),
+            (answer_cache_service_pb2_grpc.add_AnswerCacheServiceServicer_to_server, cache),
+            (answer_feedback_service_pb2_grpc.add_AnswerFeedbackServiceServicer_to_server, cache),
             (hold_service_pb2_grpc.add_HoldServiceServicer_to_server, billing),
             (usage_service_pb2_grpc.add_UsageServiceServicer_to_server, billing),
             (inference_service_pb2_grpc.add_InferenceServiceServicer_to_server, inference),

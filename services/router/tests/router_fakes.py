@@ -14,7 +14,15 @@ from penstock.billing.v1 import (
     usage_service_pb2,
     usage_service_pb2_grpc,
 )
-from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2, cache_service_pb2_grpc
+from penstock.cache.v1 import (
+    answer_cache_service_pb2,
+    answer_cache_service_pb2_grpc,
+    answer_feedback_service_pb2,
+    answer_feedback_service_pb2_grpc,
+    cache_entry_pb2,
+    cache_service_pb2,
+    cache_service_pb2_grpc,
+)
 from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2, guardrail_service_pb2_grpc
 from penstock.inference.v1 import inference_service_pb2, inference_service_pb2_grpc
 from penstock.router.v1 import chat_completion_pb2
@@ -85,7 +93,11 @@ class FakeGuardrail(guardrail_service_pb2_grpc.GuardrailServiceServicer):
             )
 
 
-class FakeCache(cache_service_pb2_grpc.CacheServiceServicer):
+class FakeCache(
+    cache_service_pb2_grpc.CacheServiceServicer,
+    answer_cache_service_pb2_grpc.AnswerCacheServiceServicer,
+    answer_feedback_service_pb2_grpc.AnswerFeedbackServiceServicer,
+):
     """Keeps what it is given, by partition and conversation."""
 
     def __init__(self) -> None:
@@ -135,6 +147,17 @@ class FakeCache(cache_service_pb2_grpc.CacheServiceServicer):
         return cache_service_pb2.FeedbackResponse(
             results=[cache_service_pb2.FeedbackResult() for _ in request.items]
         )
+
+    async def InvalidateAnswers(self, request: Any, context: Any) -> Any:
+        count = len(self.entries)
+        self.entries.clear()
+        return answer_cache_service_pb2.InvalidateAnswersResponse(entries=count)
+
+    async def GetAnswerCache(self, request: Any, context: Any) -> Any:
+        return answer_cache_service_pb2.GetAnswerCacheResponse()
+
+    async def ReportAnswer(self, request: Any, context: Any) -> Any:
+        return answer_feedback_service_pb2.ReportAnswerResponse()
 
     async def Store(self, request: Any, context: Any) -> Any:
         for item in request.items:

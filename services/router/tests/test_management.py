@@ -11,6 +11,12 @@ from penstock.billing.v1 import (
     usage_service_pb2,
     usage_service_pb2_grpc,
 )
+from penstock.cache.v1 import (
+    answer_cache_service_pb2,
+    answer_cache_service_pb2_grpc,
+    answer_feedback_service_pb2,
+    answer_feedback_service_pb2_grpc,
+)
 from penstock.router.v1 import (
     api_key_service_pb2,
     api_key_service_pb2_grpc,
@@ -139,6 +145,26 @@ async def test_writing_a_budget_needs_the_admin_role(world: World) -> None:
     update = budget_service_pb2.UpdateBudgetRequest()
     update.budget.name = "organizations/other/budgets/b1"
     assert (await refusal(stub.UpdateBudget(update, metadata=AUTHORIZED))).reason == "PERMISSION_DENIED"
+
+
+async def test_cached_answers_are_shown_and_forgotten_by_admins_and_reported_by_anybody(world: World) -> None:
+    reader = bearer((await create(world)).secret)
+    name = f"{DEV}/answerCache"
+    cache = answer_cache_service_pb2_grpc.AnswerCacheServiceStub(world.channel)
+    shown = answer_cache_service_pb2.GetAnswerCacheRequest(name=name)
+    await cache.GetAnswerCache(shown, metadata=AUTHORIZED)
+    assert (await refusal(cache.GetAnswerCache(shown, metadata=reader))).reason == "PERMISSION_DENIED"
+    all_of = answer_cache_service_pb2.InvalidateAnswersRequest(name=name)
+    all_of.selector.everything = True
+    assert (await refusal(cache.InvalidateAnswers(all_of, metadata=reader))).reason == "PERMISSION_DENIED"
+    await ask(world)
+    await world.cache.stored.wait()
+    assert (await cache.InvalidateAnswers(all_of, metadata=AUTHORIZED)).entries == 1
+    feedback = answer_feedback_service_pb2_grpc.AnswerFeedbackServiceStub(world.channel)
+    report = answer_feedback_service_pb2.ReportAnswerRequest(name=f"{DEV}/cachedAnswers/ab12", verdict=2)
+    await feedback.ReportAnswer(report, metadata=reader)
+    report.name = "organizations/other/cachedAnswers/ab12"
+    assert (await refusal(feedback.ReportAnswer(report, metadata=reader))).reason == "PERMISSION_DENIED"
 
 
 async def test_texts_are_embedded_and_charged(world: World) -> None:

@@ -16,6 +16,7 @@ class CachePeer:
     """Answers from memory. It is not waited for: a cache that is away is a miss."""
 
     def __init__(self, channel: grpc.aio.Channel, coalesced: Coalesced, settings: RouterSettings) -> None:
+        self.channel = channel
         stub = cache_service_pb2_grpc.CacheServiceStub(channel)
         seconds = settings.cache_seconds_max
 

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/request"
 
 	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
+	cachev1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1"
 	guardrailv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
@@ -51,6 +52,8 @@ func NewMux(conn *grpc.ClientConn, timeoutMax time.Duration) (*runtime.ServeMux,
 		guardrailv1.RegisterPolicyServiceHandler,
 		guardrailv1.RegisterAuditServiceHandler,
 		guardrailv1.RegisterErasureServiceHandler,
+		cachev1.RegisterAnswerCacheServiceHandler,
+		cachev1.RegisterAnswerFeedbackServiceHandler,
 	} {
 		if err := register(context.Background(), mux, conn); err != nil {
 			return nil, err

@@ -1,0 +1,50 @@
+from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AnswerCache(_message.Message):
+    __slots__ = ("name", "answers", "size_bytes", "questions", "lookups", "exact_hits", "semantic_hits", "saved_cost_nanos", "saved_generation_ms", "checked_answers", "wrong_answers", "strictness")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    QUESTIONS_FIELD_NUMBER: _ClassVar[int]
+    LOOKUPS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_HITS_FIELD_NUMBER: _ClassVar[int]
+    SEMANTIC_HITS_FIELD_NUMBER: _ClassVar[int]
+    SAVED_COST_NANOS_FIELD_NUMBER: _ClassVar[int]
+    SAVED_GENERATION_MS_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    WRONG_ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    STRICTNESS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    answers: int
+    size_bytes: int
+    questions: int
+    lookups: int
+    exact_hits: int
+    semantic_hits: int
+    saved_cost_nanos: int
+    saved_generation_ms: int
+    checked_answers: int
+    wrong_answers: int
+    strictness: float
+    def __init__(self, name: _Optional[str] = ..., answers: _Optional[int] = ..., size_bytes: _Optional[int] = ..., questions: _Optional[int] = ..., lookups: _Optional[int] = ..., exact_hits: _Optional[int] = ..., semantic_hits: _Optional[int] = ..., saved_cost_nanos: _Optional[int] = ..., saved_generation_ms: _Optional[int] = ..., checked_answers: _Optional[int] = ..., wrong_answers: _Optional[int] = ..., strictness: _Optional[float] = ...) -> None: ...
+
+class AnswerSelector(_message.Message):
+    __slots__ = ("entry_id", "tag", "model", "user", "prompt_version", "everything")
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVERYTHING_FIELD_NUMBER: _ClassVar[int]
+    entry_id: str
+    tag: str
+    model: str
+    user: str
+    prompt_version: str
+    everything: bool
+    def __init__(self, entry_id: _Optional[str] = ..., tag: _Optional[str] = ..., model: _Optional[str] = ..., user: _Optional[str] = ..., prompt_version: _Optional[str] = ..., everything: _Optional[bool] = ...) -> None: ...

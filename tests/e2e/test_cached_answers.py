@@ -1,0 +1,52 @@
+"""An organization's own say over its cached answers, through the real edge."""
+
+import time
+from typing import Any
+
+import pytest
+from stack_fixture import ORGANIZATION, Stack, ask
+
+pytestmark = pytest.mark.stack
+
+CACHE = f"/v1/{ORGANIZATION}/answerCache"
+
+
+def answered(client: Any, question: dict[str, Any]) -> Any:
+    return client.post("/v1/chat/completions", json=question).raise_for_status().json()["penstock"]
+
+
+def until_kept(client: Any, question: dict[str, Any]) -> Any:
+    """Ask until the answer comes from memory, and give its receipt."""
+    for _ in range(50):
+        receipt = answered(client, question)
+        if receipt["cache"] != "CACHE_STATUS_MISS":
+            return receipt
+        time.sleep(0.1)
+    raise AssertionError("the answer was never kept")
+
+
+def test_an_answer_is_forgotten_by_its_label_and_that_can_be_proved(stack: Stack) -> None:
+    question = ask(
+        "What is the capital of Spain? One word.", cache_control={"tags": ["spain"]}, max_tokens=64
+    )
+    with stack.client() as client:
+        receipt = until_kept(client, question)
+        assert receipt["cache_entry_id"]
+        before = client.get(CACHE).raise_for_status().json()
+        assert int(before["exact_hits"]) >= 1
+        assert int(before["saved_cost_nanos"]) >= int(receipt["avoided_cost_nanos"]) > 0
+        selector = {"tag": "spain"}
+        forgotten = client.post(f"{CACHE}:invalidate", json={"selector": selector}).raise_for_status().json()
+        assert forgotten["entries"] >= 1
+        body = {"selector": selector, "receipt": forgotten["receipt"]}
+        holds = client.post(f"{CACHE}:verify", json=body).raise_for_status().json()
+        assert set(holds.values()) == {True}
+        assert answered(client, question)["cache"] == "CACHE_STATUS_MISS"
+
+
+def test_an_answer_that_nobody_knows_cannot_be_reported(stack: Stack) -> None:
+    with stack.client() as client:
+        verdict = {"verdict": "VERDICT_WRONG"}
+        response = client.post(f"/v1/{ORGANIZATION}/cachedAnswers/{'ab' * 32}:report", json=verdict)
+    assert response.status_code == 404
+    assert response.json()["error"]["reason"] == "RESOURCE_NOT_FOUND"
