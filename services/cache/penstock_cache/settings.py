@@ -21,7 +21,7 @@ class CacheSettings(ServiceSettings):
     keep_with_tools: bool = True
     keep_restricted: bool = True
     flight_lease_seconds: float = Field(default=5.0, ge=0.1, le=60)
-    flight_wait_seconds_max: float = Field(default=30.0, gt=0, le=600)
+    flight_wait_seconds_max: float = Field(default=600.0, gt=0, le=3600)
     snapshot_interval_seconds: float = Field(default=300.0, ge=1, le=86_400)
     sweep_interval_seconds: float = Field(default=5.0, gt=0, le=3600)
     redis_seconds_max: float = Field(default=0.05, gt=0, le=10)

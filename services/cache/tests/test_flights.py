@@ -123,6 +123,17 @@ async def test_when_the_leader_gives_up_one_follower_leads_and_the_next_waits_fo
     assert (await pending).hit.answer.body == b"Paris"
 
 
+async def test_followers_of_a_long_generation_wait_for_as_long_as_its_leader_lives(grpc_stub, clock):
+    await leader_of(grpc_stub, ask("a"))
+    follower = await waiting(grpc_stub, "b")
+    for _ in range(100):
+        clock.advance(seconds=LEASE - 1)
+        renewed = await grpc_stub.RenewFlights(wire.RenewFlightsRequest(items=[reference("a")]))
+        assert list(renewed.leads) == [True]
+    await store(grpc_stub, answer("a"))
+    assert (await follower).hit.answer.body == b"Paris"
+
+
 async def test_an_answer_that_policy_keeps_out_ends_its_flight_and_the_next_leads(grpc_stub):
     await leader_of(grpc_stub, ask("a"))
     follower = await waiting(grpc_stub, "b")
