@@ -4,9 +4,9 @@ The root key wraps the organizations' keys, an organization's key those of its p
 key destroys all that is sealed under it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,15 @@ from penstock_guardrail.store import OrganizationKey, Subject, SubjectKey, Vault
 _CACHED_KEYS_MAX = 4096
 _SUBJECT_HEX_DIGITS = 32
 
-Named = TypeVar("Named", str, Subject)
+Name = TypeVar("Name")
+Known = TypeVar("Known")
+
+
+class _Person(NamedTuple):
+    """A person's key, wrapped as it is kept, and unwrapped."""
+
+    wrapped_key: bytes
+    key: bytes
 
 
 class Keyring:
@@ -28,7 +36,8 @@ class Keyring:
         self._root_key = root_key
         self._clock = clock
         self._cached: dict[str, bytes] = {}
-        self._persons: dict[Subject, bytes] = {}
+        self._persons: dict[Subject, _Person] = {}
+        self._subjects: dict[tuple[str, str], Subject] = {}
 
     async def check_root_key(self) -> None:
         """Make sure that the root key is the one the store was written with.
@@ -69,40 +78,54 @@ class Keyring:
         """
         organizations = await self.keys({organization for organization, _ in persons})
         subjects = {person: self.subject(organizations[person[0]], person) for person in persons}
-        missing = [subject for subject in subjects.values() if subject not in self._persons]
-        if not missing:
-            return {person: self._persons[subject] for person, subject in subjects.items()}
-        async with self._store.transaction() as connection:
-            stored = await self.of_subjects(connection, missing, organizations)
-        loaded = {
-            subject: opened
-            for subject, key in stored.items()
-            if (opened := self.opened(organizations[subject[0]], key)) is not None
-        }
-        found = {person: loaded.get(name) or self._persons[name] for person, name in subjects.items()}
-        _remember(self._persons, loaded)
-        return found
+        known = {subject: self._persons.get(subject) for subject in subjects.values()}
+        missing = [subject for subject, person in known.items() if person is None]
+        if missing:
+            async with self._store.transaction() as connection:
+                stored = await self.of_subjects(connection, missing, organizations)
+            for subject, key in stored.items():
+                self.opened(organizations[subject[0]], key)
+                known[subject] = self._persons[subject]
+        return {person: opened.key for person, subject in subjects.items() if (opened := known[subject])}
 
     async def of_subjects(
-        self, connection: AsyncConnection, subjects: Sequence[Subject], organizations: Mapping[str, bytes]
+        self, connection: AsyncConnection, subjects: Collection[Subject], organizations: Mapping[str, bytes]
     ) -> Mapping[Subject, SubjectKey]:
         """Give the wrapped keys of persons within a transaction; make those that are not there."""
+        found = await self._store.subject_keys(connection, set(subjects))
         fresh = [
             SubjectKey(*subject, seal(organizations[subject[0]], new_key(), _place(subject)))
             for subject in sorted(set(subjects))
+            if subject not in found or found[subject].wrapped_key is None
         ]
-        return await self._store.keep_subject_keys(connection, fresh)
+        if not fresh:
+            return found
+        await self._store.add_subject_keys(connection, fresh)
+        # Another replica may have been first, then its keys are the ones.
+        return await self._store.subject_keys(connection, set(subjects))
 
     def subject(self, organization_key: bytes, person: tuple[str, str]) -> Subject:
         """Give the name that a person has in tables: nobody can tell whose it is without the organization's key."""
-        organization, user = person
-        return organization, derived_key(organization_key, f"subject|{user}").hex()[:_SUBJECT_HEX_DIGITS]
+        subject = self._subjects.get(person)
+        if subject is None:
+            organization, user = person
+            subject = (
+                organization,
+                derived_key(organization_key, f"subject|{user}").hex()[:_SUBJECT_HEX_DIGITS],
+            )
+            _remember(self._subjects, {person: subject})
+        return subject
 
     def opened(self, organization_key: bytes, key: SubjectKey) -> bytes | None:
         """Unwrap a person's key; None when it was destroyed."""
         if key.wrapped_key is None:
             return None
-        return unseal(organization_key, key.wrapped_key, _place((key.organization, key.subject)))
+        subject = (key.organization, key.subject)
+        known = self._persons.get(subject)
+        if known is None or known.wrapped_key != key.wrapped_key:
+            known = _Person(key.wrapped_key, unseal(organization_key, key.wrapped_key, _place(subject)))
+            _remember(self._persons, {subject: known})
+        return known.key
 
     def forget(self, subject: Subject) -> None:
         """Forget the key of a person, who was erased."""
@@ -122,10 +145,10 @@ class Keyring:
         return OrganizationKey(organization, key_id(self._root_key), wrapped, self._clock())
 
 
-def _remember(cached: dict[Named, bytes], keys: Mapping[Named, bytes]) -> None:
-    if len(cached) + len(keys) > _CACHED_KEYS_MAX:
+def _remember(cached: dict[Name, Known], found: Mapping[Name, Known]) -> None:
+    if len(cached) + len(found) > _CACHED_KEYS_MAX:
         cached.clear()
-    cached.update(keys)
+    cached.update(found)
 
 
 def _place(subject: Subject) -> str:

@@ -91,15 +91,8 @@ class VaultStore:
         async with self._database.transaction() as connection:
             await connection.execute(statement, [asdict(key) for key in keys])
 
-    async def keep_subject_keys(
-        self, connection: AsyncConnection, fresh: Sequence[SubjectKey]
-    ) -> dict[Subject, SubjectKey]:
-        """Give the keys of some persons: those there are, else the fresh ones, which are in the order of subjects."""
-        names = [(key.organization, key.subject) for key in fresh]
-        found = await self.subject_keys(connection, names)
-        new = [key for key, name in zip(fresh, names, strict=True) if not _has_key(found.get(name))]
-        if not new:
-            return found
+    async def add_subject_keys(self, connection: AsyncConnection, keys: Sequence[SubjectKey]) -> None:
+        """Keep new keys, in the order of subjects, except of persons that have one by now."""
         statement = sa.text(
             "INSERT INTO subject_keys (organization, subject, wrapped_key)"
             " VALUES (:organization, :subject, :wrapped_key) ON CONFLICT (organization, subject)"
@@ -109,10 +102,9 @@ class VaultStore:
             statement,
             [
                 {"organization": k.organization, "subject": k.subject, "wrapped_key": k.wrapped_key}
-                for k in new
+                for k in keys
             ],
         )
-        return await self.subject_keys(connection, names)
 
     async def subject_keys(
         self, connection: AsyncConnection, subjects: Collection[Subject]
@@ -155,7 +147,3 @@ class VaultStore:
         expired = sa.select(_sessions.c.id).where(_sessions.c.expire_time <= now).limit(most)
         async with self._database.transaction() as connection:
             return (await connection.execute(_sessions.delete().where(_sessions.c.id.in_(expired)))).rowcount
-
-
-def _has_key(found: SubjectKey | None) -> bool:
-    return found is not None and found.wrapped_key is not None

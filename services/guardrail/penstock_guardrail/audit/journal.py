@@ -24,7 +24,7 @@ _PENDING_BYTES_MAX = 64 * 1024 * 1024
 _SEGMENT_BYTES_MAX = 8 * 1024 * 1024
 _LANES_MAX = 256
 _DRAIN_SECONDS = 10.0
-_LIMITS = DeliveryLimits(items_max=256, linger_seconds=0.1, call_seconds_max=30.0)
+_LIMITS = DeliveryLimits(items_max=256, linger_seconds=0.25, call_seconds_max=30.0)
 
 Append = Callable[[Sequence[Entry]], Awaitable[None]]
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_guardrail.audit import store
 from penstock_guardrail.audit.entry import Entry
-from penstock_guardrail.audit.merkle import Frontier, consistency, inclusion, leaf_hash
+from penstock_guardrail.audit.merkle import Frontier, Node, consistency, inclusion, leaf_hash
 from penstock_guardrail.audit.signing import Signer
 from penstock_guardrail.keyring import Keyring
 from penstock_guardrail.sealing import seal, unseal
@@ -64,33 +64,26 @@ class AuditLog:
         """Append entries within a transaction of the caller's; give the trees as they are then."""
         if not entries:
             return {}
-        trees = await store.locked(connection, sorted({entry.organization for entry in entries}))
-        fresh: list[Entry] = []
-        for organization in trees:
-            own = {entry.id: entry for entry in entries if entry.organization == organization}
-            there = await store.known(connection, organization, own)
-            fresh += [entry for name, entry in own.items() if name not in there]
+        organizations = sorted({entry.organization for entry in entries})
+        trees = await store.locked(connection, organizations)
+        there = await store.known(connection, organizations, {entry.id for entry in entries})
+        fresh = {place: entry for entry in entries if (place := (entry.organization, entry.id)) not in there}
         if not fresh:
             return trees
-        subjects = {entry.id: self._subject(entry, keys) for entry in fresh}
-        persons = await self._keyring.of_subjects(connection, list(subjects.values()), keys)
+        subjects = [self._subject(entry, keys) for entry in fresh.values()]
+        persons = await self._keyring.of_subjects(connection, subjects, keys)
         opened = {name: self._keyring.opened(keys[name[0]], key) for name, key in persons.items()}
-        rows: list[Mapping[str, Any]] = []
+        rows: list[store.EntryRow] = []
         nodes: list[Mapping[str, Any]] = []
-        for entry in fresh:
-            name = subjects[entry.id]
-            leaf, sealed = _committed(entry, persons[name], opened[name])
+        for entry, subject in zip(fresh.values(), subjects, strict=True):
+            leaf, sealed = _committed(entry, persons[subject], opened[subject])
             tree = trees[entry.organization]
-            rows.append(_row(entry, tree.size, name, leaf, sealed))
-            nodes += [
-                {
-                    "organization": entry.organization,
-                    "level": node.level,
-                    "node_index": node.index,
-                    "hash": root,
-                }
-                for node, root in tree.append(leaf)
-            ]
+            rows.append(
+                store.EntryRow(
+                    entry.organization, tree.size, entry.id, leaf, subject[1], sealed, entry.expire_us
+                )
+            )
+            nodes += [_node(entry.organization, node, root) for node, root in tree.append(leaf)]
         await store.add(connection, rows, nodes, trees)
         return trees
 
@@ -157,16 +150,8 @@ def _committed(entry: Entry, person: SubjectKey, key: bytes | None) -> tuple[byt
     return leaf, seal(key, salt + entry.record, _place(entry.organization, entry.id))
 
 
-def _row(entry: Entry, index: int, subject: Subject, leaf: bytes, sealed: bytes | None) -> Mapping[str, Any]:
-    return {
-        "organization": entry.organization,
-        "entry_index": index,
-        "entry_id": entry.id,
-        "leaf_hash": leaf,
-        "subject": subject[1],
-        "sealed": sealed,
-        "expire_us": entry.expire_us,
-    }
+def _node(organization: str, node: Node, root: bytes) -> Mapping[str, Any]:
+    return {"organization": organization, "level": node.level, "node_index": node.index, "hash": root}
 
 
 def _shown(row: Any, key: bytes | None) -> Shown:

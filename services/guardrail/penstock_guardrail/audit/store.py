@@ -1,7 +1,8 @@
 """The tables of the audit log. Every function runs within the caller's transaction or connection."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,21 +12,40 @@ from penstock_guardrail.store import Subject
 from penstock_guardrail.tables import audit_entries, audit_logs, audit_nodes
 
 Leaves = tuple[int, int]
+Place = tuple[str, str]
 _ORGANIZATIONS_MAX = 64
 
 
+class EntryRow(NamedTuple):
+    """An entry as the table has it, column by column."""
+
+    organization: str
+    entry_index: int
+    entry_id: str
+    leaf_hash: bytes
+    subject: str
+    sealed: bytes | None
+    expire_us: int
+
+
 async def locked(connection: AsyncConnection, organizations: Sequence[str]) -> dict[str, Frontier]:
-    """Give the trees of some logs, none of which grows meanwhile. Locked in order, so nobody waits in a ring."""
+    """Give the trees of some logs, none of which grows meanwhile. They are locked in order.
+
+    Two who begin new logs may still wait for each other: the store ends one of them, which has to do it again.
+    """
     ordered = sorted(organizations)
-    await connection.execute(
-        sa.text(
-            "INSERT INTO audit_logs (organization, size, frontier) VALUES (:organization, 0, :frontier)"
-            " ON CONFLICT DO NOTHING"
-        ).bindparams(sa.bindparam("frontier", type_=sa.LargeBinary)),
-        [{"organization": organization, "frontier": b""} for organization in ordered],
-    )
     query = sa.select(audit_logs).where(audit_logs.c.organization.in_(ordered))
-    rows = await connection.execute(query.order_by(audit_logs.c.organization).with_for_update())
+    query = query.order_by(audit_logs.c.organization).with_for_update()
+    rows = (await connection.execute(query)).all()
+    if len(rows) < len(ordered):
+        await connection.execute(
+            sa.text(
+                "INSERT INTO audit_logs (organization, size, frontier) VALUES (:organization, 0, :frontier)"
+                " ON CONFLICT DO NOTHING"
+            ).bindparams(sa.bindparam("frontier", type_=sa.LargeBinary)),
+            [{"organization": organization, "frontier": b""} for organization in ordered],
+        )
+        rows = (await connection.execute(query)).all()
     return {row.organization: Frontier.parse(row.size, row.frontier) for row in rows}
 
 
@@ -36,22 +56,23 @@ async def frontier(connection: AsyncConnection, organization: str) -> Frontier:
     return Frontier.parse(row.size, row.frontier) if row else Frontier()
 
 
-async def known(connection: AsyncConnection, organization: str, ids: Collection[str]) -> set[str]:
-    """Tell which entries of a log, by id, are there already."""
-    query = sa.select(audit_entries.c.entry_id).where(
-        audit_entries.c.organization == organization, audit_entries.c.entry_id.in_(ids)
-    )
-    return set((await connection.execute(query)).scalars())
+async def known(
+    connection: AsyncConnection, organizations: Sequence[str], ids: Collection[str]
+) -> set[Place]:
+    """Tell which entries, by log and id, are there already."""
+    columns = audit_entries.c.organization, audit_entries.c.entry_id
+    query = sa.select(*columns).where(columns[0].in_(organizations), columns[1].in_(ids))
+    return {(row.organization, row.entry_id) for row in await connection.execute(query)}
 
 
 async def add(
     connection: AsyncConnection,
-    entries: Sequence[Mapping[str, Any]],
+    entries: Sequence[EntryRow],
     nodes: Sequence[Mapping[str, Any]],
     trees: Mapping[str, Frontier],
 ) -> None:
     """Keep new entries, the nodes that they complete, and the trees as they are now."""
-    await connection.execute(audit_entries.insert(), entries)
+    await connection.exec_driver_sql(_insert_entry(connection.dialect.paramstyle), list(entries))
     if nodes:
         await connection.execute(audit_nodes.insert(), nodes)
     changed = sa.update(audit_logs).where(audit_logs.c.organization == sa.bindparam("name"))
@@ -132,3 +153,11 @@ async def _root(connection: AsyncConnection, organization: str, node: Node) -> b
         return folded(list((await connection.execute(query)).scalars()))
     rows = await page(connection, organization, span.start, len(span))
     return folded([row.leaf_hash for row in rows])
+
+
+@cache
+def _insert_entry(paramstyle: str) -> str:
+    """Write the statement as the driver takes it: SQLAlchemy's way with rows costs as much as sealing them."""
+    columns = EntryRow._fields
+    values = (f"${place + 1}" if paramstyle == "numeric_dollar" else "?" for place in range(len(columns)))
+    return f"INSERT INTO {audit_entries.name} ({', '.join(columns)}) VALUES ({', '.join(values)})"  # noqa: S608 - our own names
