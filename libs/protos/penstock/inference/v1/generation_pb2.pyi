@@ -1,6 +1,7 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from penstock.router.v1 import chat_completion_pb2 as _chat_completion_pb2
 from penstock.router.v1 import chat_message_pb2 as _chat_message_pb2
+from penstock.router.v1 import embedding_pb2 as _embedding_pb2
 from penstock.router.v1 import tool_pb2 as _tool_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -11,12 +12,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GenerationInput(_message.Message):
-    __slots__ = ("chat", "prompt")
+    __slots__ = ("chat", "prompt", "tokens")
     CHAT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     chat: ChatInput
     prompt: str
-    def __init__(self, chat: _Optional[_Union[ChatInput, _Mapping]] = ..., prompt: _Optional[str] = ...) -> None: ...
+    tokens: _embedding_pb2.TokenIds
+    def __init__(self, chat: _Optional[_Union[ChatInput, _Mapping]] = ..., prompt: _Optional[str] = ..., tokens: _Optional[_Union[_embedding_pb2.TokenIds, _Mapping]] = ...) -> None: ...
 
 class ChatInput(_message.Message):
     __slots__ = ("messages", "tools", "tool_choice", "parallel_tool_calls")
@@ -41,7 +44,7 @@ class OutputConstraint(_message.Message):
     def __init__(self, response_format: _Optional[_Union[_tool_pb2.ResponseFormat, _Mapping]] = ..., regex: _Optional[str] = ..., grammar: _Optional[str] = ...) -> None: ...
 
 class SamplingParameters(_message.Message):
-    __slots__ = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "seed", "stop", "max_tokens", "min_tokens", "ignore_eos", "logprobs", "top_logprobs", "prompt_logprobs")
+    __slots__ = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "seed", "stop", "max_tokens", "min_tokens", "ignore_eos", "logprobs", "top_logprobs", "prompt_logprobs", "prompt_only")
     class LogitBiasEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +68,7 @@ class SamplingParameters(_message.Message):
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     TOP_LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     PROMPT_LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_ONLY_FIELD_NUMBER: _ClassVar[int]
     temperature: float
     top_p: float
     top_k: int
@@ -81,21 +85,24 @@ class SamplingParameters(_message.Message):
     logprobs: bool
     top_logprobs: int
     prompt_logprobs: bool
-    def __init__(self, temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., min_p: _Optional[float] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., repetition_penalty: _Optional[float] = ..., logit_bias: _Optional[_Mapping[int, float]] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., max_tokens: _Optional[int] = ..., min_tokens: _Optional[int] = ..., ignore_eos: _Optional[bool] = ..., logprobs: _Optional[bool] = ..., top_logprobs: _Optional[int] = ..., prompt_logprobs: _Optional[bool] = ...) -> None: ...
+    prompt_only: bool
+    def __init__(self, temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., min_p: _Optional[float] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., repetition_penalty: _Optional[float] = ..., logit_bias: _Optional[_Mapping[int, float]] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., max_tokens: _Optional[int] = ..., min_tokens: _Optional[int] = ..., ignore_eos: _Optional[bool] = ..., logprobs: _Optional[bool] = ..., top_logprobs: _Optional[int] = ..., prompt_logprobs: _Optional[bool] = ..., prompt_only: _Optional[bool] = ...) -> None: ...
 
 class GenerationStarted(_message.Message):
-    __slots__ = ("prompt_tokens", "cached_prompt_tokens", "model", "fingerprint", "prompt_logprobs")
+    __slots__ = ("prompt_tokens", "cached_prompt_tokens", "model", "fingerprint", "prompt_logprobs", "first_token_utf8")
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CACHED_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_UTF8_FIELD_NUMBER: _ClassVar[int]
     prompt_tokens: int
     cached_prompt_tokens: int
     model: str
     fingerprint: str
     prompt_logprobs: _containers.RepeatedCompositeFieldContainer[_chat_completion_pb2.TokenLogprob]
-    def __init__(self, prompt_tokens: _Optional[int] = ..., cached_prompt_tokens: _Optional[int] = ..., model: _Optional[str] = ..., fingerprint: _Optional[str] = ..., prompt_logprobs: _Optional[_Iterable[_Union[_chat_completion_pb2.TokenLogprob, _Mapping]]] = ...) -> None: ...
+    first_token_utf8: bytes
+    def __init__(self, prompt_tokens: _Optional[int] = ..., cached_prompt_tokens: _Optional[int] = ..., model: _Optional[str] = ..., fingerprint: _Optional[str] = ..., prompt_logprobs: _Optional[_Iterable[_Union[_chat_completion_pb2.TokenLogprob, _Mapping]]] = ..., first_token_utf8: _Optional[bytes] = ...) -> None: ...
 
 class GenerationDelta(_message.Message):
     __slots__ = ("choice_index", "text", "completion_tokens", "logprobs", "tool_calls")

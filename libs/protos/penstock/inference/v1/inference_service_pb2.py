@@ -27,9 +27,10 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from penstock.context.v1 import request_context_pb2 as penstock_dot_context_dot_v1_dot_request__context__pb2
 from penstock.inference.v1 import generation_pb2 as penstock_dot_inference_dot_v1_dot_generation__pb2
+from penstock.router.v1 import embedding_pb2 as penstock_dot_router_dot_v1_dot_embedding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-penstock/inference/v1/inference_service.proto\x12\x15penstock.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a&penstock/inference/v1/generation.proto\"\xe7\x02\n\x0fGenerateRequest\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12=\n\x05input\x18\x03 \x01(\x0b\x32&.penstock.inference.v1.GenerationInputB\x06\xbaH\x03\xc8\x01\x01\x12;\n\x08sampling\x18\x04 \x01(\x0b\x32).penstock.inference.v1.SamplingParameters\x12\x12\n\x01n\x18\x05 \x01(\rB\x07\xbaH\x04*\x02\x18\x10\x12\x1d\n\x0coperation_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12;\n\nconstraint\x18\x08 \x01(\x0b\x32\'.penstock.inference.v1.OutputConstraint\"\xd0\x01\n\x10GenerateResponse\x12;\n\x07started\x18\x01 \x01(\x0b\x32(.penstock.inference.v1.GenerationStartedH\x00\x12\x37\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32&.penstock.inference.v1.GenerationDeltaH\x00\x12=\n\x08\x66inished\x18\x03 \x01(\x0b\x32).penstock.inference.v1.GenerationFinishedH\x00\x42\x07\n\x05\x65vent\"L\n\x0c\x45mbedRequest\x12<\n\x05items\x18\x01 \x03(\x0b\x32 .penstock.inference.v1.EmbedItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x10\"{\n\tEmbedItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x15\n\x04text\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\rEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".penstock.inference.v1.EmbedResult\"X\n\x0b\x45mbedResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\"X\n\x12\x43ountTokensRequest\x12\x42\n\x05items\x18\x01 \x03(\x0b\x32&.penstock.inference.v1.CountTokensItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xa9\x01\n\x0f\x43ountTokensItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12=\n\x05input\x18\x03 \x01(\x0b\x32&.penstock.inference.v1.GenerationInputB\x06\xbaH\x03\xc8\x01\x01\"P\n\x13\x43ountTokensResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.penstock.inference.v1.CountTokensResult\"f\n\x11\x43ountTokensResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x16\n\x0e\x63ontext_tokens\x18\x03 \x01(\r\"R\n\x0fGetUsageRequest\x12?\n\x05items\x18\x01 \x03(\x0b\x32#.penstock.inference.v1.GetUsageItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"/\n\x0cGetUsageItem\x12\x1f\n\x0coperation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"J\n\x10GetUsageResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.penstock.inference.v1.GetUsageResult\"k\n\x0eGetUsageResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x35\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32#.penstock.inference.v1.AttemptUsage\"\xbe\x01\n\x0c\x41ttemptUsage\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x04 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\r\x12\r\n\x05\x65nded\x18\x06 \x01(\x08\x12/\n\x0brecord_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"a\n\x12ListModelsResponse\x12\x32\n\x06models\x18\x01 \x03(\x0b\x32\".penstock.inference.v1.LoadedModel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x10LoadModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"F\n\x11LoadModelResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\".penstock.inference.v1.LoadedModel\"P\n\x12UnloadModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1f\n\rdrain_seconds\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xd8\x04\"\x15\n\x13UnloadModelResponse\"\x8f\x01\n\x0bLoadedModel\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x14\n\x0cweights_kind\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x04 \x01(\r\x12\r\n\x05slots\x18\x05 \x01(\r\x12\x12\n\ndimensions\x18\x06 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t2\xc5\x05\n\x10InferenceService\x12]\n\x08Generate\x12&.penstock.inference.v1.GenerateRequest\x1a\'.penstock.inference.v1.GenerateResponse0\x01\x12W\n\x05\x45mbed\x12#.penstock.inference.v1.EmbedRequest\x1a$.penstock.inference.v1.EmbedResponse\"\x03\x90\x02\x01\x12i\n\x0b\x43ountTokens\x12).penstock.inference.v1.CountTokensRequest\x1a*.penstock.inference.v1.CountTokensResponse\"\x03\x90\x02\x01\x12`\n\x08GetUsage\x12&.penstock.inference.v1.GetUsageRequest\x1a\'.penstock.inference.v1.GetUsageResponse\"\x03\x90\x02\x01\x12\x66\n\nListModels\x12(.penstock.inference.v1.ListModelsRequest\x1a).penstock.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x12^\n\tLoadModel\x12\'.penstock.inference.v1.LoadModelRequest\x1a(.penstock.inference.v1.LoadModelResponse\x12\x64\n\x0bUnloadModel\x12).penstock.inference.v1.UnloadModelRequest\x1a*.penstock.inference.v1.UnloadModelResponseB]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/inference/v1;inferencev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-penstock/inference/v1/inference_service.proto\x12\x15penstock.inference.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a&penstock/inference/v1/generation.proto\x1a\"penstock/router/v1/embedding.proto\"\xe7\x02\n\x0fGenerateRequest\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12=\n\x05input\x18\x03 \x01(\x0b\x32&.penstock.inference.v1.GenerationInputB\x06\xbaH\x03\xc8\x01\x01\x12;\n\x08sampling\x18\x04 \x01(\x0b\x32).penstock.inference.v1.SamplingParameters\x12\x12\n\x01n\x18\x05 \x01(\rB\x07\xbaH\x04*\x02\x18\x10\x12\x1d\n\x0coperation_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12;\n\nconstraint\x18\x08 \x01(\x0b\x32\'.penstock.inference.v1.OutputConstraint\"\xd0\x01\n\x10GenerateResponse\x12;\n\x07started\x18\x01 \x01(\x0b\x32(.penstock.inference.v1.GenerationStartedH\x00\x12\x37\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32&.penstock.inference.v1.GenerationDeltaH\x00\x12=\n\x08\x66inished\x18\x03 \x01(\x0b\x32).penstock.inference.v1.GenerationFinishedH\x00\x42\x07\n\x05\x65vent\"L\n\x0c\x45mbedRequest\x12<\n\x05items\x18\x01 \x03(\x0b\x32 .penstock.inference.v1.EmbedItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x10\"{\n\tEmbedItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x15\n\x04text\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\rEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".penstock.inference.v1.EmbedResult\"X\n\x0b\x45mbedResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\"X\n\x12\x43ountTokensRequest\x12\x42\n\x05items\x18\x01 \x03(\x0b\x32&.penstock.inference.v1.CountTokensItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xa9\x01\n\x0f\x43ountTokensItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12=\n\x05input\x18\x03 \x01(\x0b\x32&.penstock.inference.v1.GenerationInputB\x06\xbaH\x03\xc8\x01\x01\"P\n\x13\x43ountTokensResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.penstock.inference.v1.CountTokensResult\"f\n\x11\x43ountTokensResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x16\n\x0e\x63ontext_tokens\x18\x03 \x01(\r\"Z\n\x13\x44\x65\x63odeTokensRequest\x12\x43\n\x05items\x18\x01 \x03(\x0b\x32\'.penstock.inference.v1.DecodeTokensItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xa1\x01\n\x10\x44\x65\x63odeTokensItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x34\n\x06tokens\x18\x03 \x01(\x0b\x32\x1c.penstock.router.v1.TokenIdsB\x06\xbaH\x03\xc8\x01\x01\"R\n\x14\x44\x65\x63odeTokensResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).penstock.inference.v1.DecodeTokensResult\"F\n\x12\x44\x65\x63odeTokensResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0c\n\x04text\x18\x02 \x01(\t\"R\n\x0fGetUsageRequest\x12?\n\x05items\x18\x01 \x03(\x0b\x32#.penstock.inference.v1.GetUsageItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"/\n\x0cGetUsageItem\x12\x1f\n\x0coperation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"J\n\x10GetUsageResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.penstock.inference.v1.GetUsageResult\"k\n\x0eGetUsageResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x35\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32#.penstock.inference.v1.AttemptUsage\"\xbe\x01\n\x0c\x41ttemptUsage\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x04 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\r\x12\r\n\x05\x65nded\x18\x06 \x01(\x08\x12/\n\x0brecord_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"a\n\x12ListModelsResponse\x12\x32\n\x06models\x18\x01 \x03(\x0b\x32\".penstock.inference.v1.LoadedModel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x10LoadModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"F\n\x11LoadModelResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\".penstock.inference.v1.LoadedModel\"P\n\x12UnloadModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1f\n\rdrain_seconds\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xd8\x04\"\x15\n\x13UnloadModelResponse\"\x8f\x01\n\x0bLoadedModel\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x14\n\x0cweights_kind\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x04 \x01(\r\x12\r\n\x05slots\x18\x05 \x01(\r\x12\x12\n\ndimensions\x18\x06 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t2\xb3\x06\n\x10InferenceService\x12]\n\x08Generate\x12&.penstock.inference.v1.GenerateRequest\x1a\'.penstock.inference.v1.GenerateResponse0\x01\x12W\n\x05\x45mbed\x12#.penstock.inference.v1.EmbedRequest\x1a$.penstock.inference.v1.EmbedResponse\"\x03\x90\x02\x01\x12i\n\x0b\x43ountTokens\x12).penstock.inference.v1.CountTokensRequest\x1a*.penstock.inference.v1.CountTokensResponse\"\x03\x90\x02\x01\x12l\n\x0c\x44\x65\x63odeTokens\x12*.penstock.inference.v1.DecodeTokensRequest\x1a+.penstock.inference.v1.DecodeTokensResponse\"\x03\x90\x02\x01\x12`\n\x08GetUsage\x12&.penstock.inference.v1.GetUsageRequest\x1a\'.penstock.inference.v1.GetUsageResponse\"\x03\x90\x02\x01\x12\x66\n\nListModels\x12(.penstock.inference.v1.ListModelsRequest\x1a).penstock.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x12^\n\tLoadModel\x12\'.penstock.inference.v1.LoadModelRequest\x1a(.penstock.inference.v1.LoadModelResponse\x12\x64\n\x0bUnloadModel\x12).penstock.inference.v1.UnloadModelRequest\x1a*.penstock.inference.v1.UnloadModelResponseB]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/inference/v1;inferencev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,6 +64,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTTOKENSITEM'].fields_by_name['model']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_COUNTTOKENSITEM'].fields_by_name['input']._loaded_options = None
   _globals['_COUNTTOKENSITEM'].fields_by_name['input']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_DECODETOKENSREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_DECODETOKENSREQUEST'].fields_by_name['items']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_DECODETOKENSITEM'].fields_by_name['context']._loaded_options = None
+  _globals['_DECODETOKENSITEM'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_DECODETOKENSITEM'].fields_by_name['model']._loaded_options = None
+  _globals['_DECODETOKENSITEM'].fields_by_name['model']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
+  _globals['_DECODETOKENSITEM'].fields_by_name['tokens']._loaded_options = None
+  _globals['_DECODETOKENSITEM'].fields_by_name['tokens']._serialized_options = b'\272H\003\310\001\001'
   _globals['_GETUSAGEREQUEST'].fields_by_name['items']._loaded_options = None
   _globals['_GETUSAGEREQUEST'].fields_by_name['items']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
   _globals['_GETUSAGEITEM'].fields_by_name['operation_id']._loaded_options = None
@@ -81,54 +90,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INFERENCESERVICE'].methods_by_name['Embed']._serialized_options = b'\220\002\001'
   _globals['_INFERENCESERVICE'].methods_by_name['CountTokens']._loaded_options = None
   _globals['_INFERENCESERVICE'].methods_by_name['CountTokens']._serialized_options = b'\220\002\001'
+  _globals['_INFERENCESERVICE'].methods_by_name['DecodeTokens']._loaded_options = None
+  _globals['_INFERENCESERVICE'].methods_by_name['DecodeTokens']._serialized_options = b'\220\002\001'
   _globals['_INFERENCESERVICE'].methods_by_name['GetUsage']._loaded_options = None
   _globals['_INFERENCESERVICE'].methods_by_name['GetUsage']._serialized_options = b'\220\002\001'
   _globals['_INFERENCESERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_INFERENCESERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001'
-  _globals['_GENERATEREQUEST']._serialized_start=243
-  _globals['_GENERATEREQUEST']._serialized_end=602
-  _globals['_GENERATERESPONSE']._serialized_start=605
-  _globals['_GENERATERESPONSE']._serialized_end=813
-  _globals['_EMBEDREQUEST']._serialized_start=815
-  _globals['_EMBEDREQUEST']._serialized_end=891
-  _globals['_EMBEDITEM']._serialized_start=893
-  _globals['_EMBEDITEM']._serialized_end=1016
-  _globals['_EMBEDRESPONSE']._serialized_start=1018
-  _globals['_EMBEDRESPONSE']._serialized_end=1086
-  _globals['_EMBEDRESULT']._serialized_start=1088
-  _globals['_EMBEDRESULT']._serialized_end=1176
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=1178
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=1266
-  _globals['_COUNTTOKENSITEM']._serialized_start=1269
-  _globals['_COUNTTOKENSITEM']._serialized_end=1438
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=1440
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=1520
-  _globals['_COUNTTOKENSRESULT']._serialized_start=1522
-  _globals['_COUNTTOKENSRESULT']._serialized_end=1624
-  _globals['_GETUSAGEREQUEST']._serialized_start=1626
-  _globals['_GETUSAGEREQUEST']._serialized_end=1708
-  _globals['_GETUSAGEITEM']._serialized_start=1710
-  _globals['_GETUSAGEITEM']._serialized_end=1757
-  _globals['_GETUSAGERESPONSE']._serialized_start=1759
-  _globals['_GETUSAGERESPONSE']._serialized_end=1833
-  _globals['_GETUSAGERESULT']._serialized_start=1835
-  _globals['_GETUSAGERESULT']._serialized_end=1942
-  _globals['_ATTEMPTUSAGE']._serialized_start=1945
-  _globals['_ATTEMPTUSAGE']._serialized_end=2135
-  _globals['_LISTMODELSREQUEST']._serialized_start=2137
-  _globals['_LISTMODELSREQUEST']._serialized_end=2215
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2217
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2314
-  _globals['_LOADMODELREQUEST']._serialized_start=2316
-  _globals['_LOADMODELREQUEST']._serialized_end=2361
-  _globals['_LOADMODELRESPONSE']._serialized_start=2363
-  _globals['_LOADMODELRESPONSE']._serialized_end=2433
-  _globals['_UNLOADMODELREQUEST']._serialized_start=2435
-  _globals['_UNLOADMODELREQUEST']._serialized_end=2515
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=2517
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=2538
-  _globals['_LOADEDMODEL']._serialized_start=2541
-  _globals['_LOADEDMODEL']._serialized_end=2684
-  _globals['_INFERENCESERVICE']._serialized_start=2687
-  _globals['_INFERENCESERVICE']._serialized_end=3396
+  _globals['_GENERATEREQUEST']._serialized_start=279
+  _globals['_GENERATEREQUEST']._serialized_end=638
+  _globals['_GENERATERESPONSE']._serialized_start=641
+  _globals['_GENERATERESPONSE']._serialized_end=849
+  _globals['_EMBEDREQUEST']._serialized_start=851
+  _globals['_EMBEDREQUEST']._serialized_end=927
+  _globals['_EMBEDITEM']._serialized_start=929
+  _globals['_EMBEDITEM']._serialized_end=1052
+  _globals['_EMBEDRESPONSE']._serialized_start=1054
+  _globals['_EMBEDRESPONSE']._serialized_end=1122
+  _globals['_EMBEDRESULT']._serialized_start=1124
+  _globals['_EMBEDRESULT']._serialized_end=1212
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=1214
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=1302
+  _globals['_COUNTTOKENSITEM']._serialized_start=1305
+  _globals['_COUNTTOKENSITEM']._serialized_end=1474
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=1476
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=1556
+  _globals['_COUNTTOKENSRESULT']._serialized_start=1558
+  _globals['_COUNTTOKENSRESULT']._serialized_end=1660
+  _globals['_DECODETOKENSREQUEST']._serialized_start=1662
+  _globals['_DECODETOKENSREQUEST']._serialized_end=1752
+  _globals['_DECODETOKENSITEM']._serialized_start=1755
+  _globals['_DECODETOKENSITEM']._serialized_end=1916
+  _globals['_DECODETOKENSRESPONSE']._serialized_start=1918
+  _globals['_DECODETOKENSRESPONSE']._serialized_end=2000
+  _globals['_DECODETOKENSRESULT']._serialized_start=2002
+  _globals['_DECODETOKENSRESULT']._serialized_end=2072
+  _globals['_GETUSAGEREQUEST']._serialized_start=2074
+  _globals['_GETUSAGEREQUEST']._serialized_end=2156
+  _globals['_GETUSAGEITEM']._serialized_start=2158
+  _globals['_GETUSAGEITEM']._serialized_end=2205
+  _globals['_GETUSAGERESPONSE']._serialized_start=2207
+  _globals['_GETUSAGERESPONSE']._serialized_end=2281
+  _globals['_GETUSAGERESULT']._serialized_start=2283
+  _globals['_GETUSAGERESULT']._serialized_end=2390
+  _globals['_ATTEMPTUSAGE']._serialized_start=2393
+  _globals['_ATTEMPTUSAGE']._serialized_end=2583
+  _globals['_LISTMODELSREQUEST']._serialized_start=2585
+  _globals['_LISTMODELSREQUEST']._serialized_end=2663
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2665
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2762
+  _globals['_LOADMODELREQUEST']._serialized_start=2764
+  _globals['_LOADMODELREQUEST']._serialized_end=2809
+  _globals['_LOADMODELRESPONSE']._serialized_start=2811
+  _globals['_LOADMODELRESPONSE']._serialized_end=2881
+  _globals['_UNLOADMODELREQUEST']._serialized_start=2883
+  _globals['_UNLOADMODELREQUEST']._serialized_end=2963
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=2965
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=2986
+  _globals['_LOADEDMODEL']._serialized_start=2989
+  _globals['_LOADEDMODEL']._serialized_end=3132
+  _globals['_INFERENCESERVICE']._serialized_start=3135
+  _globals['_INFERENCESERVICE']._serialized_end=3954
 # @@protoc_insertion_point(module_scope)

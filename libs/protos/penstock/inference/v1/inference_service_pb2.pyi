@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from penstock.context.v1 import request_context_pb2 as _request_context_pb2
 from penstock.inference.v1 import generation_pb2 as _generation_pb2
+from penstock.router.v1 import embedding_pb2 as _embedding_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -106,6 +107,36 @@ class CountTokensResult(_message.Message):
     prompt_tokens: int
     context_tokens: int
     def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., prompt_tokens: _Optional[int] = ..., context_tokens: _Optional[int] = ...) -> None: ...
+
+class DecodeTokensRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[DecodeTokensItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[DecodeTokensItem, _Mapping]]] = ...) -> None: ...
+
+class DecodeTokensItem(_message.Message):
+    __slots__ = ("context", "model", "tokens")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    context: _request_context_pb2.RequestContext
+    model: str
+    tokens: _embedding_pb2.TokenIds
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., model: _Optional[str] = ..., tokens: _Optional[_Union[_embedding_pb2.TokenIds, _Mapping]] = ...) -> None: ...
+
+class DecodeTokensResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[DecodeTokensResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[DecodeTokensResult, _Mapping]]] = ...) -> None: ...
+
+class DecodeTokensResult(_message.Message):
+    __slots__ = ("status", "text")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    status: _status_pb2.Status
+    text: str
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class GetUsageRequest(_message.Message):
     __slots__ = ("items",)

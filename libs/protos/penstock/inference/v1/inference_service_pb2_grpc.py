@@ -50,6 +50,11 @@ class InferenceServiceStub:
                 request_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.CountTokensRequest.SerializeToString,
                 response_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.CountTokensResponse.FromString,
                 _registered_method=True)
+        self.DecodeTokens = channel.unary_unary(
+                '/penstock.inference.v1.InferenceService/DecodeTokens',
+                request_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.DecodeTokensRequest.SerializeToString,
+                response_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.DecodeTokensResponse.FromString,
+                _registered_method=True)
         self.GetUsage = channel.unary_unary(
                 '/penstock.inference.v1.InferenceService/GetUsage',
                 request_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.GetUsageRequest.SerializeToString,
@@ -100,6 +105,16 @@ class InferenceServiceServicer:
         """CountTokens counts the tokens that a model reads for an input, its template included. A result stands for each item, in order.
 
         Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (CONTEXT_LENGTH_EXCEEDED, UNSUPPORTED_FEATURE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecodeTokens(self, request, context):
+        """DecodeTokens gives the texts of token ids, special tokens written out. A result stands for each item, in order.
+
+        Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (INVALID_ARGUMENT: the model has no such token;
+        CONTEXT_LENGTH_EXCEEDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +173,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.CountTokens,
                     request_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.CountTokensRequest.FromString,
                     response_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.CountTokensResponse.SerializeToString,
+            ),
+            'DecodeTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecodeTokens,
+                    request_deserializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.DecodeTokensRequest.FromString,
+                    response_serializer=penstock_dot_inference_dot_v1_dot_inference__service__pb2.DecodeTokensResponse.SerializeToString,
             ),
             'GetUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUsage,
@@ -262,6 +282,33 @@ class InferenceService:
             '/penstock.inference.v1.InferenceService/CountTokens',
             penstock_dot_inference_dot_v1_dot_inference__service__pb2.CountTokensRequest.SerializeToString,
             penstock_dot_inference_dot_v1_dot_inference__service__pb2.CountTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecodeTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.inference.v1.InferenceService/DecodeTokens',
+            penstock_dot_inference_dot_v1_dot_inference__service__pb2.DecodeTokensRequest.SerializeToString,
+            penstock_dot_inference_dot_v1_dot_inference__service__pb2.DecodeTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,12 @@ class InferenceServiceStub:
 
     Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (CONTEXT_LENGTH_EXCEEDED, UNSUPPORTED_FEATURE).
     """
+    DecodeTokens: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.DecodeTokensRequest, _inference_service_pb2.DecodeTokensResponse]
+    """DecodeTokens gives the texts of token ids, special tokens written out. A result stands for each item, in order.
+
+    Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (INVALID_ARGUMENT: the model has no such token;
+    CONTEXT_LENGTH_EXCEEDED).
+    """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.GetUsageRequest, _inference_service_pb2.GetUsageResponse]
     """GetUsage says what operations produced, from the journal: also those of a process that died. A result stands for each
     item, in order.
@@ -91,6 +97,12 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     """CountTokens counts the tokens that a model reads for an input, its template included. A result stands for each item, in order.
 
     Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (CONTEXT_LENGTH_EXCEEDED, UNSUPPORTED_FEATURE).
+    """
+    DecodeTokens: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.DecodeTokensRequest, _inference_service_pb2.DecodeTokensResponse]  # type: ignore[assignment]
+    """DecodeTokens gives the texts of token ids, special tokens written out. A result stands for each item, in order.
+
+    Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (INVALID_ARGUMENT: the model has no such token;
+    CONTEXT_LENGTH_EXCEEDED).
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.GetUsageRequest, _inference_service_pb2.GetUsageResponse]  # type: ignore[assignment]
     """GetUsage says what operations produced, from the journal: also those of a process that died. A result stands for each
@@ -148,6 +160,18 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         """CountTokens counts the tokens that a model reads for an input, its template included. A result stands for each item, in order.
 
         Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (CONTEXT_LENGTH_EXCEEDED, UNSUPPORTED_FEATURE).
+        """
+
+    @_abc_1.abstractmethod
+    def DecodeTokens(
+        self,
+        request: _inference_service_pb2.DecodeTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inference_service_pb2.DecodeTokensResponse, _abc.Awaitable[_inference_service_pb2.DecodeTokensResponse]]:
+        """DecodeTokens gives the texts of token ids, special tokens written out. A result stands for each item, in order.
+
+        Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (INVALID_ARGUMENT: the model has no such token;
+        CONTEXT_LENGTH_EXCEEDED).
         """
 
     @_abc_1.abstractmethod

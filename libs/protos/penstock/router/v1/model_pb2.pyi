@@ -16,6 +16,7 @@ class ModelCapability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_CAPABILITY_STRUCTURED_OUTPUT: _ClassVar[ModelCapability]
     MODEL_CAPABILITY_IMAGES: _ClassVar[ModelCapability]
     MODEL_CAPABILITY_LOGPROBS: _ClassVar[ModelCapability]
+    MODEL_CAPABILITY_COMPLETIONS: _ClassVar[ModelCapability]
 MODEL_CAPABILITY_UNSPECIFIED: ModelCapability
 MODEL_CAPABILITY_CHAT: ModelCapability
 MODEL_CAPABILITY_EMBEDDINGS: ModelCapability
@@ -23,6 +24,7 @@ MODEL_CAPABILITY_TOOLS: ModelCapability
 MODEL_CAPABILITY_STRUCTURED_OUTPUT: ModelCapability
 MODEL_CAPABILITY_IMAGES: ModelCapability
 MODEL_CAPABILITY_LOGPROBS: ModelCapability
+MODEL_CAPABILITY_COMPLETIONS: ModelCapability
 
 class Model(_message.Message):
     __slots__ = ("id", "object", "created", "owned_by", "context_tokens", "capabilities", "endpoints")

@@ -32,6 +32,7 @@ type GenerationInput struct {
 	//
 	//	*GenerationInput_Chat
 	//	*GenerationInput_Prompt
+	//	*GenerationInput_Tokens
 	Input         isGenerationInput_Input `protobuf_oneof:"input"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -92,6 +93,15 @@ func (x *GenerationInput) GetPrompt() string {
 	return ""
 }
 
+func (x *GenerationInput) GetTokens() *v1.TokenIds {
+	if x != nil {
+		if x, ok := x.Input.(*GenerationInput_Tokens); ok {
+			return x.Tokens
+		}
+	}
+	return nil
+}
+
 type isGenerationInput_Input interface {
 	isGenerationInput_Input()
 }
@@ -106,9 +116,16 @@ type GenerationInput_Prompt struct {
 	Prompt string `protobuf:"bytes,2,opt,name=prompt,proto3,oneof"`
 }
 
+type GenerationInput_Tokens struct {
+	// Tokens of the model, as they are.
+	Tokens *v1.TokenIds `protobuf:"bytes,3,opt,name=tokens,proto3,oneof"`
+}
+
 func (*GenerationInput_Chat) isGenerationInput_Input() {}
 
 func (*GenerationInput_Prompt) isGenerationInput_Input() {}
+
+func (*GenerationInput_Tokens) isGenerationInput_Input() {}
 
 // ChatInput is a conversation.
 type ChatInput struct {
@@ -322,10 +339,13 @@ type SamplingParameters struct {
 	// How many likeliest tokens of each position to return, to 20.
 	TopLogprobs uint32 `protobuf:"varint,15,opt,name=top_logprobs,json=topLogprobs,proto3" json:"top_logprobs,omitempty"`
 	// Return log probabilities of the prompt's tokens in the started event, with top_logprobs alternatives: what an echoed prompt
-	// is scored by. The prefix cache is not used then. Default false.
+	// is scored by. The prefix cache is not used then, and an end token that ends an answer has its log probability, too, as an empty
+	// text. Default false.
 	PromptLogprobs bool `protobuf:"varint,16,opt,name=prompt_logprobs,json=promptLogprobs,proto3" json:"prompt_logprobs,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Only read the prompt: answers end at once, by length and without a token. Default false.
+	PromptOnly    bool `protobuf:"varint,17,opt,name=prompt_only,json=promptOnly,proto3" json:"prompt_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SamplingParameters) Reset() {
@@ -470,6 +490,13 @@ func (x *SamplingParameters) GetPromptLogprobs() bool {
 	return false
 }
 
+func (x *SamplingParameters) GetPromptOnly() bool {
+	if x != nil {
+		return x.PromptOnly
+	}
+	return false
+}
+
 // GenerationStarted says that the prompt was read. It is the first event.
 type GenerationStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -483,6 +510,8 @@ type GenerationStarted struct {
 	Fingerprint string `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// With prompt_logprobs: one for each token of the prompt but the first, which nothing comes before.
 	PromptLogprobs []*v1.TokenLogprob `protobuf:"bytes,5,rep,name=prompt_logprobs,json=promptLogprobs,proto3" json:"prompt_logprobs,omitempty"`
+	// With prompt_logprobs: the bytes of the prompt's first token.
+	FirstTokenUtf8 []byte `protobuf:"bytes,6,opt,name=first_token_utf8,json=firstTokenUtf8,proto3" json:"first_token_utf8,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -548,6 +577,13 @@ func (x *GenerationStarted) GetFingerprint() string {
 func (x *GenerationStarted) GetPromptLogprobs() []*v1.TokenLogprob {
 	if x != nil {
 		return x.PromptLogprobs
+	}
+	return nil
+}
+
+func (x *GenerationStarted) GetFirstTokenUtf8() []byte {
+	if x != nil {
+		return x.FirstTokenUtf8
 	}
 	return nil
 }
@@ -702,10 +738,11 @@ var File_penstock_inference_v1_generation_proto protoreflect.FileDescriptor
 
 const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"\n" +
-	"&penstock/inference/v1/generation.proto\x12\x15penstock.inference.v1\x1a\x1bbuf/validate/validate.proto\x1a(penstock/router/v1/chat_completion.proto\x1a%penstock/router/v1/chat_message.proto\x1a\x1dpenstock/router/v1/tool.proto\"s\n" +
+	"&penstock/inference/v1/generation.proto\x12\x15penstock.inference.v1\x1a\x1bbuf/validate/validate.proto\x1a(penstock/router/v1/chat_completion.proto\x1a%penstock/router/v1/chat_message.proto\x1a\"penstock/router/v1/embedding.proto\x1a\x1dpenstock/router/v1/tool.proto\"\xab\x01\n" +
 	"\x0fGenerationInput\x126\n" +
 	"\x04chat\x18\x01 \x01(\v2 .penstock.inference.v1.ChatInputH\x00R\x04chat\x12\x18\n" +
-	"\x06prompt\x18\x02 \x01(\tH\x00R\x06promptB\x0e\n" +
+	"\x06prompt\x18\x02 \x01(\tH\x00R\x06prompt\x126\n" +
+	"\x06tokens\x18\x03 \x01(\v2\x1c.penstock.router.v1.TokenIdsH\x00R\x06tokensB\x0e\n" +
 	"\x05input\x12\x05\xbaH\x02\b\x01\"\x9e\x02\n" +
 	"\tChatInput\x12H\n" +
 	"\bmessages\x18\x01 \x03(\v2\x1f.penstock.router.v1.ChatMessageB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\bmessages\x129\n" +
@@ -718,7 +755,7 @@ const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"\x0fresponse_format\x18\x01 \x01(\v2\".penstock.router.v1.ResponseFormatH\x00R\x0eresponseFormat\x12#\n" +
 	"\x05regex\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x04H\x00R\x05regex\x12'\n" +
 	"\agrammar\x18\x03 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x10H\x00R\agrammarB\r\n" +
-	"\x04form\x12\x05\xbaH\x02\b\x01\"\x8d\a\n" +
+	"\x04form\x12\x05\xbaH\x02\b\x01\"\xae\a\n" +
 	"\x12SamplingParameters\x12>\n" +
 	"\vtemperature\x18\x01 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x121\n" +
 	"\x05top_p\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x04topP\x88\x01\x01\x12\x1e\n" +
@@ -740,20 +777,23 @@ const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"ignore_eos\x18\r \x01(\bR\tignoreEos\x12\x1a\n" +
 	"\blogprobs\x18\x0e \x01(\bR\blogprobs\x12*\n" +
 	"\ftop_logprobs\x18\x0f \x01(\rB\a\xbaH\x04*\x02\x18\x14R\vtopLogprobs\x12'\n" +
-	"\x0fprompt_logprobs\x18\x10 \x01(\bR\x0epromptLogprobs\x1a<\n" +
+	"\x0fprompt_logprobs\x18\x10 \x01(\bR\x0epromptLogprobs\x12\x1f\n" +
+	"\vprompt_only\x18\x11 \x01(\bR\n" +
+	"promptOnly\x1a<\n" +
 	"\x0eLogitBiasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x02R\x05value:\x028\x01B\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_pB\x15\n" +
 	"\x13_repetition_penaltyB\a\n" +
-	"\x05_seed\"\xed\x01\n" +
+	"\x05_seed\"\x97\x02\n" +
 	"\x11GenerationStarted\x12#\n" +
 	"\rprompt_tokens\x18\x01 \x01(\rR\fpromptTokens\x120\n" +
 	"\x14cached_prompt_tokens\x18\x02 \x01(\rR\x12cachedPromptTokens\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x12 \n" +
 	"\vfingerprint\x18\x04 \x01(\tR\vfingerprint\x12I\n" +
-	"\x0fprompt_logprobs\x18\x05 \x03(\v2 .penstock.router.v1.TokenLogprobR\x0epromptLogprobs\"\xf5\x01\n" +
+	"\x0fprompt_logprobs\x18\x05 \x03(\v2 .penstock.router.v1.TokenLogprobR\x0epromptLogprobs\x12(\n" +
+	"\x10first_token_utf8\x18\x06 \x01(\fR\x0efirstTokenUtf8\"\xf5\x01\n" +
 	"\x0fGenerationDelta\x12!\n" +
 	"\fchoice_index\x18\x01 \x01(\rR\vchoiceIndex\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12+\n" +
@@ -788,30 +828,32 @@ var file_penstock_inference_v1_generation_proto_goTypes = []any{
 	(*GenerationDelta)(nil),    // 5: penstock.inference.v1.GenerationDelta
 	(*GenerationFinished)(nil), // 6: penstock.inference.v1.GenerationFinished
 	nil,                        // 7: penstock.inference.v1.SamplingParameters.LogitBiasEntry
-	(*v1.ChatMessage)(nil),     // 8: penstock.router.v1.ChatMessage
-	(*v1.Tool)(nil),            // 9: penstock.router.v1.Tool
-	(*v1.ToolChoice)(nil),      // 10: penstock.router.v1.ToolChoice
-	(*v1.ResponseFormat)(nil),  // 11: penstock.router.v1.ResponseFormat
-	(*v1.TokenLogprob)(nil),    // 12: penstock.router.v1.TokenLogprob
-	(*v1.ToolCallDelta)(nil),   // 13: penstock.router.v1.ToolCallDelta
-	(v1.FinishReason)(0),       // 14: penstock.router.v1.FinishReason
+	(*v1.TokenIds)(nil),        // 8: penstock.router.v1.TokenIds
+	(*v1.ChatMessage)(nil),     // 9: penstock.router.v1.ChatMessage
+	(*v1.Tool)(nil),            // 10: penstock.router.v1.Tool
+	(*v1.ToolChoice)(nil),      // 11: penstock.router.v1.ToolChoice
+	(*v1.ResponseFormat)(nil),  // 12: penstock.router.v1.ResponseFormat
+	(*v1.TokenLogprob)(nil),    // 13: penstock.router.v1.TokenLogprob
+	(*v1.ToolCallDelta)(nil),   // 14: penstock.router.v1.ToolCallDelta
+	(v1.FinishReason)(0),       // 15: penstock.router.v1.FinishReason
 }
 var file_penstock_inference_v1_generation_proto_depIdxs = []int32{
 	1,  // 0: penstock.inference.v1.GenerationInput.chat:type_name -> penstock.inference.v1.ChatInput
-	8,  // 1: penstock.inference.v1.ChatInput.messages:type_name -> penstock.router.v1.ChatMessage
-	9,  // 2: penstock.inference.v1.ChatInput.tools:type_name -> penstock.router.v1.Tool
-	10, // 3: penstock.inference.v1.ChatInput.tool_choice:type_name -> penstock.router.v1.ToolChoice
-	11, // 4: penstock.inference.v1.OutputConstraint.response_format:type_name -> penstock.router.v1.ResponseFormat
-	7,  // 5: penstock.inference.v1.SamplingParameters.logit_bias:type_name -> penstock.inference.v1.SamplingParameters.LogitBiasEntry
-	12, // 6: penstock.inference.v1.GenerationStarted.prompt_logprobs:type_name -> penstock.router.v1.TokenLogprob
-	12, // 7: penstock.inference.v1.GenerationDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
-	13, // 8: penstock.inference.v1.GenerationDelta.tool_calls:type_name -> penstock.router.v1.ToolCallDelta
-	14, // 9: penstock.inference.v1.GenerationFinished.finish_reason:type_name -> penstock.router.v1.FinishReason
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	8,  // 1: penstock.inference.v1.GenerationInput.tokens:type_name -> penstock.router.v1.TokenIds
+	9,  // 2: penstock.inference.v1.ChatInput.messages:type_name -> penstock.router.v1.ChatMessage
+	10, // 3: penstock.inference.v1.ChatInput.tools:type_name -> penstock.router.v1.Tool
+	11, // 4: penstock.inference.v1.ChatInput.tool_choice:type_name -> penstock.router.v1.ToolChoice
+	12, // 5: penstock.inference.v1.OutputConstraint.response_format:type_name -> penstock.router.v1.ResponseFormat
+	7,  // 6: penstock.inference.v1.SamplingParameters.logit_bias:type_name -> penstock.inference.v1.SamplingParameters.LogitBiasEntry
+	13, // 7: penstock.inference.v1.GenerationStarted.prompt_logprobs:type_name -> penstock.router.v1.TokenLogprob
+	13, // 8: penstock.inference.v1.GenerationDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
+	14, // 9: penstock.inference.v1.GenerationDelta.tool_calls:type_name -> penstock.router.v1.ToolCallDelta
+	15, // 10: penstock.inference.v1.GenerationFinished.finish_reason:type_name -> penstock.router.v1.FinishReason
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_penstock_inference_v1_generation_proto_init() }
@@ -822,6 +864,7 @@ func file_penstock_inference_v1_generation_proto_init() {
 	file_penstock_inference_v1_generation_proto_msgTypes[0].OneofWrappers = []any{
 		(*GenerationInput_Chat)(nil),
 		(*GenerationInput_Prompt)(nil),
+		(*GenerationInput_Tokens)(nil),
 	}
 	file_penstock_inference_v1_generation_proto_msgTypes[1].OneofWrappers = []any{}
 	file_penstock_inference_v1_generation_proto_msgTypes[2].OneofWrappers = []any{

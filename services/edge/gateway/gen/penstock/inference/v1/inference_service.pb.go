@@ -9,6 +9,7 @@ package inferencev1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/context/v1"
+	v11 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -678,6 +679,217 @@ func (x *CountTokensResult) GetContextTokens() uint32 {
 	return 0
 }
 
+// DecodeTokensRequest is a list of texts in tokens.
+type DecodeTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The items. 1 to 256.
+	Items         []*DecodeTokensItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecodeTokensRequest) Reset() {
+	*x = DecodeTokensRequest{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecodeTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecodeTokensRequest) ProtoMessage() {}
+
+func (x *DecodeTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecodeTokensRequest.ProtoReflect.Descriptor instead.
+func (*DecodeTokensRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DecodeTokensRequest) GetItems() []*DecodeTokensItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// DecodeTokensItem is one text in tokens.
+type DecodeTokensItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who asks, and for how long.
+	Context *v1.RequestContext `protobuf:"bytes,1,opt,name=context,proto3" json:"context,omitempty"`
+	// Id of the model.
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// The tokens.
+	Tokens        *v11.TokenIds `protobuf:"bytes,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecodeTokensItem) Reset() {
+	*x = DecodeTokensItem{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecodeTokensItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecodeTokensItem) ProtoMessage() {}
+
+func (x *DecodeTokensItem) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecodeTokensItem.ProtoReflect.Descriptor instead.
+func (*DecodeTokensItem) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DecodeTokensItem) GetContext() *v1.RequestContext {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *DecodeTokensItem) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *DecodeTokensItem) GetTokens() *v11.TokenIds {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// DecodeTokensResponse is the results, one for each item, in order.
+type DecodeTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results.
+	Results       []*DecodeTokensResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecodeTokensResponse) Reset() {
+	*x = DecodeTokensResponse{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecodeTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecodeTokensResponse) ProtoMessage() {}
+
+func (x *DecodeTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecodeTokensResponse.ProtoReflect.Descriptor instead.
+func (*DecodeTokensResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DecodeTokensResponse) GetResults() []*DecodeTokensResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// DecodeTokensResult is the text of one item.
+type DecodeTokensResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// OK or what went wrong with this item.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The text; bytes that are no UTF-8 are U+FFFD.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecodeTokensResult) Reset() {
+	*x = DecodeTokensResult{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecodeTokensResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecodeTokensResult) ProtoMessage() {}
+
+func (x *DecodeTokensResult) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecodeTokensResult.ProtoReflect.Descriptor instead.
+func (*DecodeTokensResult) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DecodeTokensResult) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *DecodeTokensResult) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // GetUsageRequest is a list of operations to look up.
 type GetUsageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -689,7 +901,7 @@ type GetUsageRequest struct {
 
 func (x *GetUsageRequest) Reset() {
 	*x = GetUsageRequest{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[10]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +913,7 @@ func (x *GetUsageRequest) String() string {
 func (*GetUsageRequest) ProtoMessage() {}
 
 func (x *GetUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[10]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +926,7 @@ func (x *GetUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsageRequest.ProtoReflect.Descriptor instead.
 func (*GetUsageRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{10}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetUsageRequest) GetItems() []*GetUsageItem {
@@ -735,7 +947,7 @@ type GetUsageItem struct {
 
 func (x *GetUsageItem) Reset() {
 	*x = GetUsageItem{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[11]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +959,7 @@ func (x *GetUsageItem) String() string {
 func (*GetUsageItem) ProtoMessage() {}
 
 func (x *GetUsageItem) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[11]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +972,7 @@ func (x *GetUsageItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsageItem.ProtoReflect.Descriptor instead.
 func (*GetUsageItem) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{11}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetUsageItem) GetOperationId() string {
@@ -781,7 +993,7 @@ type GetUsageResponse struct {
 
 func (x *GetUsageResponse) Reset() {
 	*x = GetUsageResponse{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[12]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +1005,7 @@ func (x *GetUsageResponse) String() string {
 func (*GetUsageResponse) ProtoMessage() {}
 
 func (x *GetUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[12]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +1018,7 @@ func (x *GetUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsageResponse.ProtoReflect.Descriptor instead.
 func (*GetUsageResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{12}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetUsageResponse) GetResults() []*GetUsageResult {
@@ -829,7 +1041,7 @@ type GetUsageResult struct {
 
 func (x *GetUsageResult) Reset() {
 	*x = GetUsageResult{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[13]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +1053,7 @@ func (x *GetUsageResult) String() string {
 func (*GetUsageResult) ProtoMessage() {}
 
 func (x *GetUsageResult) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[13]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +1066,7 @@ func (x *GetUsageResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUsageResult.ProtoReflect.Descriptor instead.
 func (*GetUsageResult) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{13}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetUsageResult) GetStatus() *status.Status {
@@ -894,7 +1106,7 @@ type AttemptUsage struct {
 
 func (x *AttemptUsage) Reset() {
 	*x = AttemptUsage{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[14]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1118,7 @@ func (x *AttemptUsage) String() string {
 func (*AttemptUsage) ProtoMessage() {}
 
 func (x *AttemptUsage) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[14]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1131,7 @@ func (x *AttemptUsage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptUsage.ProtoReflect.Descriptor instead.
 func (*AttemptUsage) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{14}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AttemptUsage) GetAttempt() uint32 {
@@ -984,7 +1196,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[15]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1208,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[15]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1221,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{15}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListModelsRequest) GetPageSize() uint32 {
@@ -1039,7 +1251,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[16]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1263,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[16]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1276,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{16}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListModelsResponse) GetModels() []*LoadedModel {
@@ -1092,7 +1304,7 @@ type LoadModelRequest struct {
 
 func (x *LoadModelRequest) Reset() {
 	*x = LoadModelRequest{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1316,7 @@ func (x *LoadModelRequest) String() string {
 func (*LoadModelRequest) ProtoMessage() {}
 
 func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[17]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1329,7 @@ func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelRequest.ProtoReflect.Descriptor instead.
 func (*LoadModelRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{17}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadModelRequest) GetModel() string {
@@ -1138,7 +1350,7 @@ type LoadModelResponse struct {
 
 func (x *LoadModelResponse) Reset() {
 	*x = LoadModelResponse{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[18]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1362,7 @@ func (x *LoadModelResponse) String() string {
 func (*LoadModelResponse) ProtoMessage() {}
 
 func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[18]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1375,7 @@ func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelResponse.ProtoReflect.Descriptor instead.
 func (*LoadModelResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{18}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadModelResponse) GetModel() *LoadedModel {
@@ -1186,7 +1398,7 @@ type UnloadModelRequest struct {
 
 func (x *UnloadModelRequest) Reset() {
 	*x = UnloadModelRequest{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[19]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1410,7 @@ func (x *UnloadModelRequest) String() string {
 func (*UnloadModelRequest) ProtoMessage() {}
 
 func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[19]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1423,7 @@ func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelRequest.ProtoReflect.Descriptor instead.
 func (*UnloadModelRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{19}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UnloadModelRequest) GetModel() string {
@@ -1237,7 +1449,7 @@ type UnloadModelResponse struct {
 
 func (x *UnloadModelResponse) Reset() {
 	*x = UnloadModelResponse{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[20]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1461,7 @@ func (x *UnloadModelResponse) String() string {
 func (*UnloadModelResponse) ProtoMessage() {}
 
 func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[20]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1474,7 @@ func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelResponse.ProtoReflect.Descriptor instead.
 func (*UnloadModelResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{20}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{24}
 }
 
 // LoadedModel is a model in memory.
@@ -1288,7 +1500,7 @@ type LoadedModel struct {
 
 func (x *LoadedModel) Reset() {
 	*x = LoadedModel{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[21]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1512,7 @@ func (x *LoadedModel) String() string {
 func (*LoadedModel) ProtoMessage() {}
 
 func (x *LoadedModel) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[21]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1525,7 @@ func (x *LoadedModel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadedModel.ProtoReflect.Descriptor instead.
 func (*LoadedModel) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{21}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LoadedModel) GetId() string {
@@ -1369,7 +1581,7 @@ var File_penstock_inference_v1_inference_service_proto protoreflect.FileDescript
 
 const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\n" +
-	"-penstock/inference/v1/inference_service.proto\x12\x15penstock.inference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a&penstock/inference/v1/generation.proto\"\xad\x03\n" +
+	"-penstock/inference/v1/inference_service.proto\x12\x15penstock.inference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a)penstock/context/v1/request_context.proto\x1a&penstock/inference/v1/generation.proto\x1a\"penstock/router/v1/embedding.proto\"\xad\x03\n" +
 	"\x0fGenerateRequest\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12 \n" +
 	"\x05model\x18\x02 \x01(\tB\n" +
@@ -1412,7 +1624,19 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\x11CountTokensResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12#\n" +
 	"\rprompt_tokens\x18\x02 \x01(\rR\fpromptTokens\x12%\n" +
-	"\x0econtext_tokens\x18\x03 \x01(\rR\rcontextTokens\"Y\n" +
+	"\x0econtext_tokens\x18\x03 \x01(\rR\rcontextTokens\"a\n" +
+	"\x13DecodeTokensRequest\x12J\n" +
+	"\x05items\x18\x01 \x03(\v2'.penstock.inference.v1.DecodeTokensItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xb9\x01\n" +
+	"\x10DecodeTokensItem\x12E\n" +
+	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12 \n" +
+	"\x05model\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12<\n" +
+	"\x06tokens\x18\x03 \x01(\v2\x1c.penstock.router.v1.TokenIdsB\x06\xbaH\x03\xc8\x01\x01R\x06tokens\"[\n" +
+	"\x14DecodeTokensResponse\x12C\n" +
+	"\aresults\x18\x01 \x03(\v2).penstock.inference.v1.DecodeTokensResultR\aresults\"T\n" +
+	"\x12DecodeTokensResult\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"Y\n" +
 	"\x0fGetUsageRequest\x12F\n" +
 	"\x05items\x18\x01 \x03(\v2#.penstock.inference.v1.GetUsageItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"<\n" +
 	"\fGetUsageItem\x12,\n" +
@@ -1457,11 +1681,12 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\n" +
 	"dimensions\x18\x06 \x01(\rR\n" +
 	"dimensions\x12 \n" +
-	"\vfingerprint\x18\a \x01(\tR\vfingerprint2\xc5\x05\n" +
+	"\vfingerprint\x18\a \x01(\tR\vfingerprint2\xb3\x06\n" +
 	"\x10InferenceService\x12]\n" +
 	"\bGenerate\x12&.penstock.inference.v1.GenerateRequest\x1a'.penstock.inference.v1.GenerateResponse0\x01\x12W\n" +
 	"\x05Embed\x12#.penstock.inference.v1.EmbedRequest\x1a$.penstock.inference.v1.EmbedResponse\"\x03\x90\x02\x01\x12i\n" +
-	"\vCountTokens\x12).penstock.inference.v1.CountTokensRequest\x1a*.penstock.inference.v1.CountTokensResponse\"\x03\x90\x02\x01\x12`\n" +
+	"\vCountTokens\x12).penstock.inference.v1.CountTokensRequest\x1a*.penstock.inference.v1.CountTokensResponse\"\x03\x90\x02\x01\x12l\n" +
+	"\fDecodeTokens\x12*.penstock.inference.v1.DecodeTokensRequest\x1a+.penstock.inference.v1.DecodeTokensResponse\"\x03\x90\x02\x01\x12`\n" +
 	"\bGetUsage\x12&.penstock.inference.v1.GetUsageRequest\x1a'.penstock.inference.v1.GetUsageResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\n" +
 	"ListModels\x12(.penstock.inference.v1.ListModelsRequest\x1a).penstock.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x12^\n" +
@@ -1480,7 +1705,7 @@ func file_penstock_inference_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_penstock_inference_v1_inference_service_proto_rawDescData
 }
 
-var file_penstock_inference_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_penstock_inference_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_penstock_inference_v1_inference_service_proto_goTypes = []any{
 	(*GenerateRequest)(nil),       // 0: penstock.inference.v1.GenerateRequest
 	(*GenerateResponse)(nil),      // 1: penstock.inference.v1.GenerateResponse
@@ -1492,71 +1717,83 @@ var file_penstock_inference_v1_inference_service_proto_goTypes = []any{
 	(*CountTokensItem)(nil),       // 7: penstock.inference.v1.CountTokensItem
 	(*CountTokensResponse)(nil),   // 8: penstock.inference.v1.CountTokensResponse
 	(*CountTokensResult)(nil),     // 9: penstock.inference.v1.CountTokensResult
-	(*GetUsageRequest)(nil),       // 10: penstock.inference.v1.GetUsageRequest
-	(*GetUsageItem)(nil),          // 11: penstock.inference.v1.GetUsageItem
-	(*GetUsageResponse)(nil),      // 12: penstock.inference.v1.GetUsageResponse
-	(*GetUsageResult)(nil),        // 13: penstock.inference.v1.GetUsageResult
-	(*AttemptUsage)(nil),          // 14: penstock.inference.v1.AttemptUsage
-	(*ListModelsRequest)(nil),     // 15: penstock.inference.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),    // 16: penstock.inference.v1.ListModelsResponse
-	(*LoadModelRequest)(nil),      // 17: penstock.inference.v1.LoadModelRequest
-	(*LoadModelResponse)(nil),     // 18: penstock.inference.v1.LoadModelResponse
-	(*UnloadModelRequest)(nil),    // 19: penstock.inference.v1.UnloadModelRequest
-	(*UnloadModelResponse)(nil),   // 20: penstock.inference.v1.UnloadModelResponse
-	(*LoadedModel)(nil),           // 21: penstock.inference.v1.LoadedModel
-	(*v1.RequestContext)(nil),     // 22: penstock.context.v1.RequestContext
-	(*GenerationInput)(nil),       // 23: penstock.inference.v1.GenerationInput
-	(*SamplingParameters)(nil),    // 24: penstock.inference.v1.SamplingParameters
-	(*OutputConstraint)(nil),      // 25: penstock.inference.v1.OutputConstraint
-	(*GenerationStarted)(nil),     // 26: penstock.inference.v1.GenerationStarted
-	(*GenerationDelta)(nil),       // 27: penstock.inference.v1.GenerationDelta
-	(*GenerationFinished)(nil),    // 28: penstock.inference.v1.GenerationFinished
-	(*status.Status)(nil),         // 29: google.rpc.Status
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*DecodeTokensRequest)(nil),   // 10: penstock.inference.v1.DecodeTokensRequest
+	(*DecodeTokensItem)(nil),      // 11: penstock.inference.v1.DecodeTokensItem
+	(*DecodeTokensResponse)(nil),  // 12: penstock.inference.v1.DecodeTokensResponse
+	(*DecodeTokensResult)(nil),    // 13: penstock.inference.v1.DecodeTokensResult
+	(*GetUsageRequest)(nil),       // 14: penstock.inference.v1.GetUsageRequest
+	(*GetUsageItem)(nil),          // 15: penstock.inference.v1.GetUsageItem
+	(*GetUsageResponse)(nil),      // 16: penstock.inference.v1.GetUsageResponse
+	(*GetUsageResult)(nil),        // 17: penstock.inference.v1.GetUsageResult
+	(*AttemptUsage)(nil),          // 18: penstock.inference.v1.AttemptUsage
+	(*ListModelsRequest)(nil),     // 19: penstock.inference.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),    // 20: penstock.inference.v1.ListModelsResponse
+	(*LoadModelRequest)(nil),      // 21: penstock.inference.v1.LoadModelRequest
+	(*LoadModelResponse)(nil),     // 22: penstock.inference.v1.LoadModelResponse
+	(*UnloadModelRequest)(nil),    // 23: penstock.inference.v1.UnloadModelRequest
+	(*UnloadModelResponse)(nil),   // 24: penstock.inference.v1.UnloadModelResponse
+	(*LoadedModel)(nil),           // 25: penstock.inference.v1.LoadedModel
+	(*v1.RequestContext)(nil),     // 26: penstock.context.v1.RequestContext
+	(*GenerationInput)(nil),       // 27: penstock.inference.v1.GenerationInput
+	(*SamplingParameters)(nil),    // 28: penstock.inference.v1.SamplingParameters
+	(*OutputConstraint)(nil),      // 29: penstock.inference.v1.OutputConstraint
+	(*GenerationStarted)(nil),     // 30: penstock.inference.v1.GenerationStarted
+	(*GenerationDelta)(nil),       // 31: penstock.inference.v1.GenerationDelta
+	(*GenerationFinished)(nil),    // 32: penstock.inference.v1.GenerationFinished
+	(*status.Status)(nil),         // 33: google.rpc.Status
+	(*v11.TokenIds)(nil),          // 34: penstock.router.v1.TokenIds
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
 }
 var file_penstock_inference_v1_inference_service_proto_depIdxs = []int32{
-	22, // 0: penstock.inference.v1.GenerateRequest.context:type_name -> penstock.context.v1.RequestContext
-	23, // 1: penstock.inference.v1.GenerateRequest.input:type_name -> penstock.inference.v1.GenerationInput
-	24, // 2: penstock.inference.v1.GenerateRequest.sampling:type_name -> penstock.inference.v1.SamplingParameters
-	25, // 3: penstock.inference.v1.GenerateRequest.constraint:type_name -> penstock.inference.v1.OutputConstraint
-	26, // 4: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
-	27, // 5: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
-	28, // 6: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
+	26, // 0: penstock.inference.v1.GenerateRequest.context:type_name -> penstock.context.v1.RequestContext
+	27, // 1: penstock.inference.v1.GenerateRequest.input:type_name -> penstock.inference.v1.GenerationInput
+	28, // 2: penstock.inference.v1.GenerateRequest.sampling:type_name -> penstock.inference.v1.SamplingParameters
+	29, // 3: penstock.inference.v1.GenerateRequest.constraint:type_name -> penstock.inference.v1.OutputConstraint
+	30, // 4: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
+	31, // 5: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
+	32, // 6: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
 	3,  // 7: penstock.inference.v1.EmbedRequest.items:type_name -> penstock.inference.v1.EmbedItem
-	22, // 8: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
+	26, // 8: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
 	5,  // 9: penstock.inference.v1.EmbedResponse.results:type_name -> penstock.inference.v1.EmbedResult
-	29, // 10: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
+	33, // 10: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
 	7,  // 11: penstock.inference.v1.CountTokensRequest.items:type_name -> penstock.inference.v1.CountTokensItem
-	22, // 12: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
-	23, // 13: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
+	26, // 12: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
+	27, // 13: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
 	9,  // 14: penstock.inference.v1.CountTokensResponse.results:type_name -> penstock.inference.v1.CountTokensResult
-	29, // 15: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
-	11, // 16: penstock.inference.v1.GetUsageRequest.items:type_name -> penstock.inference.v1.GetUsageItem
-	13, // 17: penstock.inference.v1.GetUsageResponse.results:type_name -> penstock.inference.v1.GetUsageResult
-	29, // 18: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
-	14, // 19: penstock.inference.v1.GetUsageResult.attempts:type_name -> penstock.inference.v1.AttemptUsage
-	30, // 20: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
-	21, // 21: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
-	21, // 22: penstock.inference.v1.LoadModelResponse.model:type_name -> penstock.inference.v1.LoadedModel
-	0,  // 23: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
-	2,  // 24: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
-	6,  // 25: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
-	10, // 26: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
-	15, // 27: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
-	17, // 28: penstock.inference.v1.InferenceService.LoadModel:input_type -> penstock.inference.v1.LoadModelRequest
-	19, // 29: penstock.inference.v1.InferenceService.UnloadModel:input_type -> penstock.inference.v1.UnloadModelRequest
-	1,  // 30: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
-	4,  // 31: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
-	8,  // 32: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
-	12, // 33: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
-	16, // 34: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
-	18, // 35: penstock.inference.v1.InferenceService.LoadModel:output_type -> penstock.inference.v1.LoadModelResponse
-	20, // 36: penstock.inference.v1.InferenceService.UnloadModel:output_type -> penstock.inference.v1.UnloadModelResponse
-	30, // [30:37] is the sub-list for method output_type
-	23, // [23:30] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	33, // 15: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
+	11, // 16: penstock.inference.v1.DecodeTokensRequest.items:type_name -> penstock.inference.v1.DecodeTokensItem
+	26, // 17: penstock.inference.v1.DecodeTokensItem.context:type_name -> penstock.context.v1.RequestContext
+	34, // 18: penstock.inference.v1.DecodeTokensItem.tokens:type_name -> penstock.router.v1.TokenIds
+	13, // 19: penstock.inference.v1.DecodeTokensResponse.results:type_name -> penstock.inference.v1.DecodeTokensResult
+	33, // 20: penstock.inference.v1.DecodeTokensResult.status:type_name -> google.rpc.Status
+	15, // 21: penstock.inference.v1.GetUsageRequest.items:type_name -> penstock.inference.v1.GetUsageItem
+	17, // 22: penstock.inference.v1.GetUsageResponse.results:type_name -> penstock.inference.v1.GetUsageResult
+	33, // 23: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
+	18, // 24: penstock.inference.v1.GetUsageResult.attempts:type_name -> penstock.inference.v1.AttemptUsage
+	35, // 25: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
+	25, // 26: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
+	25, // 27: penstock.inference.v1.LoadModelResponse.model:type_name -> penstock.inference.v1.LoadedModel
+	0,  // 28: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
+	2,  // 29: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
+	6,  // 30: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
+	10, // 31: penstock.inference.v1.InferenceService.DecodeTokens:input_type -> penstock.inference.v1.DecodeTokensRequest
+	14, // 32: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
+	19, // 33: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
+	21, // 34: penstock.inference.v1.InferenceService.LoadModel:input_type -> penstock.inference.v1.LoadModelRequest
+	23, // 35: penstock.inference.v1.InferenceService.UnloadModel:input_type -> penstock.inference.v1.UnloadModelRequest
+	1,  // 36: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
+	4,  // 37: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
+	8,  // 38: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
+	12, // 39: penstock.inference.v1.InferenceService.DecodeTokens:output_type -> penstock.inference.v1.DecodeTokensResponse
+	16, // 40: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
+	20, // 41: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
+	22, // 42: penstock.inference.v1.InferenceService.LoadModel:output_type -> penstock.inference.v1.LoadModelResponse
+	24, // 43: penstock.inference.v1.InferenceService.UnloadModel:output_type -> penstock.inference.v1.UnloadModelResponse
+	36, // [36:44] is the sub-list for method output_type
+	28, // [28:36] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_penstock_inference_v1_inference_service_proto_init() }
@@ -1576,7 +1813,7 @@ func file_penstock_inference_v1_inference_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_inference_v1_inference_service_proto_rawDesc), len(file_penstock_inference_v1_inference_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

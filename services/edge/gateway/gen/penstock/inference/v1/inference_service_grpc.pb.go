@@ -19,13 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	InferenceService_Generate_FullMethodName    = "/penstock.inference.v1.InferenceService/Generate"
-	InferenceService_Embed_FullMethodName       = "/penstock.inference.v1.InferenceService/Embed"
-	InferenceService_CountTokens_FullMethodName = "/penstock.inference.v1.InferenceService/CountTokens"
-	InferenceService_GetUsage_FullMethodName    = "/penstock.inference.v1.InferenceService/GetUsage"
-	InferenceService_ListModels_FullMethodName  = "/penstock.inference.v1.InferenceService/ListModels"
-	InferenceService_LoadModel_FullMethodName   = "/penstock.inference.v1.InferenceService/LoadModel"
-	InferenceService_UnloadModel_FullMethodName = "/penstock.inference.v1.InferenceService/UnloadModel"
+	InferenceService_Generate_FullMethodName     = "/penstock.inference.v1.InferenceService/Generate"
+	InferenceService_Embed_FullMethodName        = "/penstock.inference.v1.InferenceService/Embed"
+	InferenceService_CountTokens_FullMethodName  = "/penstock.inference.v1.InferenceService/CountTokens"
+	InferenceService_DecodeTokens_FullMethodName = "/penstock.inference.v1.InferenceService/DecodeTokens"
+	InferenceService_GetUsage_FullMethodName     = "/penstock.inference.v1.InferenceService/GetUsage"
+	InferenceService_ListModels_FullMethodName   = "/penstock.inference.v1.InferenceService/ListModels"
+	InferenceService_LoadModel_FullMethodName    = "/penstock.inference.v1.InferenceService/LoadModel"
+	InferenceService_UnloadModel_FullMethodName  = "/penstock.inference.v1.InferenceService/UnloadModel"
 )
 
 // InferenceServiceClient is the client API for InferenceService service.
@@ -48,6 +49,11 @@ type InferenceServiceClient interface {
 	//
 	// Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (CONTEXT_LENGTH_EXCEEDED, UNSUPPORTED_FEATURE).
 	CountTokens(ctx context.Context, in *CountTokensRequest, opts ...grpc.CallOption) (*CountTokensResponse, error)
+	// DecodeTokens gives the texts of token ids, special tokens written out. A result stands for each item, in order.
+	//
+	// Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (INVALID_ARGUMENT: the model has no such token;
+	// CONTEXT_LENGTH_EXCEEDED).
+	DecodeTokens(ctx context.Context, in *DecodeTokensRequest, opts ...grpc.CallOption) (*DecodeTokensResponse, error)
 	// GetUsage says what operations produced, from the journal: also those of a process that died. A result stands for each
 	// item, in order.
 	//
@@ -107,6 +113,16 @@ func (c *inferenceServiceClient) CountTokens(ctx context.Context, in *CountToken
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CountTokensResponse)
 	err := c.cc.Invoke(ctx, InferenceService_CountTokens_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inferenceServiceClient) DecodeTokens(ctx context.Context, in *DecodeTokensRequest, opts ...grpc.CallOption) (*DecodeTokensResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DecodeTokensResponse)
+	err := c.cc.Invoke(ctx, InferenceService_DecodeTokens_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +189,11 @@ type InferenceServiceServer interface {
 	//
 	// Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (CONTEXT_LENGTH_EXCEEDED, UNSUPPORTED_FEATURE).
 	CountTokens(context.Context, *CountTokensRequest) (*CountTokensResponse, error)
+	// DecodeTokens gives the texts of token ids, special tokens written out. A result stands for each item, in order.
+	//
+	// Errors of an item: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (INVALID_ARGUMENT: the model has no such token;
+	// CONTEXT_LENGTH_EXCEEDED).
+	DecodeTokens(context.Context, *DecodeTokensRequest) (*DecodeTokensResponse, error)
 	// GetUsage says what operations produced, from the journal: also those of a process that died. A result stands for each
 	// item, in order.
 	//
@@ -207,6 +228,9 @@ func (UnimplementedInferenceServiceServer) Embed(context.Context, *EmbedRequest)
 }
 func (UnimplementedInferenceServiceServer) CountTokens(context.Context, *CountTokensRequest) (*CountTokensResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CountTokens not implemented")
+}
+func (UnimplementedInferenceServiceServer) DecodeTokens(context.Context, *DecodeTokensRequest) (*DecodeTokensResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DecodeTokens not implemented")
 }
 func (UnimplementedInferenceServiceServer) GetUsage(context.Context, *GetUsageRequest) (*GetUsageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetUsage not implemented")
@@ -284,6 +308,24 @@ func _InferenceService_CountTokens_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(InferenceServiceServer).CountTokens(ctx, req.(*CountTokensRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InferenceService_DecodeTokens_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DecodeTokensRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InferenceServiceServer).DecodeTokens(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InferenceService_DecodeTokens_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InferenceServiceServer).DecodeTokens(ctx, req.(*DecodeTokensRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -374,6 +416,10 @@ var InferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CountTokens",
 			Handler:    _InferenceService_CountTokens_Handler,
+		},
+		{
+			MethodName: "DecodeTokens",
+			Handler:    _InferenceService_DecodeTokens_Handler,
 		},
 		{
 			MethodName: "GetUsage",

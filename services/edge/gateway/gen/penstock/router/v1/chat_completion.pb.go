@@ -956,12 +956,12 @@ func (x *ToolCallDelta) GetArguments() string {
 	return ""
 }
 
-// TokenLogprob is a token of the answer with its log probability.
+// TokenLogprob is a token of the answer, or of an echoed prompt, with its log probability.
 type TokenLogprob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token as text.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	// Natural logarithm of its probability, before penalties and cut-offs.
+	// Natural logarithm of its probability, before penalties and cut-offs. NaN for a prompt's first token, which nothing comes before.
 	Logprob float32 `protobuf:"fixed32,2,opt,name=logprob,proto3" json:"logprob,omitempty"`
 	// Its bytes; a token may be part of a character.
 	Utf8 []byte `protobuf:"bytes,3,opt,name=utf8,proto3" json:"utf8,omitempty"`

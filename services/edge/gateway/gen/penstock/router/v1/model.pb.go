@@ -39,6 +39,8 @@ const (
 	ModelCapability_MODEL_CAPABILITY_IMAGES ModelCapability = 5
 	// Return log probabilities.
 	ModelCapability_MODEL_CAPABILITY_LOGPROBS ModelCapability = 6
+	// Continue texts as they are.
+	ModelCapability_MODEL_CAPABILITY_COMPLETIONS ModelCapability = 7
 )
 
 // Enum value maps for ModelCapability.
@@ -51,6 +53,7 @@ var (
 		4: "MODEL_CAPABILITY_STRUCTURED_OUTPUT",
 		5: "MODEL_CAPABILITY_IMAGES",
 		6: "MODEL_CAPABILITY_LOGPROBS",
+		7: "MODEL_CAPABILITY_COMPLETIONS",
 	}
 	ModelCapability_value = map[string]int32{
 		"MODEL_CAPABILITY_UNSPECIFIED":       0,
@@ -60,6 +63,7 @@ var (
 		"MODEL_CAPABILITY_STRUCTURED_OUTPUT": 4,
 		"MODEL_CAPABILITY_IMAGES":            5,
 		"MODEL_CAPABILITY_LOGPROBS":          6,
+		"MODEL_CAPABILITY_COMPLETIONS":       7,
 	}
 )
 
@@ -202,7 +206,7 @@ const file_penstock_router_v1_model_proto_rawDesc = "" +
 	"\bowned_by\x18\x04 \x01(\tR\aownedBy\x12%\n" +
 	"\x0econtext_tokens\x18\x05 \x01(\rR\rcontextTokens\x12G\n" +
 	"\fcapabilities\x18\x06 \x03(\x0e2#.penstock.router.v1.ModelCapabilityR\fcapabilities\x12\x1c\n" +
-	"\tendpoints\x18\a \x03(\tR\tendpoints*\xef\x01\n" +
+	"\tendpoints\x18\a \x03(\tR\tendpoints*\x91\x02\n" +
 	"\x0fModelCapability\x12 \n" +
 	"\x1cMODEL_CAPABILITY_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15MODEL_CAPABILITY_CHAT\x10\x01\x12\x1f\n" +
@@ -210,7 +214,8 @@ const file_penstock_router_v1_model_proto_rawDesc = "" +
 	"\x16MODEL_CAPABILITY_TOOLS\x10\x03\x12&\n" +
 	"\"MODEL_CAPABILITY_STRUCTURED_OUTPUT\x10\x04\x12\x1b\n" +
 	"\x17MODEL_CAPABILITY_IMAGES\x10\x05\x12\x1d\n" +
-	"\x19MODEL_CAPABILITY_LOGPROBS\x10\x06BWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3"
+	"\x19MODEL_CAPABILITY_LOGPROBS\x10\x06\x12 \n" +
+	"\x1cMODEL_CAPABILITY_COMPLETIONS\x10\aBWZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3"
 
 var (
 	file_penstock_router_v1_model_proto_rawDescOnce sync.Once
