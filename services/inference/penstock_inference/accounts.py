@@ -101,7 +101,7 @@ class Accounts:
             entry = self._entries[sequence]
             if delta.finish_reason:
                 self._metrics.finished(delta.finish_reason)
-            entry.job.attempt.completion_tokens += 1
+            entry.job.attempt.completion_tokens += bool(delta.completion_tokens)
             self._time_token(entry, now)
             jobs.append(entry.job)
         return jobs

@@ -32,11 +32,22 @@ class Delta:
 class Answer:
     """Put an answer together from its tokens."""
 
-    def __init__(self, ends: EndConditions, text: AnswerText, calls: ToolCallParser | None = None) -> None:
-        """Begin; with a parser, what it finds to be calls of tools is given as such and not as text."""
+    def __init__(
+        self,
+        ends: EndConditions,
+        text: AnswerText,
+        calls: ToolCallParser | None = None,
+        *,
+        scores_end: bool = False,
+    ) -> None:
+        """Begin; with a parser, what it finds to be calls of tools is given as such and not as text.
+
+        Who scores a prompt wants every token's log probability, that of the end token, too: `scores_end`.
+        """
         self._ends = ends
         self._text = text
         self._calls = calls
+        self._scores_end = scores_end
         self._tokens = 0
         self._prompt_logprobs: Logprobs = ()
 
@@ -46,8 +57,10 @@ class Answer:
 
     def accept(self, token: int, logprob: TokenLogprob | None = None) -> Delta:
         """Append a token and say what became of the answer."""
-        self._tokens += 1
         prompt_logprobs, self._prompt_logprobs = self._prompt_logprobs, ()
+        if not self._ends.max_tokens:  # the prompt was to be read, and is
+            return Delta("", 0, (), FinishReason.LENGTH, (), prompt_logprobs)
+        self._tokens += 1
         released, reason = self._feed(token, logprob)
         if self._calls is None:
             return Delta(released.text, self._tokens, released.logprobs, reason, (), prompt_logprobs)
@@ -60,7 +73,10 @@ class Answer:
 
     def _feed(self, token: int, logprob: TokenLogprob | None) -> tuple[Released, FinishReason | None]:
         if token in self._ends.end_tokens:
-            return self._text.finish(), FinishReason.STOP
+            rest = self._text.finish()
+            if self._scores_end and logprob is not None:
+                rest = rest._replace(logprobs=(*rest.logprobs, logprob))
+            return rest, FinishReason.STOP
         released = self._text.feed(token, logprob, may_stop=self._tokens >= self._ends.min_tokens)
         if released.stopped:
             return released, FinishReason.STOP

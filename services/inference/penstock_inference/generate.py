@@ -38,6 +38,7 @@ class EndRequest:
     max_tokens: int = 0  # 0: what the context window leaves
     min_tokens: int = 0
     ignore_eos: bool = False
+    prompt_only: bool = False  # answers end without a token, whatever the others say
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class GenerationRequest:
     operation_id: str
     attempt: int
     form: Form | None = None  # that every answer has; it ends by itself, whatever `ends` says of end tokens
-    prompt_logprobs: bool = False  # of the prompt's own tokens, with as many alternatives as the answer's
+    # Of the prompt's own tokens, with as many alternatives as the answer's, and of the end token.
+    prompt_logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Started:
     fingerprint: str
     prompt_tokens: int
     cached_prompt_tokens: int
+    first_token: int  # of the prompt
     prompt_logprobs: Logprobs = ()  # from the second token on, when they are wanted
 
 
@@ -100,6 +103,7 @@ class Generate:
                 model.fingerprint,
                 len(prompt),
                 attempt.cached_prompt_tokens,
+                prompt[0],
                 max((delta.prompt_logprobs for delta in deltas), key=len),
             )
             while True:
@@ -139,7 +143,7 @@ def _answers(
 ) -> tuple[list[Sequence], list[Answer]]:
     """Make the answers and their sequences; they differ in their random numbers only."""
     room = model.limits.context_tokens_max - len(prompt)
-    max_tokens = min(request.ends.max_tokens or room, room)
+    max_tokens = 0 if request.ends.prompt_only else min(request.ends.max_tokens or room, room)
     min_tokens = 0 if grammar else request.ends.min_tokens
     end_tokens = () if request.ends.ignore_eos and not grammar else model.end_tokens
     ends = EndConditions(frozenset(end_tokens), max_tokens, min_tokens)
@@ -152,7 +156,7 @@ def _answers(
             urgency=request.urgency,
             ends=ends,
             sampler=Sampler(
-                sampling, prompt, max_tokens, (seed, choice), grammar.begin() if grammar else None
+                sampling, prompt, max_tokens or 1, (seed, choice), grammar.begin() if grammar else None
             ),
             scores_prompt=request.prompt_logprobs and choice == 0,
         )
@@ -164,7 +168,8 @@ def _answers(
 def _answer(request: GenerationRequest, model: GenerativeModel, ends: EndConditions) -> Answer:
     has_tools = isinstance(request.prompt, Chat) and bool(request.prompt.tools)
     calls = ToolCallParser(lambda: f"call_{secrets.token_hex(12)}") if has_tools else None
-    return Answer(ends, AnswerText(model.tokenizer, request.ends.stops), calls)
+    text = AnswerText(model.tokenizer, request.ends.stops)
+    return Answer(ends, text, calls, scores_end=request.prompt_logprobs)
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:

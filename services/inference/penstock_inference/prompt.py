@@ -33,7 +33,8 @@ class Chat:
         )
 
 
-PromptInput = Chat | str  # a str is read as it is, special tokens included
+Tokens = tuple[int, ...]
+PromptInput = Chat | str | Tokens  # a str is read as it is, special tokens included
 
 
 class PromptReader:
@@ -43,9 +44,8 @@ class PromptReader:
         self._tokenizer = tokenizer
         self._template = template
         self.context_tokens = context_tokens
-        texts = [*map(tokenizer.token_bytes, range(tokenizer.vocabulary_tokens))]
-        texts += [token.encode() for token in tokenizer.special_tokens]
-        self._token_bytes_max = max(map(len, texts))
+        self._written = [*map(tokenizer.written_bytes, range(tokenizer.vocabulary_tokens))]
+        self._token_bytes_max = max(map(len, self._written))
         self._special = re.compile(f"({_alternatives(tokenizer.special_tokens)})")
 
     async def tokens(self, prompt: PromptInput) -> list[int]:
@@ -53,8 +53,12 @@ class PromptReader:
 
         Raises:
             InvalidArgument: it leaves no room for an answer (CONTEXT_LENGTH_EXCEEDED), the model has no template for
-                conversations (UNSUPPORTED_FEATURE), or its template refuses them (INVALID_ARGUMENT).
+                conversations (UNSUPPORTED_FEATURE), its template refuses them or it has no such token
+                (INVALID_ARGUMENT).
         """
+        if isinstance(prompt, tuple):
+            self._check_tokens(prompt)
+            return list(prompt)
         text = prompt if isinstance(prompt, str) else self._render(prompt)
         self._check_length(text)
         if len(text) > _INLINE_CHARACTERS_MAX:
@@ -67,6 +71,25 @@ class PromptReader:
                 "INVALID_ARGUMENT", "The prompt is empty.", metadata={"field": "input.prompt"}
             )
         return tokens
+
+    def text(self, tokens: Tokens) -> str:
+        """Give the text of tokens, special ones written out; bytes that are no UTF-8 are U+FFFD.
+
+        Raises:
+            InvalidArgument: the model has no such token (INVALID_ARGUMENT), or has no room for so many
+                (CONTEXT_LENGTH_EXCEEDED).
+        """
+        self._check_tokens(tokens)
+        return b"".join(map(self._written.__getitem__, tokens)).decode(errors="replace")
+
+    def _check_tokens(self, tokens: Tokens) -> None:
+        check_context(len(tokens), self.context_tokens)
+        if max(tokens) >= len(self._written):
+            raise InvalidArgument(
+                "INVALID_ARGUMENT",
+                f"Token ids of this model are below {len(self._written)}.",
+                metadata={"field": "input.tokens"},
+            )
 
     def _render(self, chat: Chat) -> str:
         if self._template is None:

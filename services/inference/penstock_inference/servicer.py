@@ -36,11 +36,11 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
         self, request: inference_service_pb2.GenerateRequest, _context: Any
     ) -> AsyncGenerator[inference_service_pb2.GenerateResponse]:
         """Generate answers."""
-        token_bytes = self._models.generative(request.model).tokenizer.token_bytes
+        tokenizer = self._models.generative(request.model).tokenizer
         deadline = request_context.current().deadline
         async with aclosing(self._generate(generation_request(request, deadline))) as events:
             async for event in events:
-                for response in generate_responses(event, token_bytes):
+                for response in generate_responses(event, tokenizer):
                     yield response
 
     async def Embed(
@@ -69,6 +69,20 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
                 model = self._models.generative(item.model)
                 result.prompt_tokens = len(await model.prompts.tokens(prompt_input(item.input)))
                 result.context_tokens = model.limits.context_tokens_max
+            except ServiceError as error:
+                result.status.CopyFrom(error.to_status())
+        return response
+
+    async def DecodeTokens(
+        self, request: inference_service_pb2.DecodeTokensRequest, _context: Any
+    ) -> inference_service_pb2.DecodeTokensResponse:
+        """Give the texts of tokens."""
+        response = inference_service_pb2.DecodeTokensResponse()
+        for item in request.items:
+            result = response.results.add()
+            try:
+                model = self._models.generative(item.model)
+                result.text = model.prompts.text(tuple(item.tokens.ids))
             except ServiceError as error:
                 result.status.CopyFrom(error.to_status())
         return response

@@ -20,6 +20,7 @@ class Tokenizer:
         added = self._parsing.get_added_tokens_decoder()
         self._added_bytes = {i: b"" if t.special else t.content.encode() for i, t in added.items()}
         self.special_tokens: dict[str, int] = {t.content: i for i, t in added.items() if t.special}
+        self._special_bytes = {i: content.encode() for content, i in self.special_tokens.items()}
         self.vocabulary_tokens: int = self._parsing.get_vocab_size()
 
     def encode(self, text: str, *, parse_special: bool) -> list[int]:
@@ -45,6 +46,10 @@ class Tokenizer:
         written: str | None = self._parsing.id_to_token(token)
         # A model may have more rows than its tokenizer has tokens: padding, which means nothing.
         return b"" if written is None else bytes(map(_BYTES_BY_SYMBOL.__getitem__, written))
+
+    def written_bytes(self, token: int) -> bytes:
+        """Give the bytes that a token is written as in a prompt: a special token's are its name."""
+        return self._special_bytes.get(token) or self.token_bytes(token)
 
 
 def _open(tokenizer_json: str) -> HuggingFaceTokenizer:

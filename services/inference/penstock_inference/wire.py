@@ -16,6 +16,7 @@ from penstock_inference.penalties import Penalties
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
 from penstock_inference.sequence import Urgency
+from penstock_inference.tokenizer import Tokenizer
 from penstock_inference.usage_record import Attempt
 from penstock_inference.wire_input import answer_form, prompt_input
 
@@ -39,7 +40,13 @@ def generation_request(request: inference_service_pb2.GenerateRequest, deadline:
         model=request.model,
         prompt=prompt_input(request.input),
         sampling=_sampling(sampling),
-        ends=EndRequest(tuple(sampling.stop), sampling.max_tokens, sampling.min_tokens, sampling.ignore_eos),
+        ends=EndRequest(
+            tuple(sampling.stop),
+            sampling.max_tokens,
+            sampling.min_tokens,
+            sampling.ignore_eos,
+            sampling.prompt_only,
+        ),
         seed=sampling.seed if sampling.HasField("seed") else None,
         answers=request.n or 1,
         organization=context.organization,
@@ -54,7 +61,7 @@ def generation_request(request: inference_service_pb2.GenerateRequest, deadline:
 
 
 def generate_responses(
-    event: Started | AnswerDelta, token_bytes: TokenBytes
+    event: Started | AnswerDelta, tokenizer: Tokenizer
 ) -> list[inference_service_pb2.GenerateResponse]:
     """Write an event; the last delta of an answer is followed by its finish."""
     if isinstance(event, Started):
@@ -63,12 +70,13 @@ def generate_responses(
             fingerprint=event.fingerprint,
             prompt_tokens=event.prompt_tokens,
             cached_prompt_tokens=event.cached_prompt_tokens,
-            prompt_logprobs=[_logprob(logprob, token_bytes) for logprob in event.prompt_logprobs],
+            prompt_logprobs=[_logprob(each, tokenizer.written_bytes) for each in event.prompt_logprobs],
+            first_token_utf8=tokenizer.written_bytes(event.first_token) if event.prompt_logprobs else b"",
         )
         return [inference_service_pb2.GenerateResponse(started=started)]
     responses = []
     if event.text or event.tool_calls or event.logprobs or event.finish_reason is None:
-        responses.append(inference_service_pb2.GenerateResponse(delta=_delta(event, token_bytes)))
+        responses.append(inference_service_pb2.GenerateResponse(delta=_delta(event, tokenizer.token_bytes)))
     if event.finish_reason is not None:
         finished = generation_pb2.GenerationFinished(
             choice_index=event.index,

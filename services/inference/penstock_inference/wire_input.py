@@ -30,8 +30,11 @@ def prompt_input(wire: generation_pb2.GenerationInput) -> PromptInput:
     Raises:
         InvalidArgument: it holds what no model here can read (UNSUPPORTED_FEATURE), or a tool that is not JSON.
     """
-    if wire.WhichOneof("input") == "prompt":
-        return wire.prompt
+    match wire.WhichOneof("input"):
+        case "prompt":
+            return wire.prompt
+        case "tokens":
+            return tuple(wire.tokens.ids)
     chat = wire.chat
     several_calls = chat.parallel_tool_calls if chat.HasField("parallel_tool_calls") else True
     return Chat(tuple(map(_turn, chat.messages)), tuple(_tools(chat)), _must_call(chat), several_calls)
