@@ -1,6 +1,7 @@
 """Admitting a request: what the model can do, where it may run, and money set aside for the worst case."""
 
 import asyncio
+from collections.abc import Sequence
 
 from penstock.billing.v1 import hold_service_pb2
 from penstock.router.v1 import chat_completion_pb2
@@ -12,7 +13,8 @@ from penstock_router.identity import Principal
 from penstock_router.leases import Leases
 from penstock_router.operation import Operation
 from penstock_router.peers import BillingPeer
-from penstock_router.providers import GenerationCall
+from penstock_router.prompts import as_screened
+from penstock_router.providers import GenerationCall, Prompt
 from penstock_router.routing import Router
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
@@ -26,17 +28,21 @@ class Admission:
         self._billing = billing
         self._leases = leases
 
-    def begin(self, parameters: Parameters, principal: Principal) -> Operation:
-        """Open an operation.
+    def begin(
+        self, parameters: Parameters, principal: Principal, prompts: Sequence[Prompt] = ()
+    ) -> Operation:
+        """Open an operation: a conversation, or prompts whose texts are in the places of its messages.
 
         Raises:
             NotFound: no such model (MODEL_NOT_FOUND).
             InvalidArgument: the model cannot do what a field asks for (UNSUPPORTED_FEATURE).
         """
         model = self._router.catalog.model(parameters.model, principal.models)
+        model.require("completions" if prompts else "chat", "model")
         _require_capabilities(model, parameters)
         _require_storable(parameters)
-        operation = Operation("chat", model, principal)
+        operation = Operation("completion" if prompts else "chat", model, principal)
+        operation.prompts = prompts
         operation.metadata = dict(parameters.metadata)
         if parameters.user and not principal.user:
             operation.context.user = parameters.user
@@ -57,13 +63,15 @@ class Admission:
         operation.targets = self._router.eligible(
             model, private_only=operation.private_only, regions=operation.regions
         )
+        limited = asked.HasField("max_completion_tokens")
         call = GenerationCall(
             parameters=asked,
             target=operation.targets[0],
-            completion_tokens_max=asked.max_completion_tokens or model.completion_tokens_max,
+            completion_tokens_max=asked.max_completion_tokens if limited else model.completion_tokens_max,
             operation_id=operation.id,
             attempt=0,
             streaming=streaming,
+            prompts=as_screened(operation.prompts, asked.messages),
         )
         prompt_tokens, room = await self._count(operation, call)
         grant = await self._billing.authorize(
@@ -103,7 +111,6 @@ class Admission:
 
 
 def _require_capabilities(model: Model, parameters: Parameters) -> None:
-    model.require("chat", "model")
     if parameters.tools:
         model.require("tools", "tools")
     if parameters.response_format.WhichOneof("format") not in (None, "text"):

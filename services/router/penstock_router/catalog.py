@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from servicekit.errors import InvalidArgument, NotFound
 
-Capability = Literal["chat", "embeddings", "tools", "structured_output", "images", "logprobs"]
+Capability = Literal["chat", "embeddings", "tools", "structured_output", "images", "logprobs", "completions"]
 COMPLETION_TOKENS_DEFAULT = 4096
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 

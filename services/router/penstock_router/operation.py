@@ -15,7 +15,9 @@ from penstock_router.attempt import Attempt, is_used
 from penstock_router.catalog import Model, Target
 from penstock_router.conversation import Question
 from penstock_router.identity import Principal
+from penstock_router.providers import Prompt
 
+_ID_PREFIXES = {"chat": "chatcmpl", "completion": "cmpl"}
 _CACHE_STATUS = {False: receipt_pb2.CACHE_STATUS_EXACT_HIT, True: receipt_pb2.CACHE_STATUS_SEMANTIC_HIT}
 
 
@@ -31,6 +33,9 @@ class Operation:
         self.created = int(time.time())
         self.began = time.monotonic()
         self.metadata: dict[str, str] = {}
+        self.prompts: Sequence[
+            Prompt
+        ] = ()  # what is continued instead of a conversation, as the caller sent it
 
         self.redaction_session = ""
         self.policy_version = ""
@@ -60,7 +65,7 @@ class Operation:
     @property
     def completion_id(self) -> str:
         """Give the id that the caller sees."""
-        return f"chatcmpl-{self.id}"
+        return f"{_ID_PREFIXES[self.kind]}-{self.id}"
 
     @property
     def counted(self) -> Attempt:

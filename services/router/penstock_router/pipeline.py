@@ -3,7 +3,7 @@
 Messages of the contracts are used as they are: on this path a copy into values of our own costs more than it clarifies.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from penstock.router.v1 import chat_completion_pb2
@@ -17,7 +17,7 @@ from penstock_router.generation import Generation, interrupted
 from penstock_router.identity import Principal
 from penstock_router.memory import Memory
 from penstock_router.operation import Operation, complete
-from penstock_router.providers import Event
+from penstock_router.providers import Event, Prompt
 from penstock_router.release import Guard
 from penstock_router.settlement import Settlement
 
@@ -47,9 +47,11 @@ class ChatPipeline:
         self._settlement = settlement
         self._flights = flights
 
-    async def complete(self, parameters: Parameters, principal: Principal) -> Completion:
-        """Answer whole."""
-        operation = self._admission.begin(parameters, principal)
+    async def complete(
+        self, parameters: Parameters, principal: Principal, prompts: Sequence[Prompt] = ()
+    ) -> Completion:
+        """Answer whole; with prompts, the parameters' messages are their texts."""
+        operation = self._admission.begin(parameters, principal, prompts)
         async with self._settled(operation):
             asked = await self._guard.screen(operation, parameters)
             said = await self._memory.recall(operation, asked)
@@ -64,9 +66,11 @@ class ChatPipeline:
         complete(operation, completion)
         return completion
 
-    async def stream(self, parameters: Parameters, principal: Principal) -> AsyncGenerator[Chunk]:
+    async def stream(
+        self, parameters: Parameters, principal: Principal, prompts: Sequence[Prompt] = ()
+    ) -> AsyncGenerator[Chunk]:
         """Answer as the answer comes; the last chunk, with the receipt, leaves when the settlement is safe."""
-        operation = self._admission.begin(parameters, principal)
+        operation = self._admission.begin(parameters, principal, prompts)
         chunks = ChunkWriter(operation.completion_id, operation.created, operation.model.id)
         async with self._settled(operation):
             asked = await self._guard.screen(operation, parameters)
@@ -84,7 +88,7 @@ class ChatPipeline:
                         answer.add(event)
                         for delta in await release.release(event):
                             yield chunks.write(delta)
-                        if release.refused_all(asked.n or 1):
+                        if release.refused_all((asked.n or 1) * (len(prompts) or 1)):
                             break
                 said = answer.build(operation.counted)
         self._memory.keep(operation, said, asked)

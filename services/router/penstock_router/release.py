@@ -20,7 +20,7 @@ Completion = chat_completion_pb2.ChatCompletion
 Parameters = chat_completion_pb2.ChatCompletionParameters
 
 _TAKEN_OUT = (finding_pb2.ACTION_REDACT, finding_pb2.ACTION_REFUSE)
-_GUARDED_AS = {"chat": "chat", "embedding": "embed"}
+_GUARDED_AS = {"chat": "chat", "completion": "chat", "embedding": "embed"}
 _FILTERED = chat_completion_pb2.FINISH_REASON_CONTENT_FILTER
 
 

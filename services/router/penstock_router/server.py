@@ -8,6 +8,7 @@ import aiohttp
 from penstock.router.v1 import (
     api_key_service_pb2_grpc,
     chat_completion_service_pb2_grpc,
+    completion_service_pb2_grpc,
     embedding_service_pb2_grpc,
     model_service_pb2_grpc,
 )
@@ -18,6 +19,7 @@ from servicekit.server import AddServicer, Service
 
 from penstock_router.admission import Admission
 from penstock_router.catalog import Catalog, load_catalog
+from penstock_router.completions import Completions
 from penstock_router.embeddings import Embeddings
 from penstock_router.flights import Flights
 from penstock_router.forward import BILLING, CACHE, CACHE_FEEDBACK, GUARDRAIL, Owner, forwarded
@@ -35,7 +37,13 @@ from penstock_router.providers.openai import OpenAiProvider
 from penstock_router.reconcile import Reconciler
 from penstock_router.release import Guard
 from penstock_router.routing import Router
-from penstock_router.servicer import ApiKeyServicer, ChatCompletionServicer, EmbeddingServicer, ModelServicer
+from penstock_router.servicer import (
+    ApiKeyServicer,
+    ChatCompletionServicer,
+    CompletionServicer,
+    EmbeddingServicer,
+    ModelServicer,
+)
 from penstock_router.settings import RouterSettings
 from penstock_router.settlement import Settlement, open_settlement
 from penstock_router.store import MIGRATIONS, ApiKeyStore
@@ -67,6 +75,7 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
         admission = Admission(router, peers.billing, leases)
         generation = Generation(router, settings, metrics)
         pipeline = ChatPipeline(guard, memory, admission, generation, settlement, flights)
+        completions = Completions(pipeline, catalog, peers.inference)
         embeddings = Embeddings(router, guard, peers.billing, peers.inference, settlement, leases)
         async with background(flights.run(), "flights"):
             yield Service(
@@ -75,6 +84,10 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
                     (
                         chat_completion_service_pb2_grpc.add_ChatCompletionServiceServicer_to_server,
                         ChatCompletionServicer(pipeline, identity),
+                    ),
+                    (
+                        completion_service_pb2_grpc.add_CompletionServiceServicer_to_server,
+                        CompletionServicer(completions, identity),
                     ),
                     (
                         embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,

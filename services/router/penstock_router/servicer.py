@@ -9,6 +9,8 @@ from penstock.router.v1 import (
     api_key_service_pb2_grpc,
     chat_completion_service_pb2,
     chat_completion_service_pb2_grpc,
+    completion_service_pb2,
+    completion_service_pb2_grpc,
     embedding_service_pb2,
     embedding_service_pb2_grpc,
     model_service_pb2,
@@ -17,6 +19,7 @@ from penstock.router.v1 import (
 from servicekit.errors import InvalidArgument
 
 from penstock_router.catalog import Catalog
+from penstock_router.completions import Completions
 from penstock_router.embeddings import Embeddings
 from penstock_router.identity import Identity, Principal
 from penstock_router.keys import ApiKeys
@@ -49,6 +52,31 @@ class ChatCompletionServicer(chat_completion_service_pb2_grpc.ChatCompletionServ
         async with aclosing(self._pipeline.stream(request.parameters, principal)) as chunks:
             async for chunk in chunks:
                 yield chat_completion_service_pb2.StreamChatCompletionResponse(chunk=chunk)
+
+
+class CompletionServicer(completion_service_pb2_grpc.CompletionServiceServicer):
+    """CompletionService."""
+
+    def __init__(self, completions: Completions, identity: Identity) -> None:
+        self._completions = completions
+        self._identity = identity
+
+    async def CreateCompletion(
+        self, request: completion_service_pb2.CreateCompletionRequest, context: Any
+    ) -> completion_service_pb2.CreateCompletionResponse:
+        """Continue whole."""
+        principal = await self._identity.authenticate(context.invocation_metadata())
+        completion = await self._completions.complete(request.parameters, principal)
+        return completion_service_pb2.CreateCompletionResponse(completion=completion)
+
+    async def StreamCompletion(
+        self, request: completion_service_pb2.StreamCompletionRequest, context: Any
+    ) -> AsyncGenerator[completion_service_pb2.StreamCompletionResponse]:
+        """Continue as the answers come."""
+        principal = await self._identity.authenticate(context.invocation_metadata())
+        async with aclosing(self._completions.stream(request.parameters, principal)) as parts:
+            async for part in parts:
+                yield completion_service_pb2.StreamCompletionResponse(part=part)
 
 
 class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):

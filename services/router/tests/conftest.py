@@ -59,11 +59,16 @@ def catalog(tmp_path: Path, upstream: Upstream) -> Path:
     ]
     own = {"endpoint": "inference", "model": "smollm2", "sku": "inference/smollm2"}
     mock = {"endpoint": "mock", "model": "gpt", "sku": "mock/gpt"}
-    able = ["chat", "tools", "structured_output", "images", "logprobs"]
+    able = ["chat", "completions", "tools", "structured_output", "images", "logprobs"]
     models = [
-        {"id": "smollm2", "context_tokens": 2048, "capabilities": ["chat", "logprobs"], "targets": [own]},
+        {
+            "id": "smollm2",
+            "context_tokens": 2048,
+            "capabilities": ["chat", "completions", "logprobs"],
+            "targets": [own],
+        },
         {"id": "gpt", "context_tokens": 128000, "capabilities": able, "targets": [mock]},
-        {"id": "both", "capabilities": ["chat"], "targets": [mock, own]},
+        {"id": "both", "capabilities": ["chat", "completions"], "targets": [mock, own]},
         {"id": "minilm", "capabilities": ["embeddings"], "targets": [{**own, "model": "minilm"}]},
     ]
     path.write_text(yaml.safe_dump({"endpoints": endpoints, "models": models}))

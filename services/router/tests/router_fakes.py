@@ -241,6 +241,18 @@ class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer, usage_service_pb2_g
         return item
 
 
+VOCABULARY = ["ask", "the", "oracle", EMAIL]
+
+
+def words_of(prompt: Any) -> list[str]:
+    """Read an input as the fake's tokens."""
+    if prompt.WhichOneof("input") == "tokens":
+        return [VOCABULARY[token] for token in prompt.tokens.ids]
+    return [
+        word for text in (prompt.prompt, *(m.text for m in prompt.chat.messages)) for word in text.split()
+    ]
+
+
 @dataclass
 class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
     """Says the words it is given, one token each; counts a prompt's words; dies, hangs or refuses when told."""
@@ -259,8 +271,14 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
     async def CountTokens(self, request: Any, context: Any) -> Any:
         response = inference_service_pb2.CountTokensResponse()
         for item in request.items:
-            words = sum(len(message.text.split()) for message in item.input.chat.messages)
+            words = len(words_of(item.input))
             response.results.add(prompt_tokens=words, context_tokens=self.context_tokens)
+        return response
+
+    async def DecodeTokens(self, request: Any, context: Any) -> Any:
+        response = inference_service_pb2.DecodeTokensResponse()
+        for item in request.items:
+            response.results.add(text=" ".join(VOCABULARY[token] for token in item.tokens.ids))
         return response
 
     async def Generate(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -268,7 +286,12 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
         self.prompts.append(request)
         started = inference_service_pb2.GenerateResponse()
-        started.started.prompt_tokens = sum(len(m.text.split()) for m in request.input.chat.messages)
+        words = words_of(request.input)
+        started.started.prompt_tokens = len(words)
+        if request.sampling.prompt_logprobs:
+            started.started.first_token_utf8 = words[0].encode()
+            for word in words[1:]:
+                started.started.prompt_logprobs.add(token=f" {word}", utf8=f" {word}".encode(), logprob=-2)
         yield started
         try:
             for index in range(request.n or 1):

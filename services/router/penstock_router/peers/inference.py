@@ -37,6 +37,12 @@ class InferencePeer:
             dependency="inference",
             seconds_max=settings.first_token_seconds_max,
         )
+        self._decode: ListCall[Any, Any] = ListCall(
+            self._stub.DecodeTokens,
+            inference_service_pb2.DecodeTokensRequest,
+            dependency="inference",
+            seconds_max=seconds,
+        )
         self._usage: ListCall[inference_service_pb2.GetUsageItem, inference_service_pb2.GetUsageResult] = (
             ListCall(
                 self._stub.GetUsage,
@@ -57,6 +63,12 @@ class InferencePeer:
         """Count the tokens of a prompt."""
         result: inference_service_pb2.CountTokensResult = await self._count.submit(item)
         return result
+
+    async def decode_tokens(
+        self, items: list[inference_service_pb2.DecodeTokensItem]
+    ) -> Sequence["inference_service_pb2.DecodeTokensResult | ServiceError"]:
+        """Read texts in tokens."""
+        return await self._decode(items)
 
     async def embed(
         self, items: list[inference_service_pb2.EmbedItem]

@@ -11,8 +11,17 @@ from penstock_router.catalog import Target
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text to be continued as it is."""
+
+    text: str
+    token_ids: Sequence[int] = ()  # that it came as; none: it came as text
+    echo: bool = False  # answers begin with it
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationCall:
-    """One try at answering. `parameters` hold redacted texts only."""
+    """One try at answering. `parameters` and `prompts` hold redacted texts only."""
 
     parameters: chat_completion_pb2.ChatCompletionParameters
     target: Target
@@ -20,11 +29,12 @@ class GenerationCall:
     operation_id: str
     attempt: int
     streaming: bool
+    prompts: tuple[Prompt, ...] = ()  # to be continued instead of the parameters' messages
 
     @property
     def answers(self) -> int:
         """How many answers are asked for."""
-        return self.parameters.n or 1
+        return (self.parameters.n or 1) * (len(self.prompts) or 1)
 
     def at(self, target: Target, attempt: int = 0) -> "GenerationCall":
         """Give the same call at another target."""

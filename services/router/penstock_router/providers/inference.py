@@ -1,6 +1,7 @@
 """Our own inference service as a provider."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import grpc.aio
 from penstock.inference.v1 import generation_pb2, inference_service_pb2
@@ -18,6 +19,8 @@ from penstock_router.providers import (
     ProviderFailedError,
     UsageReported,
 )
+from penstock_router.providers.prompt_input import echoes, prompt_input
+from penstock_router.providers.several_prompts import continue_all, count_all
 
 # Fields that both messages have, under the same name and meaning.
 _SHARED = (
@@ -44,6 +47,11 @@ class InferenceProvider:
 
     async def generate(self, call: GenerationCall) -> AsyncGenerator[Event]:
         """Answer on the batcher."""
+        if len(call.prompts) > 1:
+            async with aclosing(continue_all(self.generate, call)) as events:
+                async for event in events:
+                    yield event
+            return
         stream = self._peer.generate(_request(call))
         counted = PromptCounted(0)
         completion_tokens = 0
@@ -52,6 +60,8 @@ class InferenceProvider:
                 event = _event(response)
                 if isinstance(event, PromptCounted):
                     counted = event
+                    for delta in echoes(call, response.started):
+                        yield delta
                 elif isinstance(event, Finished):
                     completion_tokens += event.completion_tokens
                 yield event
@@ -67,11 +77,13 @@ class InferenceProvider:
 
     async def count(self, call: GenerationCall) -> tuple[int, int]:
         """Count the prompt with the model's own tokenizer and template."""
+        if len(call.prompts) > 1:
+            return await count_all(self.count, call)
         result = await self._peer.count_tokens(
             inference_service_pb2.CountTokensItem(
                 context=request_context.to_proto(request_context.current()),
                 model=call.target.model,
-                input=_input(call.parameters),
+                input=_input(call),
             )
         )
         return result.prompt_tokens, result.context_tokens
@@ -85,7 +97,11 @@ class InferenceProvider:
 def _request(call: GenerationCall) -> inference_service_pb2.GenerateRequest:
     parameters = call.parameters
     sampling = generation_pb2.SamplingParameters(
-        max_tokens=call.completion_tokens_max, stop=parameters.stop, logit_bias=parameters.logit_bias
+        max_tokens=call.completion_tokens_max,
+        prompt_only=not call.completion_tokens_max,
+        prompt_logprobs=parameters.logprobs and any(prompt.echo for prompt in call.prompts),
+        stop=parameters.stop,
+        logit_bias=parameters.logit_bias,
     )
     for name in _SHARED:
         if _is_set(parameters, name):
@@ -93,7 +109,7 @@ def _request(call: GenerationCall) -> inference_service_pb2.GenerateRequest:
     request = inference_service_pb2.GenerateRequest(
         context=request_context.to_proto(request_context.current()),
         model=call.target.model,
-        input=_input(parameters),
+        input=_input(call),
         sampling=sampling,
         n=parameters.n,
         operation_id=call.operation_id,
@@ -109,7 +125,10 @@ def _is_set(parameters: chat_completion_pb2.ChatCompletionParameters, name: str)
     return value is True if isinstance(value, bool) else parameters.HasField(name)
 
 
-def _input(parameters: chat_completion_pb2.ChatCompletionParameters) -> generation_pb2.GenerationInput:
+def _input(call: GenerationCall) -> generation_pb2.GenerationInput:
+    if call.prompts:
+        return prompt_input(call.prompts[0])
+    parameters = call.parameters
     chat = generation_pb2.ChatInput(messages=parameters.messages, tools=parameters.tools)
     if parameters.HasField("tool_choice"):
         chat.tool_choice.CopyFrom(parameters.tool_choice)

@@ -40,6 +40,8 @@ class OpenAiProvider:
 
     async def generate(self, call: GenerationCall) -> AsyncGenerator[Event]:
         """Answer with one HTTP request."""
+        if call.prompts:
+            raise ProviderFailedError("no prompts", _no_prompts(call))
         context = request_context.current()
         timeout = aiohttp.ClientTimeout(total=max(0.001, min(context.remaining_seconds(), 3600)))
         headers = {**self._headers, "traceparent": request_context.child_traceparent(context.traceparent)}
@@ -66,6 +68,14 @@ class OpenAiProvider:
     async def usage(self, _call: GenerationCall) -> UsageReported | None:
         """Say nothing: the API does not tell what a broken stream produced."""
         return None
+
+
+def _no_prompts(call: GenerationCall) -> InvalidArgument:
+    return InvalidArgument(
+        "UNSUPPORTED_FEATURE",
+        "The endpoint answers conversations only.",
+        metadata={"field": "model", "model": call.parameters.model},
+    )
 
 
 async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
