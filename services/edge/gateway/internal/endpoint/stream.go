@@ -7,14 +7,9 @@ import (
 	"net/http"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/fault"
-	"github.com/penstock-ai/penstock/services/edge/gateway/internal/openai"
-	"github.com/penstock-ai/penstock/services/edge/gateway/internal/request"
-
-	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
 // ErrDraining is the cause of a context that ends because this process does.
@@ -24,28 +19,6 @@ var ErrDraining = errors.New("draining")
 type Events interface {
 	FirstEvent(afterStart time.Duration)
 	StreamEnded(events int, reason string)
-}
-
-type parts = grpc.ServerStreamingClient[routerv1.StreamChatCompletionResponse]
-
-// relay writes each part as an event as it comes, then [DONE] - or the error, and no [DONE]: a broken stream never ends clean.
-func (c *Chat) relay(r *http.Request, sink *eventSink, parts parts, part *routerv1.StreamChatCompletionResponse, usageAsked bool) {
-	scope := request.FromContext(r.Context())
-	c.events.FirstEvent(time.Since(scope.Began))
-	for count := 1; ; count++ {
-		if err := sink.chunk(part.GetChunk(), usageAsked); err != nil {
-			scope.Reason = "CANCELLED" // by the caller; returning cancels the call
-			c.events.StreamEnded(count, scope.Reason)
-			return
-		}
-		next, err := parts.Recv()
-		if err != nil {
-			scope.Reason = sink.end(r.Context(), err, scope.ID)
-			c.events.StreamEnded(count, scope.Reason)
-			return
-		}
-		part = next
-	}
 }
 
 // noFirst is the failure of a stream without a first part.
@@ -72,8 +45,8 @@ func newEventSink(w http.ResponseWriter, stall time.Duration) *eventSink {
 	return &eventSink{writer: w, controller: http.NewResponseController(w), stall: stall}
 }
 
-func (s *eventSink) chunk(chunk *routerv1.ChatCompletionChunk, usageAsked bool) error {
-	s.buffer = openai.AppendChunk(append(s.buffer[:0], "data: "...), chunk, usageAsked)
+func (s *eventSink) event(appendData func(dst []byte) []byte) error {
+	s.buffer = appendData(append(s.buffer[:0], "data: "...))
 	return s.send()
 }
 

@@ -152,17 +152,6 @@ func (c *chatReader) modalities() error {
 	return nil
 }
 
-func (c *chatReader) streamOptions() (*routerv1.StreamOptions, error) {
-	options := &routerv1.StreamOptions{}
-	return options, c.object(func(name string) (err error) {
-		if name != "include_usage" {
-			return c.skip()
-		}
-		options.IncludeUsage, err = c.boolean()
-		return err
-	})
-}
-
 func (c *chatReader) cacheControl() (*routerv1.CacheControl, error) {
 	control := &routerv1.CacheControl{}
 	return control, c.object(func(name string) (err error) {
@@ -186,34 +175,10 @@ func (c *chatReader) cacheControl() (*routerv1.CacheControl, error) {
 	})
 }
 
-// stop reads a string or an array of strings.
-func (c *chatReader) stop() ([]string, error) {
-	switch c.dec.PeekKind() {
-	case '"':
-		text, err := c.text()
-		return []string{text}, err
-	case '[':
-		return list(c.reader, c.text)
-	}
-	return nil, c.unexpected("a string or an array of strings")
-}
-
 func (c *chatReader) labels() (map[string]string, error) {
 	labels := map[string]string{}
 	return labels, c.object(func(name string) (err error) {
 		labels[name], err = c.text()
-		return err
-	})
-}
-
-func (c *chatReader) logitBias() (map[uint32]float32, error) {
-	biases := map[uint32]float32{}
-	return biases, c.object(func(name string) error {
-		id, err := strconv.ParseUint(name, 10, 32)
-		if err != nil {
-			return fault.Malformed("logit_bias", "logit_bias must map token ids to numbers; %.32q is no token id.", name)
-		}
-		biases[uint32(id)], err = c.float32()
 		return err
 	})
 }

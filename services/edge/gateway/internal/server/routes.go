@@ -31,6 +31,7 @@ func newHandler(
 	limits := endpoint.Limits{Timeout: s.Timeout, Stall: s.Stall}
 	mux := http.NewServeMux()
 	route(mux, http.MethodPost, "/v1/chat/completions", endpoint.NewChat(conn, limits, metrics).Serve)
+	route(mux, http.MethodPost, "/v1/completions", endpoint.NewText(conn, limits, metrics).Serve)
 	route(mux, http.MethodPost, "/v1/embeddings", endpoint.NewEmbedding(conn, limits).Serve)
 	mux.Handle("/v1/", typed)
 	route(mux, http.MethodGet, "/healthz", serveHealth)
