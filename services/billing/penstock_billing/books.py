@@ -4,7 +4,7 @@ Pure: what is needed was loaded before, and what changed is saved after. A refus
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from servicekit.errors import DeadlineExceeded, ServiceError
 
@@ -44,6 +44,7 @@ class Books:
         # Replicas' clocks differ: what is posted never lies before a period that another has begun already.
         self._now_us = max(now_us, *(budget.period_start_us for budget in loaded.budgets), 0)
         self._holds = {hold.key: hold for hold in loaded.holds}
+        self._known = frozenset(self._holds)
         self._changed: dict[tuple[str, str], Hold] = {}
         self._counts = LimitCounts(loaded.limits, loaded.counts, now_us // 1000)
         self._budgets = BudgetCounts(loaded.budgets, self._now_us)
@@ -70,9 +71,14 @@ class Books:
             return error
 
     @property
-    def changed_holds(self) -> list[Hold]:
-        """Holds that are new or moved."""
-        return list(self._changed.values())
+    def new_holds(self) -> list[Hold]:
+        """Holds that were not there before."""
+        return [hold for key, hold in self._changed.items() if key not in self._known]
+
+    @property
+    def moved_holds(self) -> list[Hold]:
+        """Holds that were there, and are not as they were."""
+        return [hold for key, hold in self._changed.items() if key in self._known]
 
     @property
     def changed_budgets(self) -> list[Budget]:
@@ -148,8 +154,7 @@ class Books:
         if more_nanos > 0 and tightest is not None and more_nanos > tightest.available_nanos:
             raise refusals.budget_exceeded(tightest, more_nanos, self._now_us)
         expire_us = min(command.expire_us, self._now_us + LEASE_US_MAX)
-        longer = replace(
-            hold,
+        longer = hold._replace(
             amount_nanos=max(hold.amount_nanos, command.amount_nanos),
             expire_us=max(hold.expire_us, expire_us),
         )
@@ -171,7 +176,7 @@ class Books:
             return hold
         hold = self._counts.take_more(hold, more_tokens * hold.answers)
         amount_nanos = max(hold.amount_nanos, quote.worst_nanos(granted))
-        return replace(hold, max_tokens=granted, amount_nanos=amount_nanos)
+        return hold._replace(max_tokens=granted, amount_nanos=amount_nanos)
 
     def _settle(self, command: Settle) -> Hold:
         hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)

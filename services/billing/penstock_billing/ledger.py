@@ -14,10 +14,14 @@ A hold goes open -> settled | released | expired, once. Usage that comes later i
 is reversed and the settlement posted, so that settling is always the same entry.
 
 An entry moves money, sums to zero over the accounts, and is never changed; a correction is a reversal.
+
+Holds, and what else every operation makes and looks up, are named tuples: as frozen as data classes, and faster made,
+hashed and compared.
 """
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 from penstock_billing.prices import Prices
 
@@ -42,8 +46,7 @@ class EntryKind(IntEnum):
     REVERSE = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Payer:
+class Payer(NamedTuple):
     """Whose money it is: the organization's, on behalf of a user, a team and a key. Empty: none."""
 
     organization: str
@@ -52,8 +55,7 @@ class Payer:
     api_key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
+class Taking(NamedTuple):
     """Units that an operation took of the count of a limit, and when."""
 
     key: str
@@ -61,8 +63,7 @@ class Taking:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """Money set aside for an operation, and what became of it.
 
     Args:
@@ -154,7 +155,7 @@ def settle(hold: Hold, cost_nanos: int, usage_hash: bytes, now_us: int) -> Posti
     """Charge what was used and give the rest back. What had closed without usage is reversed first."""
     assert hold.state is not HoldState.SETTLED
     late = hold.state is not HoldState.OPEN
-    settled = replace(hold, state=HoldState.SETTLED, cost_nanos=cost_nanos, usage_hash=usage_hash, late=late)
+    settled = hold._replace(state=HoldState.SETTLED, cost_nanos=cost_nanos, usage_hash=usage_hash, late=late)
     held, charged = -hold.amount_nanos, cost_nanos
     entry = _entry(hold, EntryKind.SETTLE, now_us, held_nanos=held, revenue_nanos=charged)
     if late:
@@ -165,7 +166,7 @@ def settle(hold: Hold, cost_nanos: int, usage_hash: bytes, now_us: int) -> Posti
 def close(hold: Hold, state: HoldState, now_us: int) -> Posting:
     """Give everything back: RELEASED because nothing was used, EXPIRED because nobody said."""
     assert hold.state is HoldState.OPEN
-    return replace(hold, state=state), _entries(_give_back(hold, state, now_us))
+    return hold._replace(state=state), _entries(_give_back(hold, state, now_us))
 
 
 def _give_back(hold: Hold, state: HoldState, now_us: int) -> Entry:

@@ -7,6 +7,7 @@ is ever rounded. What runs at once is a bucket that drains only when something e
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from penstock_billing.ledger import Payer
 
@@ -34,8 +35,7 @@ class Scope(IntEnum):
     API_KEY = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks for what, as far as limits tell callers apart."""
 
     payer: Payer

@@ -1,7 +1,6 @@
 """The counts of one transaction: what limits admit, what holds take of them, and what comes back."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from penstock_billing import refusals
 from penstock_billing.ledger import Hold, Taking
@@ -67,8 +66,8 @@ class LimitCounts:
         for limit, count, taking in self._taken(hold):
             if limit.unit is Unit.TOKENS:
                 self._take(limit, count, tokens)
-                wider[taking.key] = replace(taking, units=taking.units + tokens)
-        return replace(hold, takings=tuple(wider.values()))
+                wider[taking.key] = taking._replace(units=taking.units + tokens)
+        return hold._replace(takings=tuple(wider.values()))
 
     def release(self, hold: Hold) -> None:
         """Give everything back: the operation used nothing."""
@@ -94,7 +93,7 @@ class LimitCounts:
             if tokens > taking.units:
                 self._take(limit, count, tokens - taking.units)
             elif tokens < taking.units:
-                self._give_back(limit, count, replace(taking, units=taking.units - tokens))
+                self._give_back(limit, count, taking._replace(units=taking.units - tokens))
 
     def recount(self, hold: Hold, tokens: int) -> None:
         """Count an operation whose hold was released and that was used after all."""

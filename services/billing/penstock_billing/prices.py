@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -31,8 +31,7 @@ class PriceBookError(ValueError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(NamedTuple):
     """What a SKU costs: nano-dollars for 1,000,000 tokens of each disjoint class."""
 
     sku: str

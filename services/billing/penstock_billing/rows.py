@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -36,7 +35,7 @@ _HOLD_FIXED = (
 
 HOLD = ("operation_id", *_PAYER, *HOLD_CHANGES, *_HOLD_FIXED)
 ENTRY = tuple(Entry.__dataclass_fields__)
-USAGE_LINE = tuple(UsageLine.__dataclass_fields__)
+USAGE_LINE = tuple(UsageLine._fields)
 BUDGET = tuple(Budget.__dataclass_fields__)
 BUDGET_CHANGES = ("organization", "budget_id", "period_start_us", "spent_nanos", "held_nanos", "slices")
 LIMIT = tuple(Limit.__dataclass_fields__)
@@ -114,22 +113,11 @@ def read_hold(row: Sequence[Any]) -> Hold:
 
 
 def hold_row(hold: Hold) -> tuple[Any, ...]:
-    """Write a hold."""
-    payer = hold.payer
+    """Write a new hold."""
     return (
         hold.operation_id,
-        payer.organization,
-        payer.user,
-        payer.team,
-        payer.api_key,
-        hold.state.value,
-        hold.amount_nanos,
-        hold.expire_us,
-        hold.max_tokens,
-        _write_takings(hold.takings) if hold.takings else "",
-        hold.usage_hash,
-        hold.cost_nanos,
-        hold.late,
+        *hold.payer,
+        *_hold_changes(hold),
         hold.create_us,
         hold.clamped,
         _write_prices(hold.prices),
@@ -139,6 +127,11 @@ def hold_row(hold: Hold) -> tuple[Any, ...]:
         hold.model,
         hold.holder,
     )
+
+
+def hold_change(hold: Hold) -> tuple[Any, ...]:
+    """Write what may change of a hold, and its key last."""
+    return (*_hold_changes(hold), hold.operation_id, hold.payer.organization)
 
 
 def entry_row(entry: Entry) -> tuple[Any, ...]:
@@ -156,8 +149,21 @@ def entry_row(entry: Entry) -> tuple[Any, ...]:
 
 def usage_row(line: UsageLine) -> tuple[Any, ...]:
     """Write a usage line; its fields are its columns, and labels, the last of them, are JSON."""
-    *values, metadata = vars(line).values()
+    *values, metadata = line
     return (*values, json.dumps(metadata) if metadata else "{}")
+
+
+def _hold_changes(hold: Hold) -> tuple[Any, ...]:
+    return (
+        hold.state.value,
+        hold.amount_nanos,
+        hold.expire_us,
+        hold.max_tokens,
+        _write_takings(hold.takings) if hold.takings else "",
+        hold.usage_hash,
+        hold.cost_nanos,
+        hold.late,
+    )
 
 
 def _read_takings(text: str) -> tuple[Taking, ...]:
@@ -178,7 +184,7 @@ def _write_slices(slices: dict[int, int]) -> str:
 
 @lru_cache(maxsize=4096)
 def _write_prices(prices: tuple[Prices, ...]) -> str:
-    return json.dumps([asdict(price) for price in prices])
+    return json.dumps([price._asdict() for price in prices])
 
 
 @lru_cache(maxsize=4096)

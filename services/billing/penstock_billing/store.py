@@ -28,7 +28,8 @@ FIND_HOLDS = Find.by(holds, rows.HOLD, "operation_id")
 FIND_BUDGETS = Find.by(budgets, rows.BUDGET, "subject")
 FIND_LIMITS = Find.by(limits, rows.LIMIT, "organization")
 FIND_COUNTS = Find.by(limit_counts, rows.COUNT, "key")
-SAVE_HOLDS = Save.insert(holds, rows.HOLD, changing=rows.HOLD_CHANGES)
+SAVE_HOLDS = Save.insert(holds, rows.HOLD)
+SAVE_HOLD_CHANGES = Save.update(holds, (*rows.HOLD_CHANGES, "operation_id", "organization"))
 SAVE_ENTRIES = Save.insert(entries, rows.ENTRY)
 SAVE_USAGE = Save.insert(usage_lines, rows.USAGE_LINE)
 SAVE_BUDGETS = Save.update(budgets, rows.BUDGET_CHANGES)
@@ -83,7 +84,8 @@ def _load_counts(
 
 def _save(books: Books) -> Steps[None]:
     changes = (
-        (SAVE_HOLDS, [rows.hold_row(hold) for hold in books.changed_holds]),
+        (SAVE_HOLDS, [rows.hold_row(hold) for hold in books.new_holds]),
+        (SAVE_HOLD_CHANGES, [rows.hold_change(hold) for hold in books.moved_holds]),
         (SAVE_ENTRIES, [rows.entry_row(entry) for entry in books.entries]),
         (SAVE_USAGE, [rows.usage_row(line) for line in books.usage]),
         (SAVE_BUDGETS, [rows.budget_change(budget) for budget in books.changed_budgets]),

@@ -1,7 +1,7 @@
 """Usage lines: what one try used and cost, priced at its own SKU."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from penstock.billing.v1 import hold_pb2
 from servicekit.errors import InvalidArgument
@@ -12,8 +12,7 @@ from penstock_billing.ledger import Hold, HoldState
 from penstock_billing.prices import PriceBook, Prices
 
 
-@dataclass(frozen=True)  # no slots: a line's __dict__ is its row in the store
-class UsageLine:
+class UsageLine(NamedTuple):
     """One line, as it is stored; it never changes."""
 
     organization: str

@@ -19,7 +19,7 @@ def list_usage(
 ) -> list[UsageLine]:
     """Read lines, newest first; `before` is the (end, operation, attempt) of the last line of the page before."""
     order = (_lines.end_us, _lines.operation_id, _lines.attempt)
-    page = select(*(usage_lines.c[field] for field in UsageLine.__dataclass_fields__))
+    page = select(*(usage_lines.c[field] for field in UsageLine._fields))
     page = page.where(_lines.organization == organization)
     if operation_id:
         page = page.where(_lines.operation_id == operation_id)

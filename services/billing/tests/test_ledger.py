@@ -1,7 +1,5 @@
 """Double entry: steps of a hold and what they post."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +70,7 @@ def _live(opened: Hold, wider: int, cost: int, life: str) -> list[Entry]:
         return posting[0]
 
     opened = step(open_hold(opened))
-    widened = replace(opened, amount_nanos=max(opened.amount_nanos, wider), expire_us=9)
+    widened = opened._replace(amount_nanos=max(opened.amount_nanos, wider), expire_us=9)
     now = step(extend(opened, widened, 3))
     if life.startswith("release"):
         now = step(close(now, HoldState.RELEASED, 4))
