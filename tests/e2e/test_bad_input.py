@@ -137,7 +137,9 @@ def test_the_api_describes_itself(stack: Stack) -> None:
         described = client.get("/openapi.json").json()
         page = client.get("/docs", follow_redirects=True)
     assert described["openapi"].startswith("3.")
-    assert {"/v1/chat/completions", "/v1/embeddings", "/v1/models"} <= set(described["paths"])
+    assert {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"} <= set(
+        described["paths"]
+    )
     assert page.status_code == 200
     assert "text/html" in page.headers["content-type"]
     assert "https://" not in page.text
