@@ -44,6 +44,12 @@ from penstock_billing.report_tables import (
 )
 from penstock_billing.tables import usage_lines
 
+# One snapshot, and lines by their keys: statistics of a table that grows mislead planners into reading all of it.
+_POSTGRESQL_SETTINGS = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET LOCAL enable_seqscan = off",
+    "SET LOCAL jit = off",
+)
 _FOLD_LOCK = 0x464F4C44
 _DIMENSIONS = ("model", "endpoint", "outcome", "team_id", "user_id", "api_key_id")
 _PRICED = ("sku", "book_version")
@@ -84,7 +90,8 @@ def start_of(column: ColumnElement[int], span_us: int) -> ColumnElement[int]:
 def fold(connection: Connection, tag_keys: Sequence[str], lines_max: int) -> int:
     """Fold the oldest pending lines, and give how many there were; 0 also while another replica folds."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        for setting in _POSTGRESQL_SETTINGS:
+            connection.execute(text(setting))
         if not connection.execute(select(func.pg_try_advisory_xact_lock(_FOLD_LOCK))).scalar_one():
             return 0
     oldest = (

@@ -13,6 +13,16 @@ from penstock_billing.writers import lock_key, unavailable
 
 Result = TypeVar("Result")
 
+# Everything here finds rows by their keys. Tables grow faster than their statistics, and a plan that was made while they
+# were small, or new ones for lists of another length, would read whole tables.
+_BY_KEY = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+
 
 class PostgresqlWriter:
     """Runs transactions over one connection of its own, which it opens anew when it broke."""
@@ -76,7 +86,11 @@ class PostgresqlWriter:
             self._url,
             timeout=CONNECT_SECONDS_MAX,
             command_timeout=COMMAND_SECONDS_MAX,
-            server_settings={"search_path": self._schema, "application_name": "penstock-billing-writer"},
+            server_settings={
+                "search_path": self._schema,
+                "application_name": "penstock-billing-writer",
+                **_BY_KEY,
+            },
         )
 
     def _drop(self) -> None:
