@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNFINISHED = ".unfinished"  # how directories of builds end that are under way, or were killed
 _MANIFEST = "manifest.json"
 
 
@@ -28,15 +29,27 @@ class BuildCache:
         self._directory.mkdir(parents=True, exist_ok=True)
         entry = self._directory / f"{key}@{version}"
         with _lock(self._directory / f"{key}.lock"):
-            if not _is_intact(entry):
+            if not is_intact(entry):
                 for leftover in self._directory.glob(f"{key}@*"):
                     shutil.rmtree(leftover)
                 _build(entry, build)
         return entry
 
 
+def is_intact(entry: Path) -> bool:
+    """Tell whether an entry holds exactly what was built."""
+    manifest = entry / _MANIFEST
+    if not manifest.exists():
+        return False
+    try:
+        expected = json.loads(manifest.read_bytes())
+    except ValueError:
+        return False
+    return bool(expected == _digests(entry))
+
+
 def _build(entry: Path, build: Callable[[Path], None]) -> None:
-    unfinished = entry.with_name(f"{entry.name}.unfinished")
+    unfinished = entry.with_name(f"{entry.name}{UNFINISHED}")
     unfinished.mkdir()
     build(unfinished)
     (unfinished / _MANIFEST).write_text(json.dumps(_digests(unfinished)))
@@ -48,17 +61,6 @@ def _lock(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # let go by closing, or by dying
         yield
-
-
-def _is_intact(entry: Path) -> bool:
-    manifest = entry / _MANIFEST
-    if not manifest.exists():
-        return False
-    try:
-        expected = json.loads(manifest.read_bytes())
-    except ValueError:
-        return False
-    return bool(expected == _digests(entry))
 
 
 def _digests(directory: Path) -> dict[str, str]:

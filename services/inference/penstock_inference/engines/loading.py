@@ -102,7 +102,13 @@ def _load_torch(setup: EngineSetup) -> LoadedModel:
     return load_torch(setup)
 
 
-_LOADERS = {"onnxruntime": _load_onnx, "torch": _load_torch}
+def _load_tensorrt(setup: EngineSetup) -> LoadedModel:
+    from penstock_inference.engines.tensorrt_engine import load_tensorrt  # noqa: PLC0415 - it needs the extra
+
+    return load_tensorrt(setup)
+
+
+_LOADERS = {"onnxruntime": _load_onnx, "torch": _load_torch, "tensorrt": _load_tensorrt}
 
 
 class _Converted:

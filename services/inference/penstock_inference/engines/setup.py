@@ -9,7 +9,11 @@ from penstock_inference.formats import ModelConfig
 from penstock_inference.tokenizer import Tokenizer
 
 # The number formats that each engine can keep weights in.
-ENGINE_KINDS = {"onnxruntime": ("int8", "fp32"), "torch": ("fp32", "bf16")}
+ENGINE_KINDS = {
+    "onnxruntime": ("int8", "fp32"),
+    "torch": ("fp32", "bf16"),
+    "tensorrt": ("bf16", "fp16", "int8", "fp8"),
+}
 
 
 @dataclass(frozen=True, slots=True)
