@@ -10,6 +10,8 @@ from typing import Any
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_US = 86_400 * 1_000_000
+# Made once: `json.dumps` makes one anew for each record.
+_written = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Entry:
 def make_record(kind: str, *, entry_id: str, time_us: int, retention_days: int, **facts: Any) -> bytes:
     """Write a record: JSON of one line. `facts` hold `organization` and `user`."""
     content = {"kind": kind, "id": entry_id, "time_us": time_us, "retention_days": retention_days, **facts}
-    return json.dumps(content, separators=(",", ":")).encode()
+    return _written(content).encode()
 
 
 def read_record(record: bytes) -> Entry:
