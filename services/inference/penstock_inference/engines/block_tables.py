@@ -18,8 +18,8 @@ class BlockWrite:
 class BlockTables:
     """Give blocks to slots as they grow. Slots share blocks until one of them writes there.
 
-    There are as many blocks as all slots can hold, so one is always free for who needs it. Rows of a held block that no
-    token has written are zero: masked or not, they take part in matrix products.
+    There are as many blocks as all slots can hold, so one is always free for who needs it. Rows behind the last of a
+    block's writer are zero: masked or not, they take part in matrix products, where others' nonsense would spread.
     """
 
     def __init__(self, slots: int, rows: int, block_rows: int) -> None:
@@ -30,6 +30,7 @@ class BlockTables:
         self.tables: npt.NDArray[np.int32] = np.zeros((slots, per_slot), np.int32)
         self.written_rows = [0] * slots
         self._holders = [0] * self.blocks
+        self._filled_rows = [0] * self.blocks
         self._free = list(range(self.blocks))
 
     def held(self, slot: int) -> list[int]:
@@ -45,13 +46,15 @@ class BlockTables:
         blocks = held[:first]
         if kept_rows:
             block = held[first] if self._holders[held[first]] == 1 else self._take()
-            if block != held[first] or past_rows < self.written_rows[slot]:
+            if block != held[first] or self._filled_rows[block] > kept_rows:
                 writes.append(BlockWrite(block, held[first], kept_rows))
             blocks.append(block)
         self._let_go([block for block in held[first:] if block not in blocks])
         while len(blocks) < self._count(past_rows + rows):
             blocks.append(self._take())
             writes.append(BlockWrite(blocks[-1], blocks[-1], kept_rows=0))
+        for place in range(first, len(blocks)):
+            self._filled_rows[blocks[place]] = past_rows + rows - place * self.block_rows
         self._hold(slot, blocks, past_rows + rows)
         return writes
 

@@ -59,11 +59,17 @@ class TorchEngine:
     def step(self, batch: StepBatch) -> Logits:
         """Run one iteration. Raises ValueError, and changes nothing, for a batch that breaks the contract."""
         check_batch(batch, self._limits, self._pool.tables.written_rows)
+        self._check_adapters(batch)
         if torch.get_num_threads() != self._threads:  # it is a thread's own setting
             torch.set_num_threads(self._threads)
         step = make_step(batch, self._pool, self._adapters, self._target.device)
         logits: Logits = self._decoder(step).cpu().numpy()
         return logits
+
+    def _check_adapters(self, batch: StepBatch) -> None:
+        for part in (*batch.decode, *batch.prefills):
+            if part.adapter is not None and part.adapter not in self._adapters:
+                raise ValueError(f"there is no adapter {part.adapter}")
 
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
         """Let a slot share the first `tokens` KV rows of another: nothing is copied until one of them writes."""
