@@ -1,7 +1,7 @@
 """Channels to peers: keepalive, limits, fast reconnects, and retries of calls that are safe to repeat."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import grpc.aio
@@ -43,14 +43,17 @@ def connect(address: str, services: Iterable[ServiceDescriptor] = ()) -> grpc.ai
     return grpc.aio.insecure_channel(address, options=options, interceptors=telemetry.client_interceptors())
 
 
+def repeatable(services: Iterable[ServiceDescriptor]) -> Iterator[tuple[str, str]]:
+    """Give service and method of what is safe to call twice."""
+    for service in services:
+        for method in service.methods:
+            if method.GetOptions().idempotency_level in _REPEATABLE:
+                yield service.full_name, method.name
+
+
 def service_config(services: Iterable[ServiceDescriptor]) -> str:
     """Write the gRPC service config (gRFC A6) that retries only methods safe to repeat."""
-    names = [
-        {"service": service.full_name, "method": method.name}
-        for service in services
-        for method in service.methods
-        if method.GetOptions().idempotency_level in _REPEATABLE
-    ]
+    names = [{"service": service, "method": method} for service, method in repeatable(services)]
     if not names:
         return "{}"
     policy = {

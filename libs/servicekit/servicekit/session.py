@@ -144,7 +144,7 @@ class CallContext:
 
     def code(self) -> grpc.StatusCode | None:
         """Give the code of an abort."""
-        return None if self.status is None else _CODES[self.status.code]
+        return None if self.status is None else CODES[self.status.code]
 
     async def abort(
         self,
@@ -221,4 +221,4 @@ def _parse(handler: Handler, request: bytes) -> Any:
         raise InvalidArgument("MALFORMED_REQUEST", "The request is not a message of its type.") from None
 
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -12,6 +12,7 @@ from penstock.inference.v1 import inference_service_pb2
 from servicekit.channel import connect
 from servicekit.coalesce import Coalescer, CoalescerLimits
 from servicekit.metrics import Metrics
+from servicekit.session_channel import SessionChannel
 
 from penstock_router.peers.billing import BillingPeer
 from penstock_router.peers.cache import CachePeer
@@ -49,9 +50,9 @@ async def connect_peers(settings: RouterSettings, metrics: Metrics) -> AsyncIter
     async with AsyncExitStack() as stack:
 
         async def channel(address: str, *services: Any) -> grpc.aio.Channel:
-            opened = await stack.enter_async_context(connect(address, services))
+            opened = SessionChannel(connect(address, services), services)
             opened.get_state(try_to_connect=True)  # or the first request would find its peers not ready
-            return opened
+            return await stack.enter_async_context(opened)
 
         def coalesced(name: str, call: ListCall[Any, Any], seconds_max: float) -> Coalescer[Any, Any]:
             limits = CoalescerLimits(linger_seconds=settings.linger_seconds, call_seconds_max=seconds_max)

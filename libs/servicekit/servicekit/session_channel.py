@@ -1,0 +1,264 @@
+"""Many unary calls on one stream: the caller's side of `penstock.session.v1`.
+
+A generated stub takes a `SessionChannel` for a channel. While a session is open, its unary calls cost both sides a
+fraction of what RPCs of their own do; whenever none is, they are such RPCs, because waiting for a peer and finding
+another one is what gRPC does well. What a broken session leaves open is told as gRPC tells it: UNAVAILABLE.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.duration_pb2 import Duration
+from penstock.session.v1 import session_service_pb2, session_service_pb2_grpc
+
+from servicekit.channel import repeatable
+from servicekit.errors import STATUS_DETAILS_KEY
+from servicekit.session import CODES, REQUEST_BYTES_MAX
+
+Call = session_service_pb2.Call
+Answer = session_service_pb2.Answer
+Stream = Any  # grpc.aio.StreamStreamCall
+
+AGE_SECONDS_MAX = 300.0  # then a new session may find another replica
+_PASSED = "/grpc."  # health and reflection look after themselves
+_NANOS = 1_000_000_000
+
+
+class SessionLostError(Exception):
+    """The session broke before the answer came."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("the session broke")
+        self.sent = sent  # then the peer may have seen the call
+
+
+class SessionChannel(grpc.aio.Channel):
+    """A channel whose unary calls travel in a session; streams, and what is gRPC's own, pass through as they are.
+
+    Args:
+        channel: to one service; it is closed with this.
+        services: descriptors of the services called, as for `connect`: a call of theirs that is safe to repeat is
+            repeated when its session breaks, as gRPC would repeat it.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, services: Iterable[ServiceDescriptor] = ()) -> None:
+        self._plain = channel
+        self._connect = session_service_pb2_grpc.SessionServiceStub(channel).Connect
+        self._repeatable = {f"/{service}/{method}" for service, method in repeatable(services)}
+        self._session: _Session | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def unary_unary(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Give a method as a function."""
+        plain = self._plain.unary_unary(method, *arguments, **options)
+        if method.startswith(_PASSED):
+            return plain
+        return _UnaryCallable(self, method, plain, *arguments, repeat=method in self._repeatable, **options)
+
+    def unary_stream(self, *arguments: Any, **options: Any) -> Any:
+        """Give a method as the channel does."""
+        return self._plain.unary_stream(*arguments, **options)
+
+    def stream_unary(self, *arguments: Any, **options: Any) -> Any:
+        """Give a method as the channel does."""
+        return self._plain.stream_unary(*arguments, **options)
+
+    def stream_stream(self, *arguments: Any, **options: Any) -> Any:
+        """Give a method as the channel does."""
+        return self._plain.stream_stream(*arguments, **options)
+
+    def session(self) -> "_Session | None":
+        """Give the session that takes calls; None while the peer is not connected."""
+        session = self._session
+        if session is not None and session.takes_calls():
+            return session
+        if self.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
+            return None
+        session = self._session = _Session(self._connect())
+        self._ending.add(session.ended)
+        session.ended.add_done_callback(self._ending.discard)
+        return session
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Tell the state of the connection."""
+        return self._plain.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Wait for another state of the connection."""
+        await self._plain.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Wait for the connection."""
+        await self._plain.channel_ready()
+
+    async def close(self, grace: float | None = None) -> None:
+        """End the sessions, whose calls have `grace` seconds to be answered, and the channel."""
+        if self._session is not None:
+            self._session.retire()
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=grace or 0)
+        await self._plain.close(0)
+
+    async def __aenter__(self) -> Self:
+        """Open nothing: the first call does."""
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Close at once."""
+        await self.close()
+
+
+class _UnaryCallable:
+    """A unary method, called as gRPC's own `UnaryUnaryMultiCallable` is; it raises what that raises."""
+
+    def __init__(
+        self,
+        channel: SessionChannel,
+        method: str,
+        plain: Any,
+        request_serializer: Callable[[Any], bytes],
+        response_deserializer: Callable[[bytes], Any] = bytes,
+        _registered_method: bool = False,
+        *,
+        repeat: bool,
+    ) -> None:
+        self._channel = channel
+        self._method = method
+        self._plain = plain
+        self._serialize = request_serializer
+        self._parse = response_deserializer
+        self._repeat = repeat
+
+    async def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float,  # noqa: ASYNC109 - gRPC's own signature
+        metadata: Sequence[tuple[str, str]] = (),
+        wait_for_ready: bool = False,
+    ) -> Any:
+        """Call, and wait for the response for `timeout` seconds at most."""
+        session = self._channel.session()
+        frame = self._serialize(request)
+        if session is None or len(frame) > REQUEST_BYTES_MAX:
+            return await self._plain(
+                request, timeout=timeout, metadata=metadata, wait_for_ready=wait_for_ready
+            )
+        end = time.monotonic() + timeout
+        call = Call(
+            method=self._method,
+            metadata=[session_service_pb2.Metadatum(key=key, value=value) for key, value in metadata],
+            timeout=_duration(timeout),
+            request=frame,
+        )
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await session.ask(call)
+        except TimeoutError:
+            raise _error(grpc.StatusCode.DEADLINE_EXCEEDED, "The answer did not come in time.") from None
+        except SessionLostError as lost:
+            if lost.sent and not self._repeat:
+                raise _error(grpc.StatusCode.UNAVAILABLE, "The session broke.") from None
+            left = end - time.monotonic()
+            return await self._plain(request, timeout=left, metadata=metadata, wait_for_ready=wait_for_ready)
+        if answer.HasField("status"):
+            details = (STATUS_DETAILS_KEY, answer.status.SerializeToString())
+            raise _error(CODES[answer.status.code], answer.status.message, details)
+        return self._parse(answer.response)
+
+
+class _Session:
+    """One stream and the calls that run on it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._ready = session_service_pb2.ConnectRequest()
+        self._wake = asyncio.Event()
+        self._last_id = 0
+        self._until = time.monotonic() + AGE_SECONDS_MAX
+        self.ended = asyncio.ensure_future(self._run())
+
+    def takes_calls(self) -> bool:
+        """Tell whether a call may be begun on it."""
+        return time.monotonic() < self._until or self._expire()
+
+    def retire(self) -> None:
+        """Begin no more calls; those that were begun are answered."""
+        self._until = 0.0
+        self._wake.set()
+
+    async def ask(self, call: Call) -> Answer:
+        """Send a call with the next message and give its answer.
+
+        Raises:
+            SessionLostError: none will come.
+        """
+        self._last_id += 1
+        call.id = self._last_id
+        self._ready.calls.append(call)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[call.id] = answer
+        self._wake.set()
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._ready.cancelled_ids.append(call.id)
+            self._wake.set()
+            raise
+        finally:
+            self._waiting.pop(call.id, None)
+
+    def _expire(self) -> bool:
+        self.retire()
+        return False
+
+    async def _run(self) -> None:
+        """Read answers until the stream ends, while another task writes calls."""
+        writing = asyncio.create_task(self._write())
+        try:
+            while (response := await self._stream.read()) is not grpc.aio.EOF:
+                for answer in response.answers:
+                    if (waiter := self._waiting.get(answer.id)) is not None and not waiter.done():
+                        waiter.set_result(answer)
+                if response.draining:
+                    self.retire()
+        except grpc.aio.AioRpcError:
+            pass  # whoever waits is told below
+        finally:
+            self.retire()
+            writing.cancel()
+            self._stream.cancel()
+            unsent = {call.id for call in self._ready.calls}
+            for call_id, waiter in self._waiting.items():
+                if not waiter.done():
+                    waiter.set_exception(SessionLostError(sent=call_id not in unsent))
+
+    async def _write(self) -> None:
+        """Write what is ready, message after message, until the session is retired and all is answered."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            ready, self._ready = self._ready, session_service_pb2.ConnectRequest()
+            try:
+                if ready.calls or ready.cancelled_ids:
+                    await self._stream.write(ready)
+                if not self._until and not self._waiting:
+                    await self._stream.done_writing()
+                    return
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                return  # the reader sees why
+
+
+def _duration(seconds: float) -> Duration:
+    whole = int(seconds)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * _NANOS))
+
+
+def _error(code: grpc.StatusCode, details: str, *trailing: tuple[str, str | bytes]) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*trailing), details=details)
