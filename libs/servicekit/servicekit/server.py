@@ -28,6 +28,7 @@ from servicekit.settings import BAD_SETTING_EXIT_CODE, ServiceSettings
 GATE_SECONDS = 0.05
 FINALLY_SECONDS_MAX = 5.0
 FAILED_EXIT_CODE = 1
+GARBAGE_OBJECTS_MIN = 20_000  # of a busy process this many live anyway: to look through them more often finds nothing
 
 log = get_logger(__name__)
 
@@ -146,6 +147,7 @@ async def _serve_until_signal(building: AbstractAsyncContextManager[Service]) ->
         # What was made until now stays for good: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS_MIN)
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
         task.uncancel()
