@@ -28,7 +28,9 @@ from servicekit.settings import BAD_SETTING_EXIT_CODE, ServiceSettings
 GATE_SECONDS = 0.05
 FINALLY_SECONDS_MAX = 5.0
 FAILED_EXIT_CODE = 1
-GARBAGE_OBJECTS_MIN = 20_000  # of a busy process this many live anyway: to look through them more often finds nothing
+GARBAGE_OBJECTS_MIN = (
+    20_000  # of a busy process this many live anyway: to look through them more often finds nothing
+)
 
 log = get_logger(__name__)
 

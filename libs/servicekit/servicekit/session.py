@@ -19,13 +19,16 @@ from google.rpc import status_pb2
 from penstock.session.v1 import session_service_pb2, session_service_pb2_grpc
 
 from servicekit.errors import (
+    INTERNAL_MESSAGE,
     STATUS_DETAILS_KEY,
+    Internal,
     InvalidArgument,
     ResourceExhausted,
     ServiceError,
     Unimplemented,
 )
 from servicekit.in_flight import InFlight
+from servicekit.logging import get_logger
 from servicekit.metrics import ITEMS_BUCKETS, Metrics
 
 Call = session_service_pb2.Call
@@ -35,6 +38,8 @@ FindHandler = Callable[[str], Handler | None]
 REQUEST_BYTES_MAX = 262_144
 RESPONSE_BYTES_SOFT_MAX = 8 * 1024 * 1024  # of a message; one answer goes whatever its size
 _NANOS = 1_000_000_000
+
+log = get_logger(__name__)
 
 
 class SessionServicer(session_service_pb2_grpc.SessionServiceServicer):
@@ -92,6 +97,9 @@ class SessionServicer(session_service_pb2_grpc.SessionServiceServicer):
             answers.put(call.id, b"", context.status)
         except ServiceError as error:
             answers.put(call.id, b"", error.to_status())
+        except Exception:
+            log.exception("session_call_failed", method=call.method)
+            answers.put(call.id, b"", Internal("INTERNAL", INTERNAL_MESSAGE).to_status())
         else:
             answers.put(call.id, response, None)
 
@@ -141,6 +149,12 @@ class CallContext:
 
     def set_trailing_metadata(self, _metadata: object) -> None:
         """Send nothing: who opens a session names its calls itself."""
+
+    def set_code(self, _code: grpc.StatusCode) -> None:
+        """Take nothing, as `set_details` does: what a generated base class says so it raises, too."""
+
+    def set_details(self, _details: str) -> None:
+        """Take nothing."""
 
     def code(self) -> grpc.StatusCode | None:
         """Give the code of an abort."""

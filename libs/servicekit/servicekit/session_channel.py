@@ -25,6 +25,10 @@ Answer = session_service_pb2.Answer
 Stream = Any  # grpc.aio.StreamStreamCall
 
 AGE_SECONDS_MAX = 300.0  # then a new session may find another replica
+_PASSING = (
+    grpc.StatusCode.UNAVAILABLE.value[0],
+    grpc.StatusCode.CANCELLED.value[0],
+)  # as gRPC's retries see it
 _PASSED = "/grpc."  # health and reflection look after themselves
 _NANOS = 1_000_000_000
 
@@ -143,33 +147,39 @@ class _UnaryCallable:
         wait_for_ready: bool = False,
     ) -> Any:
         """Call, and wait for the response for `timeout` seconds at most."""
-        session = self._channel.session()
-        frame = self._serialize(request)
-        if session is None or len(frame) > REQUEST_BYTES_MAX:
-            return await self._plain(
-                request, timeout=timeout, metadata=metadata, wait_for_ready=wait_for_ready
-            )
         end = time.monotonic() + timeout
-        call = Call(
-            method=self._method,
-            metadata=[session_service_pb2.Metadatum(key=key, value=value) for key, value in metadata],
-            timeout=_duration(timeout),
-            request=frame,
-        )
-        try:
-            async with asyncio.timeout(timeout):
-                answer = await session.ask(call)
-        except TimeoutError:
-            raise _error(grpc.StatusCode.DEADLINE_EXCEEDED, "The answer did not come in time.") from None
-        except SessionLostError as lost:
-            if lost.sent and not self._repeat:
-                raise _error(grpc.StatusCode.UNAVAILABLE, "The session broke.") from None
+        answer = await self._ask(self._serialize(request), timeout, metadata)
+        if answer is None:
             left = end - time.monotonic()
             return await self._plain(request, timeout=left, metadata=metadata, wait_for_ready=wait_for_ready)
         if answer.HasField("status"):
             details = (STATUS_DETAILS_KEY, answer.status.SerializeToString())
             raise _error(CODES[answer.status.code], answer.status.message, details)
         return self._parse(answer.response)
+
+    async def _ask(
+        self, request: bytes, seconds_max: float, metadata: Sequence[tuple[str, str]]
+    ) -> Answer | None:
+        """Call in the session; None if the call should be an RPC of its own, or is safe to be made again as one."""
+        session = self._channel.session()
+        if session is None or len(request) > REQUEST_BYTES_MAX:
+            return None
+        call = Call(
+            method=self._method,
+            metadata=[session_service_pb2.Metadatum(key=key, value=value) for key, value in metadata],
+            timeout=_duration(seconds_max),
+            request=request,
+        )
+        try:
+            async with asyncio.timeout(seconds_max):
+                answer = await session.ask(call)
+        except TimeoutError:
+            raise _error(grpc.StatusCode.DEADLINE_EXCEEDED, "The answer did not come in time.") from None
+        except SessionLostError as lost:
+            if lost.sent and not self._repeat:
+                raise _error(grpc.StatusCode.UNAVAILABLE, "The session broke.") from None
+            return None
+        return None if self._repeat and answer.status.code in _PASSING else answer
 
 
 class _Session:

@@ -5,20 +5,26 @@ wait until its answer is kept. A leader that gives up or dies hands over: by wor
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from penstock.cache.v1 import cache_service_pb2
+from penstock.router.v1 import chat_completion_pb2
 from servicekit.errors import ServiceError
 from servicekit.logging import get_logger
 from servicekit.metrics import Metrics
 
+from penstock_router.answer import events_of
+from penstock_router.attempt import Attempt
+from penstock_router.generation import interrupted
 from penstock_router.operation import Operation
 from penstock_router.peers import CachePeer
 from penstock_router.providers import Event
 
 RENEW_SECONDS = 1.5  # a lease lasts several of them
 RENEWALS_MAX = 1024
+
+Recall = Callable[[], Awaitable[chat_completion_pb2.ChatCompletion | None]]
 
 log = get_logger(__name__)
 
@@ -35,7 +41,7 @@ class Flight:
         self.whole = False
         self._events: list[Event] = []
         self._over = False
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # made by the first who waits
 
     def publish(self, event: Event) -> None:
         """Show the next event."""
@@ -55,20 +61,21 @@ class Flight:
         """
         position = 0
         while True:
-            changed = self._changed
             while position < len(self._events):
                 yield self._events[position]
                 position += 1
-            if self._over and position == len(self._events):
+            if self._over:
                 break
-            if changed is self._changed:
-                await changed.wait()
+            if self._changed is None:
+                self._changed = asyncio.Event()
+            await self._changed.wait()
         if not self.whole:
             raise FlightLostError
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 class Flights:
@@ -82,32 +89,60 @@ class Flights:
             "flights_followed_total", "Requests answered by another's generation."
         )
 
+    def lead(self, operation: Operation) -> None:
+        """Let others follow an operation from now on, though nothing is generated yet."""
+        self._led[operation.id] = Flight(operation)
+
     def of(self, operation: Operation) -> Flight | None:
         """Give the flight that an operation follows, if its leader is in this process."""
         return self._led.get(operation.leader_id) if operation.leader_id != operation.id else None
 
+    async def follow(self, operation: Operation, recall: Recall) -> AsyncGenerator[Event]:
+        """Give the events of the flight that an operation follows; none if it is to generate by itself.
+
+        A leader that goes before it said anything hands over: the cache is asked again who leads.
+
+        Raises:
+            Unavailable: the leader went in the middle (STREAM_INTERRUPTED).
+        """
+        while (flight := self.of(operation)) is not None:
+            followed = Attempt(0, operation.model.targets[0])
+            try:
+                async for event in flight.events():
+                    followed.observe(event)
+                    yield event
+            except FlightLostError:
+                if followed.answering:
+                    raise interrupted() from None
+                said = await recall()
+                if said is None:
+                    continue
+                for event in events_of(said):
+                    followed.observe(event)
+                    yield event
+            else:
+                operation.answered_by(flight.leader)
+            operation.followed = followed
+            self._followed.inc()
+            return
+
     @contextmanager
     def led(self, operation: Operation) -> Iterator[Flight | None]:
         """Lead a flight while generating; it is whole if the block ends by itself. None: nobody may follow."""
-        grant = operation.grant
-        if operation.leader_id != operation.id or (grant is not None and grant.clamped):
-            yield None
-            return
-        flight = self._led[operation.id] = Flight(operation)
+        flight = self._led.get(operation.id)
+        if flight is not None and operation.grant is not None and operation.grant.clamped:
+            self._end(operation, whole=False)  # what a small balance cut short is not what others asked for
+            flight = None
         whole = False
         try:
             yield flight
             whole = True
         finally:
-            del self._led[operation.id]
-            flight.end(whole=whole)
-
-    def followed(self) -> None:
-        """Count a request that another's generation answered."""
-        self._followed.inc()
+            self._end(operation, whole=whole)
 
     def give_up(self, operation: Operation) -> None:
-        """Tell the cache that no answer will be kept, so that whoever waits leads next."""
+        """Tell followers and the cache that no answer will be kept, so that whoever waits leads next."""
+        self._end(operation, whole=False)
         task = asyncio.create_task(self._tell(operation))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -124,6 +159,11 @@ class Flights:
                     )
                 except ServiceError as error:
                     log.info("flights_not_renewed", reason=error.reason)
+
+    def _end(self, operation: Operation, *, whole: bool) -> None:
+        flight = self._led.pop(operation.id, None)
+        if flight is not None:
+            flight.end(whole=whole)
 
     async def _tell(self, operation: Operation) -> None:
         try:

@@ -75,6 +75,8 @@ class Memory:
         operation.leader_id = result.flight.leader_flight_id
         if operation.leader_id not in ("", operation.id) and self._flights.of(operation) is None:
             result = await self._answer_of_another(operation, item)
+        if operation.leader_id == operation.id:
+            self._flights.lead(operation)
         return _remembered(operation, result) if result.HasField("hit") else None
 
     async def _answer_of_another(

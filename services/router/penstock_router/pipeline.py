@@ -5,15 +5,15 @@ Messages of the contracts are used as they are: on this path a copy into values 
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 
 from penstock.router.v1 import chat_completion_pb2
 from servicekit.logging import get_logger
 
 from penstock_router.admission import Admission
-from penstock_router.answer import AnswerBuilder, ChunkWriter, events_of, replay
-from penstock_router.attempt import Attempt
-from penstock_router.flights import FlightLostError, Flights
-from penstock_router.generation import Generation, interrupted
+from penstock_router.answer import AnswerBuilder, ChunkWriter, replay
+from penstock_router.flights import Flights
+from penstock_router.generation import Generation
 from penstock_router.identity import Principal
 from penstock_router.memory import Memory
 from penstock_router.operation import Operation, complete
@@ -99,26 +99,12 @@ class ChatPipeline:
         self, operation: Operation, asked: Parameters, *, streaming: bool
     ) -> AsyncGenerator[Event]:
         """Give the events of the generation that an equal question leads, or of our own, which others may follow."""
-        while (flight := self._flights.of(operation)) is not None:
-            followed = Attempt(0, flight.leader.targets[0])
-            try:
-                async for event in flight.events():
-                    followed.observe(event)
+        if self._flights.of(operation) is not None:
+            recall = partial(self._memory.recall, operation, asked)
+            async with aclosing(self._flights.follow(operation, recall)) as events:
+                async for event in events:
                     yield event
-            except FlightLostError:
-                if followed.answering:
-                    raise interrupted() from None
-                said = await self._memory.recall(operation, asked)
-                if said is None:
-                    continue
-                operation.followed = followed
-                for event in events_of(said):
-                    followed.observe(event)
-                    yield event
-                return
-            else:
-                operation.followed = followed
-                operation.answered_by(flight.leader)
+            if operation.followed is not None:
                 return
         call = await self._admission.authorize(operation, asked, streaming=streaming)
         with self._flights.led(operation) as flight:

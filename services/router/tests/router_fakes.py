@@ -186,8 +186,11 @@ class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer, usage_service_pb2_g
         self.closed = asyncio.Event()
         self.lapsed: list[Any] = []
         self.extended: list[Any] = []
+        self.held = asyncio.Event()  # cleared: who asks for admission waits
+        self.held.set()
 
     async def Authorize(self, request: Any, context: Any) -> Any:
+        await self.held.wait()
         response = hold_service_pb2.AuthorizeResponse()
         for item in request.items:
             result = response.results.add()

@@ -52,6 +52,20 @@ async def test_each_follower_is_in_the_ledger_as_answered_from_memory(world: Wor
     assert outcomes == [hold_pb2.ATTEMPT_OUTCOME_SUCCEEDED, hold_pb2.ATTEMPT_OUTCOME_CACHE_HIT]
 
 
+async def test_who_asks_before_the_leader_generates_gets_the_answer_as_it_comes(world: World) -> None:
+    world.inference.pause_seconds = PAUSE_SECONDS
+    world.billing.held.clear()  # the leader is between its look-up and its generation
+    leading = asyncio.create_task(ask(world))
+    await until_asked(world, 1)
+    following = asyncio.create_task(stream(world))
+    await until_asked(world, 2)
+    world.billing.held.set()
+    chunks, whole = await asyncio.gather(following, leading)
+    assert text_of(chunks) == whole.choices[0].message.text
+    assert len([chunk for chunk in chunks if chunk.choices]) > 2
+    assert len(world.inference.prompts) == 1
+
+
 async def test_other_questions_do_not_share(world: World) -> None:
     world.inference.pause_seconds = PAUSE_SECONDS
     await asyncio.gather(ask(world), ask(world, text="And of Italy?"), ask(world, temperature=0.5))
