@@ -31,12 +31,12 @@ class Mixture:
 
     def __init__(self) -> None:
         self._experts: tuple[Expert, ...] = (
+            Worth(),  # leads until it is known who saves more: it alone knows what an item saves
             MultiQueue(lifetime=8, ghosts=8),
             MultiQueue(lifetime=1, ghosts=4),
             Lirs(),
             S3Fifo(),
             Recency(),
-            Worth(),
         )
         self.credits = [0.0] * len(self._experts)
         self._credit_unit = 1.0  # grows, which is the same as all credit fading
