@@ -223,7 +223,7 @@ class UnloadModelResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class LoadedModel(_message.Message):
-    __slots__ = ("id", "engine", "weights_kind", "context_tokens", "slots", "dimensions", "fingerprint")
+    __slots__ = ("id", "engine", "weights_kind", "context_tokens", "slots", "dimensions", "fingerprint", "base")
     ID_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_KIND_FIELD_NUMBER: _ClassVar[int]
@@ -231,6 +231,7 @@ class LoadedModel(_message.Message):
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
     id: str
     engine: str
     weights_kind: str
@@ -238,4 +239,5 @@ class LoadedModel(_message.Message):
     slots: int
     dimensions: int
     fingerprint: str
-    def __init__(self, id: _Optional[str] = ..., engine: _Optional[str] = ..., weights_kind: _Optional[str] = ..., context_tokens: _Optional[int] = ..., slots: _Optional[int] = ..., dimensions: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    base: str
+    def __init__(self, id: _Optional[str] = ..., engine: _Optional[str] = ..., weights_kind: _Optional[str] = ..., context_tokens: _Optional[int] = ..., slots: _Optional[int] = ..., dimensions: _Optional[int] = ..., fingerprint: _Optional[str] = ..., base: _Optional[str] = ...) -> None: ...

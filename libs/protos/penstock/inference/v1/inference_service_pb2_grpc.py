@@ -138,7 +138,8 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LoadModel(self, request, context):
-        """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded.
+        """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded. An
+        adapter's base is loaded first, unless it is; while an adapter is loaded, its base goes on answering.
 
         Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
         UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
@@ -148,7 +149,7 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UnloadModel(self, request, context):
-        """UnloadModel takes no more requests for a model, lets those that run end, and frees its memory.
+        """UnloadModel takes no more requests for a model and its adapters, lets those that run end, and frees their memory.
 
         Errors: NOT_FOUND (MODEL_NOT_FOUND: it is not loaded).
         """

@@ -1493,7 +1493,9 @@ type LoadedModel struct {
 	// Length of its vectors. 0 for models that generate.
 	Dimensions uint32 `protobuf:"varint,6,opt,name=dimensions,proto3" json:"dimensions,omitempty"`
 	// Changes when the engine or the weights change.
-	Fingerprint   string `protobuf:"bytes,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Fingerprint string `protobuf:"bytes,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// Id of the model that it adapts, whose engine and slots it shares. Empty: it stands by itself.
+	Base          string `protobuf:"bytes,8,opt,name=base,proto3" json:"base,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1573,6 +1575,13 @@ func (x *LoadedModel) GetDimensions() uint32 {
 func (x *LoadedModel) GetFingerprint() string {
 	if x != nil {
 		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *LoadedModel) GetBase() string {
+	if x != nil {
+		return x.Base
 	}
 	return ""
 }
@@ -1671,7 +1680,7 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\x05model\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12-\n" +
 	"\rdrain_seconds\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xd8\x04R\fdrainSeconds\"\x15\n" +
-	"\x13UnloadModelResponse\"\xd7\x01\n" +
+	"\x13UnloadModelResponse\"\xeb\x01\n" +
 	"\vLoadedModel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06engine\x18\x02 \x01(\tR\x06engine\x12!\n" +
@@ -1681,7 +1690,8 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"\n" +
 	"dimensions\x18\x06 \x01(\rR\n" +
 	"dimensions\x12 \n" +
-	"\vfingerprint\x18\a \x01(\tR\vfingerprint2\xb3\x06\n" +
+	"\vfingerprint\x18\a \x01(\tR\vfingerprint\x12\x12\n" +
+	"\x04base\x18\b \x01(\tR\x04base2\xb3\x06\n" +
 	"\x10InferenceService\x12]\n" +
 	"\bGenerate\x12&.penstock.inference.v1.GenerateRequest\x1a'.penstock.inference.v1.GenerateResponse0\x01\x12W\n" +
 	"\x05Embed\x12#.penstock.inference.v1.EmbedRequest\x1a$.penstock.inference.v1.EmbedResponse\"\x03\x90\x02\x01\x12i\n" +
