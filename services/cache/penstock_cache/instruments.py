@@ -11,6 +11,7 @@ from penstock_cache.memory import Memory
 from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.question import Tier
 from penstock_cache.semantic.tier import SemanticTier
+from penstock_cache.tally import Tallies
 
 
 class Lookups:
@@ -83,14 +84,30 @@ class SemanticCollector(Collector):
 class PredictionCollector(Collector):
     """How good predictions are, read when it is asked for."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, tallies: Tallies) -> None:
         self._predictor = predictor
+        self._tallies = tallies
 
     def collect(self) -> Iterator[Metric]:
-        """Give how many questions came that were, or were not, among those predicted."""
+        """Give how many questions were predicted right, what became of answers made ahead, and what was wasted."""
         outcomes = CounterMetricFamily(
             f"{NAMESPACE}_cache_predictions", "Questions that came after a prediction.", labels=["outcome"]
         )
         outcomes.add_metric(["right"], self._predictor.right)
         outcomes.add_metric(["wrong"], self._predictor.wrong)
-        yield outcomes
+        tally = self._tallies.all
+        ahead = CounterMetricFamily(
+            f"{NAMESPACE}_cache_ahead", "Answers made before anybody asked.", labels=["outcome"]
+        )
+        for outcome, count in (
+            ("kept", tally.ahead_answers),
+            ("useful", tally.ahead_useful),
+            ("wasted", tally.ahead_wasted),
+        ):
+            ahead.add_metric([outcome], count)
+        wasted = CounterMetricFamily(
+            f"{NAMESPACE}_cache_ahead_wasted_nanos",
+            "What answers that nobody asked for had cost.",
+            tally.wasted_cost_nanos,
+        )
+        yield from (outcomes, ahead, wasted)

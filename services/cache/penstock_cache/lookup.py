@@ -99,10 +99,10 @@ class AnswerCache:
             still = [index for index in missed if results[index] is None]
             self._lookups.count(tier.tier, len(missed) - len(still), len(still))
             missed = still
-        for question, result in zip(questions, results, strict=True):
-            if not isinstance(result, ServiceError):
-                self._tallies.of(question.organization).count(result)
-        return results
+        return [
+            result if isinstance(result, ServiceError) else self._tallies.count(question.organization, result)
+            for question, result in zip(questions, results, strict=True)
+        ]
 
     async def keep(self, answers: Sequence[Answered], now: float) -> list[Kept]:
         """Keep each answer and give its entry id, NOT_KEPT when there was no room or no time left for it."""
@@ -121,6 +121,8 @@ class AnswerCache:
             if entry is None or not self._memory.put(answered.question.organization, entry):
                 results.append(NOT_KEPT)
                 continue
+            if answered.circumstances.ahead:
+                self._tallies.kept_ahead(answered.question.organization, entry)
             results.append(entry.entry_id)
             kept.append((answered.question, entry))
         for tier in self._further if kept else ():

@@ -44,6 +44,7 @@ class Circumstances(NamedTuple):
     classification: int = Classification.UNSPECIFIED
     temperature: float = 0.0
     tools_offered: bool = False
+    ahead: bool = False  # nobody asked yet
 
 
 @dataclass(frozen=True, slots=True)

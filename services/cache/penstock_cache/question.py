@@ -30,8 +30,9 @@ class Question(NamedTuple):
         room: where to look.
         key: of the answer, under the room's secret.
         age_seconds_max: oldest answer that is good enough.
-        query_text: the last user turn, to match by meaning; empty: exact tiers only.
+        query_text: the last user turn; empty: exact tiers only.
         history_digest: SHA-256 of the conversation before it; empty: none.
+        exact_only: whether the text is not to be matched by meaning.
     """
 
     organization: str
@@ -42,6 +43,7 @@ class Question(NamedTuple):
     age_seconds_max: float = math.inf
     query_text: str = ""
     history_digest: bytes = b""
+    exact_only: bool = False
 
     def admit(self, now: float) -> None:
         """Refuse what must not be looked for or kept.

@@ -68,8 +68,8 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         erasures = ErasureLog(settings.service_dir / "erasures.jsonl", keys)
         snapshots = Snapshots(settings.service_dir / "snapshot", keys, memory, erasures.count)
         predictor = Predictor()
-        metrics.registry.register(PredictionCollector(predictor))
         tallies = Tallies()
+        metrics.registry.register(PredictionCollector(predictor, tallies))
         cache = AnswerCache(
             memory,
             [*shared, semantic],
@@ -101,7 +101,7 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         rooms = Rooms(keys)
         forgetting = Forgetting(cache, erasures, rooms.forget, clock)
         beside = Beside(flight, learner, forgetting, predictor)
-        for tier in (memory, semantic, flight):
+        for tier in (memory, semantic, flight, tallies):
             await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
         freezing = keep_frozen(settings.sweep_interval_seconds)
         await stack.enter_async_context(background(freezing, "freezing"))
@@ -109,7 +109,7 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
             (add_CacheServiceServicer_to_server, CacheServicer(cache, beside, rooms, clock)),
             (
                 add_AnswerCacheServiceServicer_to_server,
-                AnswerCacheServicer(Standings(memory, semantic, tallies), forgetting),
+                AnswerCacheServicer(Standings(memory, semantic, tallies, predictor), forgetting),
             ),
             (add_AnswerFeedbackServiceServicer_to_server, AnswerFeedbackServicer(learner)),
         ]

@@ -59,7 +59,9 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, request: cache_service_pb2.LookupRequest, _context: Any
     ) -> cache_service_pb2.LookupResponse:
         """Look for answers."""
-        questions = [self._question(item, read_age_max(item)) for item in request.items]
+        questions = [
+            self._question(item, read_age_max(item), exact_only=item.exact_only) for item in request.items
+        ]
         response = cache_service_pb2.LookupResponse()
         found = await self._cache.look_up(questions, self._clock())
         for item, question, each in zip(request.items, questions, found, strict=True):
@@ -151,7 +153,11 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         )
 
     def _question(
-        self, item: cache_service_pb2.LookupItem | cache_service_pb2.StoreItem, age_seconds_max: float
+        self,
+        item: cache_service_pb2.LookupItem | cache_service_pb2.StoreItem,
+        age_seconds_max: float,
+        *,
+        exact_only: bool = False,
     ) -> Question:
         context = item.context
         room = self._rooms.read(item.partition)
@@ -164,6 +170,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
             age_seconds_max,
             item.query_text,
             item.history_digest,
+            exact_only=exact_only,
         )
 
     def _answered(self, item: cache_service_pb2.StoreItem) -> Answered:
@@ -174,6 +181,6 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
             ttl_seconds=read_seconds(item.ttl) if item.HasField("ttl") else math.inf,
             tags=tuple(item.tags),
             circumstances=Circumstances(
-                item.outcome, item.classification, item.temperature, item.tools_offered
+                item.outcome, item.classification, item.temperature, item.tools_offered, item.ahead
             ),
         )

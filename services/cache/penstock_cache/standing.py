@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from penstock_cache.memory import Memory
+from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.semantic.shard import SemanticShard
 from penstock_cache.semantic.tier import SemanticTier
 from penstock_cache.semantic.trust import TenantTrust
@@ -17,21 +18,25 @@ class Standing(NamedTuple):
     tally: Tally
     questions: int
     trust: TenantTrust | None
+    predicted_right: int
+    predicted_wrong: int
 
 
 class Standings:
     """Reads the figures of one organization, and of no other."""
 
-    def __init__(self, memory: Memory, semantic: SemanticTier, tallies: Tallies) -> None:
+    def __init__(
+        self, memory: Memory, semantic: SemanticTier, tallies: Tallies, predictor: Predictor
+    ) -> None:
         self._memory = memory
         self._semantic = semantic
         self._tallies = tallies
+        self._predictor = predictor
 
     def of(self, organization: str) -> Standing:
         """Read them."""
         answers, size_bytes = self._memory.held(organization)
         shard: SemanticShard | None = self._semantic.shards.get(organization)
-        tally = self._tallies.of(organization)
-        if shard is None:
-            return Standing(answers, size_bytes, tally, 0, None)
-        return Standing(answers, size_bytes, tally, len(shard), shard.trust)
+        questions, trust = (0, None) if shard is None else (len(shard), shard.trust)
+        score = self._predictor.score(organization)
+        return Standing(answers, size_bytes, self._tallies.of(organization), questions, trust, *score)

@@ -147,6 +147,12 @@ def write_standing(standing: Standing, wire: WireAnswerCache) -> None:
     wire.semantic_hits = tally.semantic_hits
     wire.saved_cost_nanos = tally.saved_cost_nanos
     wire.saved_generation_ms = tally.saved_generation_ms
+    wire.ahead_answers = tally.ahead_answers
+    wire.ahead_useful = tally.ahead_useful
+    wire.ahead_wasted = tally.ahead_wasted
+    wire.wasted_cost_nanos = tally.wasted_cost_nanos
+    wire.predicted_right = standing.predicted_right
+    wire.predicted_wrong = standing.predicted_wrong
     if trust is not None:
         wire.checked_answers = trust.checked
         wire.wrong_answers = trust.wrong

@@ -2,12 +2,14 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from penstock_cache.entry import Answer, Entry
 from penstock_cache.partition import Partition, RoomKeys, SharingScope
 from penstock_cache.prediction import chain as chains
 from penstock_cache.prediction.chain import LANE_SECONDS_MAX, Chain, LaneName
 from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.prediction.template import advance, parse, steps
-from penstock_cache.question import Question
+from penstock_cache.question import Hit, Question, Tier
+from penstock_cache.tally import Tallies
 
 LANE = LaneName("alice", b"room", b"")
 
@@ -126,3 +128,17 @@ def test_a_template_filled_with_its_own_numbers_is_the_question(text):
     template, numbers = parse(text)
     assert template.fill(numbers) == text
     assert advance(numbers, steps(numbers, numbers)) == numbers
+
+
+def test_what_nobody_asked_for_in_time_is_wasted_and_what_it_cost_is_known():
+    tallies = Tallies()
+    for number, expires_at in ((1, 10.0), (2, 10.0), (3, 99.0)):
+        tallies.kept_ahead("acme", Entry(bytes([number]), Answer(b"", 5, 1), frozenset(), 0.0, expires_at))
+    asked = Hit(Entry(b"\x02", Answer(b"", 5, 1), frozenset(), 0.0, 10.0), Tier.L1, 1.0)
+    assert tallies.count("acme", asked).tier is Tier.L4
+    assert tallies.count("acme", asked).tier is Tier.L1
+    tallies.expire(50.0, 1)
+    tally = tallies.of("acme")
+    assert (tally.ahead_answers, tally.ahead_useful, tally.ahead_wasted) == (3, 1, 1)
+    assert tally.wasted_cost_nanos == tallies.all.wasted_cost_nanos == 5
+    assert not tallies.of("beta").ahead_answers

@@ -39,8 +39,9 @@ def item(kind, organization="acme", conversation=b"c"):
     return made
 
 
-async def store(channel, organization="acme"):
+async def store(channel, organization="acme", *, ahead=False):
     stored = item(wire.StoreItem, organization)
+    stored.ahead = ahead
     stored.answer.MergeFrom(cache_entry_pb2.CachedAnswer(body=b"a", cost_nanos=70, generation_ms=900))
     stored.tags.append("t")
     await CacheServiceStub(channel).Store(wire.StoreRequest(items=[stored]))
@@ -119,3 +120,13 @@ async def test_an_answer_that_is_not_known_cannot_be_reported(channel):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await AnswerFeedbackServiceStub(channel).ReportAnswer(request)
     assert from_rpc_error(refused.value).reason == "RESOURCE_NOT_FOUND"
+
+
+async def test_what_was_answered_ahead_is_told_apart_until_it_is_asked_for(channel):
+    await store(channel, ahead=True)
+    request = wire.LookupRequest(items=[item(wire.LookupItem)])
+    stub = CacheServiceStub(channel)
+    tiers = [(await stub.Lookup(request)).results[0].hit.tier for _ in range(2)]
+    assert tiers == [cache_entry_pb2.CACHE_TIER_L4, cache_entry_pb2.CACHE_TIER_L1]
+    shown = await standing(channel)
+    assert (shown.ahead_answers, shown.ahead_useful, shown.ahead_wasted) == (1, 1, 0)

@@ -27,6 +27,11 @@ class Predictor:
         """Tell how many questions came where others were predicted."""
         return self._gone_wrong + sum(chain.wrong for chain in self._chains.values())
 
+    def score(self, organization: str) -> tuple[int, int]:
+        """Tell how many questions of an organization were, and were not, among those predicted."""
+        chain = self._chains.get(organization)
+        return (0, 0) if chain is None else (chain.right, chain.wrong)
+
     def observe(self, question: Question, now: float) -> list[Prediction]:
         """Learn from a question and predict the next of its user; nothing for one that is no text, or a long one."""
         if not question.query_text or len(question.query_text) > CHARACTERS_MAX:

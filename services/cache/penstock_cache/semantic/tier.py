@@ -73,7 +73,7 @@ class SemanticTier:
 
     async def find(self, questions: Sequence[Question], now: float) -> list[Hit | None]:
         """Look for each question by meaning."""
-        asked = [question for question in questions if _is_short(question)]
+        asked = [question for question in questions if _is_to_be_matched(question)]
         vectors = await self._vectors(asked, self._limits.lookup_seconds_max)
         found: dict[bytes, Hit | None] = {}
         for question, vector in zip(asked, vectors, strict=True):
@@ -83,7 +83,7 @@ class SemanticTier:
 
     async def keep(self, kept: Sequence[tuple[Question, Entry]], _now: float) -> None:
         """Keep questions whose answers the exact tiers keep."""
-        short = [(question, entry) for question, entry in kept if _is_short(question)]
+        short = [(question, entry) for question, entry in kept if _is_to_be_matched(question)]
         vectors = await self._vectors([question for question, _ in short], KEEP_SECONDS_MAX)
         for (question, entry), vector in zip(short, vectors, strict=True):
             if vector is not None:
@@ -166,8 +166,8 @@ class SemanticTier:
             self._fingerprint = self._embedder.fingerprint
 
 
-def _is_short(question: Question) -> bool:
-    return 0 < len(question.query_text) <= QUERY_CHARACTERS_MAX
+def _is_to_be_matched(question: Question) -> bool:
+    return not question.exact_only and 0 < len(question.query_text) <= QUERY_CHARACTERS_MAX
 
 
 def _room(question: Question, vector: Vector) -> RoomKey:

@@ -61,7 +61,7 @@ class LookupRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[LookupItem, _Mapping]]] = ...) -> None: ...
 
 class LookupItem(_message.Message):
-    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "max_age", "flight_id", "predictions_max")
+    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "max_age", "flight_id", "predictions_max", "exact_only")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class LookupItem(_message.Message):
     MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     FLIGHT_ID_FIELD_NUMBER: _ClassVar[int]
     PREDICTIONS_MAX_FIELD_NUMBER: _ClassVar[int]
+    EXACT_ONLY_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     partition: _cache_entry_pb2.Partition
     conversation_digest: bytes
@@ -78,7 +79,8 @@ class LookupItem(_message.Message):
     max_age: _duration_pb2.Duration
     flight_id: str
     predictions_max: int
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., flight_id: _Optional[str] = ..., predictions_max: _Optional[int] = ...) -> None: ...
+    exact_only: bool
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., flight_id: _Optional[str] = ..., predictions_max: _Optional[int] = ..., exact_only: _Optional[bool] = ...) -> None: ...
 
 class LookupResponse(_message.Message):
     __slots__ = ("results",)
@@ -181,7 +183,7 @@ class StoreRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[StoreItem, _Mapping]]] = ...) -> None: ...
 
 class StoreItem(_message.Message):
-    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "answer", "ttl", "tags", "flight_id", "outcome", "classification", "temperature", "tools_offered")
+    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "answer", "ttl", "tags", "flight_id", "outcome", "classification", "temperature", "tools_offered", "ahead")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +197,7 @@ class StoreItem(_message.Message):
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     TOOLS_OFFERED_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     partition: _cache_entry_pb2.Partition
     conversation_digest: bytes
@@ -208,7 +211,8 @@ class StoreItem(_message.Message):
     classification: _finding_pb2.Classification
     temperature: float
     tools_offered: bool
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., answer: _Optional[_Union[_cache_entry_pb2.CachedAnswer, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tags: _Optional[_Iterable[str]] = ..., flight_id: _Optional[str] = ..., outcome: _Optional[_Union[AnswerOutcome, str]] = ..., classification: _Optional[_Union[_finding_pb2.Classification, str]] = ..., temperature: _Optional[float] = ..., tools_offered: _Optional[bool] = ...) -> None: ...
+    ahead: bool
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., answer: _Optional[_Union[_cache_entry_pb2.CachedAnswer, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tags: _Optional[_Iterable[str]] = ..., flight_id: _Optional[str] = ..., outcome: _Optional[_Union[AnswerOutcome, str]] = ..., classification: _Optional[_Union[_finding_pb2.Classification, str]] = ..., temperature: _Optional[float] = ..., tools_offered: _Optional[bool] = ..., ahead: _Optional[bool] = ...) -> None: ...
 
 class StoreResponse(_message.Message):
     __slots__ = ("results",)

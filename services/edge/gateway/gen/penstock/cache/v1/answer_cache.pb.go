@@ -48,9 +48,21 @@ type AnswerCache struct {
 	// Those of them that answered another question.
 	WrongAnswers uint32 `protobuf:"varint,11,opt,name=wrong_answers,json=wrongAnswers,proto3" json:"wrong_answers,omitempty"`
 	// By how much more log-odds than the calibration asks an answer by meaning must fit, as learnt from those. 0 or more.
-	Strictness    float64 `protobuf:"fixed64,12,opt,name=strictness,proto3" json:"strictness,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Strictness float64 `protobuf:"fixed64,12,opt,name=strictness,proto3" json:"strictness,omitempty"`
+	// Questions that came after a prediction, and were among those predicted.
+	PredictedRight int64 `protobuf:"varint,13,opt,name=predicted_right,json=predictedRight,proto3" json:"predicted_right,omitempty"`
+	// Questions that came where others were predicted.
+	PredictedWrong int64 `protobuf:"varint,14,opt,name=predicted_wrong,json=predictedWrong,proto3" json:"predicted_wrong,omitempty"`
+	// Answers that were made ahead.
+	AheadAnswers int64 `protobuf:"varint,15,opt,name=ahead_answers,json=aheadAnswers,proto3" json:"ahead_answers,omitempty"`
+	// Those of them that were asked for.
+	AheadUseful int64 `protobuf:"varint,16,opt,name=ahead_useful,json=aheadUseful,proto3" json:"ahead_useful,omitempty"`
+	// Those that left before anybody asked for them.
+	AheadWasted int64 `protobuf:"varint,17,opt,name=ahead_wasted,json=aheadWasted,proto3" json:"ahead_wasted,omitempty"`
+	// What those that left unasked had cost, in nano-dollars.
+	WastedCostNanos int64 `protobuf:"varint,18,opt,name=wasted_cost_nanos,json=wastedCostNanos,proto3" json:"wasted_cost_nanos,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *AnswerCache) Reset() {
@@ -163,6 +175,48 @@ func (x *AnswerCache) GetWrongAnswers() uint32 {
 func (x *AnswerCache) GetStrictness() float64 {
 	if x != nil {
 		return x.Strictness
+	}
+	return 0
+}
+
+func (x *AnswerCache) GetPredictedRight() int64 {
+	if x != nil {
+		return x.PredictedRight
+	}
+	return 0
+}
+
+func (x *AnswerCache) GetPredictedWrong() int64 {
+	if x != nil {
+		return x.PredictedWrong
+	}
+	return 0
+}
+
+func (x *AnswerCache) GetAheadAnswers() int64 {
+	if x != nil {
+		return x.AheadAnswers
+	}
+	return 0
+}
+
+func (x *AnswerCache) GetAheadUseful() int64 {
+	if x != nil {
+		return x.AheadUseful
+	}
+	return 0
+}
+
+func (x *AnswerCache) GetAheadWasted() int64 {
+	if x != nil {
+		return x.AheadWasted
+	}
+	return 0
+}
+
+func (x *AnswerCache) GetWastedCostNanos() int64 {
+	if x != nil {
+		return x.WastedCostNanos
 	}
 	return 0
 }
@@ -326,7 +380,7 @@ var File_penstock_cache_v1_answer_cache_proto protoreflect.FileDescriptor
 
 const file_penstock_cache_v1_answer_cache_proto_rawDesc = "" +
 	"\n" +
-	"$penstock/cache/v1/answer_cache.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\"\x9e\x03\n" +
+	"$penstock/cache/v1/answer_cache.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\"\x87\x05\n" +
 	"\vAnswerCache\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aanswers\x18\x02 \x01(\rR\aanswers\x12\x1d\n" +
@@ -344,7 +398,13 @@ const file_penstock_cache_v1_answer_cache_proto_rawDesc = "" +
 	"\rwrong_answers\x18\v \x01(\rR\fwrongAnswers\x12\x1e\n" +
 	"\n" +
 	"strictness\x18\f \x01(\x01R\n" +
-	"strictness\"\x91\x02\n" +
+	"strictness\x12'\n" +
+	"\x0fpredicted_right\x18\r \x01(\x03R\x0epredictedRight\x12'\n" +
+	"\x0fpredicted_wrong\x18\x0e \x01(\x03R\x0epredictedWrong\x12#\n" +
+	"\rahead_answers\x18\x0f \x01(\x03R\faheadAnswers\x12!\n" +
+	"\fahead_useful\x18\x10 \x01(\x03R\vaheadUseful\x12!\n" +
+	"\fahead_wasted\x18\x11 \x01(\x03R\vaheadWasted\x12*\n" +
+	"\x11wasted_cost_nanos\x18\x12 \x01(\x03R\x0fwastedCostNanos\"\x91\x02\n" +
 	"\x0eAnswerSelector\x12'\n" +
 	"\bentry_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01H\x00R\aentryId\x12\x1e\n" +

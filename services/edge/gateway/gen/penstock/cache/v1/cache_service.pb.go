@@ -261,7 +261,7 @@ type LookupItem struct {
 	Partition *Partition `protobuf:"bytes,2,opt,name=partition,proto3" json:"partition,omitempty"`
 	// SHA-256 of the whole conversation.
 	ConversationDigest []byte `protobuf:"bytes,3,opt,name=conversation_digest,json=conversationDigest,proto3" json:"conversation_digest,omitempty"`
-	// Text to match by meaning: the last user turn. Empty: exact tiers only.
+	// The last user turn: matched by meaning unless `exact_only`, and what predictions are made of. Empty: exact tiers only.
 	QueryText string `protobuf:"bytes,4,opt,name=query_text,json=queryText,proto3" json:"query_text,omitempty"`
 	// SHA-256 of the conversation before the last user turn; an exact part of the key of semantic tiers. Empty: none before it.
 	HistoryDigest []byte `protobuf:"bytes,5,opt,name=history_digest,json=historyDigest,proto3" json:"history_digest,omitempty"`
@@ -272,8 +272,10 @@ type LookupItem struct {
 	FlightId string `protobuf:"bytes,7,opt,name=flight_id,json=flightId,proto3" json:"flight_id,omitempty"`
 	// How many of the user's next questions to predict, 0 to 5. Default 0.
 	PredictionsMax uint32 `protobuf:"varint,8,opt,name=predictions_max,json=predictionsMax,proto3" json:"predictions_max,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Whether `query_text` is not to be matched by meaning. Default false.
+	ExactOnly     bool `protobuf:"varint,9,opt,name=exact_only,json=exactOnly,proto3" json:"exact_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LookupItem) Reset() {
@@ -360,6 +362,13 @@ func (x *LookupItem) GetPredictionsMax() uint32 {
 		return x.PredictionsMax
 	}
 	return 0
+}
+
+func (x *LookupItem) GetExactOnly() bool {
+	if x != nil {
+		return x.ExactOnly
+	}
+	return false
 }
 
 // LookupResponse is the results, one for each item, in order.
@@ -1088,7 +1097,9 @@ type StoreItem struct {
 	// Sampling temperature of the generation, 0 to 2. Default 0.
 	Temperature float32 `protobuf:"fixed32,12,opt,name=temperature,proto3" json:"temperature,omitempty"`
 	// Whether the model was offered tools.
-	ToolsOffered  bool `protobuf:"varint,13,opt,name=tools_offered,json=toolsOffered,proto3" json:"tools_offered,omitempty"`
+	ToolsOffered bool `protobuf:"varint,13,opt,name=tools_offered,json=toolsOffered,proto3" json:"tools_offered,omitempty"`
+	// Whether nobody asked yet: it was answered ahead, because it was predicted. The hit that finds it first is of CACHE_TIER_L4.
+	Ahead         bool `protobuf:"varint,14,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1210,6 +1221,13 @@ func (x *StoreItem) GetTemperature() float32 {
 func (x *StoreItem) GetToolsOffered() bool {
 	if x != nil {
 		return x.ToolsOffered
+	}
+	return false
+}
+
+func (x *StoreItem) GetAhead() bool {
+	if x != nil {
+		return x.Ahead
 	}
 	return false
 }
@@ -1975,7 +1993,7 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
 	"%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a\x1fpenstock/cache/v1/erasure.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"Q\n" +
 	"\rLookupRequest\x12@\n" +
-	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xb7\x03\n" +
+	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xd6\x03\n" +
 	"\n" +
 	"LookupItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12B\n" +
@@ -1986,7 +2004,9 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\x0ehistory_digest\x18\x05 \x01(\fB\a\xbaH\x04z\x02\x18 R\rhistoryDigest\x122\n" +
 	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12$\n" +
 	"\tflight_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\bflightId\x120\n" +
-	"\x0fpredictions_max\x18\b \x01(\rB\a\xbaH\x04*\x02\x18\x05R\x0epredictionsMax\"K\n" +
+	"\x0fpredictions_max\x18\b \x01(\rB\a\xbaH\x04*\x02\x18\x05R\x0epredictionsMax\x12\x1d\n" +
+	"\n" +
+	"exact_only\x18\t \x01(\bR\texactOnly\"K\n" +
 	"\x0eLookupResponse\x129\n" +
 	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"\x92\x02\n" +
 	"\fLookupResult\x12*\n" +
@@ -2030,7 +2050,7 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"confidence\x18\x06 \x01(\x01R\n" +
 	"confidence\"O\n" +
 	"\fStoreRequest\x12?\n" +
-	"\x05items\x18\x01 \x03(\v2\x1c.penstock.cache.v1.StoreItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xdc\x05\n" +
+	"\x05items\x18\x01 \x03(\v2\x1c.penstock.cache.v1.StoreItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xf2\x05\n" +
 	"\tStoreItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12B\n" +
 	"\tpartition\x18\x02 \x01(\v2\x1c.penstock.cache.v1.PartitionB\x06\xbaH\x03\xc8\x01\x01R\tpartition\x128\n" +
@@ -2048,7 +2068,8 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\vtemperature\x18\f \x01(\x02B\x0f\xbaH\f\n" +
 	"\n" +
 	"\x1d\x00\x00\x00@-\x00\x00\x00\x00R\vtemperature\x12#\n" +
-	"\rtools_offered\x18\r \x01(\bR\ftoolsOffered\"I\n" +
+	"\rtools_offered\x18\r \x01(\bR\ftoolsOffered\x12\x14\n" +
+	"\x05ahead\x18\x0e \x01(\bR\x05ahead\"I\n" +
 	"\rStoreResponse\x128\n" +
 	"\aresults\x18\x01 \x03(\v2\x1e.penstock.cache.v1.StoreResultR\aresults\"\x8f\x01\n" +
 	"\vStoreResult\x12*\n" +
