@@ -92,12 +92,14 @@ class Books:
 
     def _authorize(self, command: Authorize) -> Hold:
         self._check_deadline(command.deadline_us)
-        known = self._find(command)
-        if known is not None:
-            return _same_again(known, command)
+        bound = self._counts.binding(Caller(command.payer, command.model, command.tier))
+        hold = self._find(command)
+        hold = self._new_hold(command, bound) if hold is None else _same_again(hold, command)
+        return hold._replace(rates=self._counts.rates(bound)) if bound else hold
+
+    def _new_hold(self, command: Authorize, bound: list[Bound]) -> Hold:
         prices = tuple(self._prices.find(sku, self._now_us) for sku in command.skus)
         quote = Quote(prices, command.prompt_tokens, command.answers)
-        bound = self._counts.binding(Caller(command.payer, command.model, command.tier))
         max_tokens = self._admit(command, quote, bound)
         tokens = command.prompt_tokens + command.answers * max_tokens
         hold = Hold(

@@ -10,8 +10,8 @@ from penstock_billing.fold import fold
 from penstock_billing.transactions import Transactions
 
 # A fold keeps SQLite's one writer busy: few lines at a time, so that admissions hardly wait for it.
-LINES_MAX = 1024
-PASSES_MAX = 64
+LINES_MAX = 256
+PASSES_MAX = 256
 
 log = get_logger(__name__)
 

@@ -63,6 +63,15 @@ class Taking(NamedTuple):
     at_ms: int
 
 
+class Rate(NamedTuple):
+    """How a rate of limits stands: what is left of how much, and when all of it is there again."""
+
+    unit: int  # limit.Unit
+    value: int
+    remaining: int
+    reset_ms: int
+
+
 class Hold(NamedTuple):
     """Money set aside for an operation, and what became of it.
 
@@ -73,6 +82,7 @@ class Hold(NamedTuple):
         prices: pinned at admission.
         takings: what was taken of limits.
         holder: who runs the operation.
+        rates: how the limits that bind it stand, as the answer to an Authorize tells; not kept.
         request_hash: of what was authorized; empty when nothing was.
         usage_hash: of what was settled; empty before.
     """
@@ -95,6 +105,7 @@ class Hold(NamedTuple):
     takings: tuple[Taking, ...] = ()
     model: str = ""
     holder: str = ""
+    rates: tuple[Rate, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from penstock_billing.ledger import Payer
+from penstock_billing.ledger import Payer, Rate
 
 # What is in flight ends when it ends; there is no better guess.
 IN_FLIGHT_RETRY_MS = 1000
@@ -115,6 +115,10 @@ class Count:
             return IN_FLIGHT_RETRY_MS
         excess = self.level + (units - limit.value) * limit.window_ms
         return max(0, -(-excess // limit.value))
+
+    def rate(self, limit: Limit) -> Rate:
+        """Say how it stands, as the count of a rate."""
+        return Rate(limit.unit, limit.value, self.room(limit), -(-self.level // max(1, limit.value)))
 
     def take(self, limit: Limit, units: int) -> None:
         """Fill units in, also beyond what fits: usage that is known is counted, as far as 64 bits go."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from penstock_billing import refusals
-from penstock_billing.ledger import Hold, Taking
+from penstock_billing.ledger import Hold, Rate, Taking
 from penstock_billing.limit import Caller, Count, Limit, Unit
 
 Bound = tuple[Limit, Count]
@@ -52,6 +52,18 @@ class LimitCounts:
             self._take(limit, count, units)
             takings.append(Taking(count.key, units, self._now_ms))
         return tuple(takings)
+
+    @staticmethod
+    def rates(bound: Iterable[Bound]) -> tuple[Rate, ...]:
+        """Give the rate of requests and the rate of tokens that have least left."""
+        tightest: dict[Unit, Rate] = {}
+        for limit, count in bound:
+            if limit.unit is Unit.IN_FLIGHT:
+                continue
+            rate = count.rate(limit)
+            if limit.unit not in tightest or rate.remaining < tightest[limit.unit].remaining:
+                tightest[limit.unit] = rate
+        return tuple(tightest.values())
 
     def tokens_room(self, hold: Hold) -> int | None:
         """Give how many tokens more a hold may take; None: no limit says."""

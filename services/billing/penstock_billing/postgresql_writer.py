@@ -13,8 +13,8 @@ from penstock_billing.writers import lock_key, unavailable
 
 Result = TypeVar("Result")
 
-# Everything here finds rows by their keys. Tables grow faster than their statistics, and a plan that was made while they
-# were small, or new ones for lists of another length, would read whole tables.
+# Rows are found by their keys. Tables grow faster than their statistics: a plan that was made while they were small, or
+# for a list of another length, would read whole tables.
 _BY_KEY = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",

@@ -6,14 +6,14 @@ from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from penstock.billing.v1 import hold_pb2, hold_service_pb2
+from penstock.billing.v1 import hold_pb2, hold_service_pb2, limit_pb2
 from penstock.context.v1 import request_context_pb2
 from servicekit.errors import InvalidArgument, ServiceError
 
 from penstock_billing.books import Outcome
 from penstock_billing.clock import SECOND_US, from_timestamp, to_timestamp
 from penstock_billing.commands import Authorize, Extend, Release, Settle
-from penstock_billing.ledger import Hold, Payer
+from penstock_billing.ledger import Hold, Payer, Rate
 from penstock_billing.prices import Prices
 
 HASH_BYTES = 16
@@ -105,6 +105,18 @@ def write_authorize(outcome: Outcome) -> hold_service_pb2.AuthorizeResult:
         max_tokens=outcome.max_tokens,
         clamped=outcome.clamped,
         prices=[write_prices(prices) for prices in outcome.prices],
+        rate_limits=map(write_rate, outcome.rates),
+    )
+
+
+def write_rate(rate: Rate) -> limit_pb2.RateLimit:
+    """Write how a rate stands."""
+    seconds, milliseconds = divmod(rate.reset_ms, 1000)
+    return limit_pb2.RateLimit(
+        unit=cast("limit_pb2.LimitUnit", rate.unit),
+        value=rate.value,
+        remaining=rate.remaining,
+        reset_after=Duration(seconds=seconds, nanos=milliseconds * 1_000_000),
     )
 
 

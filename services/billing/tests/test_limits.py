@@ -297,3 +297,21 @@ async def test_counts_that_nobody_uses_are_forgotten_and_what_runs_is_not(
 
 async def _admits(billing: Any, operation: str) -> bool:
     return not (await billing.authorize(operation)).status.code
+
+
+async def test_who_is_admitted_is_told_what_is_left_of_the_tightest_rates(billing: Any) -> None:
+    await billing.create_limit("wide", 100, **REQUESTS, **DAY)
+    await billing.create_limit("rpm", 3, **REQUESTS, **MINUTE)
+    await billing.create_limit("tpm", 6000, **TOKENS, **MINUTE)
+    await billing.create_limit("at-once", 2, **IN_FLIGHT)
+    result = await billing.authorize("op", prompt_tokens=1000, max_tokens=500)
+    requests, tokens = result.rate_limits
+    assert (requests.unit, requests.value, requests.remaining) == (limit_pb2.LIMIT_UNIT_REQUESTS, 3, 2)
+    assert requests.reset_after.ToTimedelta() == timedelta(seconds=20)
+    assert (tokens.unit, tokens.value, tokens.remaining) == (limit_pb2.LIMIT_UNIT_TOKENS, 6000, 4500)
+    assert tokens.reset_after.ToTimedelta() == timedelta(seconds=15)
+
+
+async def test_who_no_rate_binds_is_told_of_none(billing: Any) -> None:
+    await billing.create_limit("at-once", 2, **IN_FLIGHT)
+    assert not (await billing.authorize("op")).rate_limits

@@ -119,6 +119,7 @@ class Operation:
             redacted_types=self.redacted_types,
             cache_similarity=hit.similarity if hit else 0,
             cache_entry_id=hit.entry_id if hit else "",
+            rate_limits=self.grant.rate_limits if self.grant else (),
         )
 
     def answered_from_cache(self, hit: cache_service_pb2.CacheHit) -> None:

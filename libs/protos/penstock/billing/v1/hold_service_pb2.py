@@ -27,10 +27,11 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from penstock.billing.v1 import hold_pb2 as penstock_dot_billing_dot_v1_dot_hold__pb2
+from penstock.billing.v1 import limit_pb2 as penstock_dot_billing_dot_v1_dot_limit__pb2
 from penstock.context.v1 import request_context_pb2 as penstock_dot_context_dot_v1_dot_request__context__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/billing/v1/hold_service.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1epenstock/billing/v1/hold.proto\x1a)penstock/context/v1/request_context.proto\"R\n\x10\x41uthorizeRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.billing.v1.AuthorizeItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xc0\x02\n\rAuthorizeItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12!\n\x04skus\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x10\"\x07r\x05\x10\x01\x18\x80\x02\x12\x15\n\rprompt_tokens\x18\x04 \x01(\r\x12\x12\n\nmax_tokens\x18\x05 \x01(\r\x12\x13\n\x01n\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x01\x12:\n\x05lease\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\x12\x17\n\x05model\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x18\n\x06holder\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"J\n\x11\x41uthorizeResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.penstock.billing.v1.AuthorizeResult\"\xb5\x01\n\x0f\x41uthorizeResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.penstock.billing.v1.Hold\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x0f\n\x07\x63lamped\x18\x04 \x01(\x08\x12\x30\n\x06prices\x18\x05 \x03(\x0b\x32 .penstock.billing.v1.TokenPrices\"L\n\rExtendRequest\x12;\n\x05items\x18\x01 \x03(\x0b\x32\x1f.penstock.billing.v1.ExtendItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xd7\x01\n\nExtendItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x37\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1d\n\x0c\x61mount_nanos\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x12\n\nmax_tokens\x18\x05 \x01(\r\"D\n\x0e\x45xtendResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.billing.v1.ExtendResult\"\x80\x01\n\x0c\x45xtendResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.penstock.billing.v1.Hold\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x0f\n\x07\x63lamped\x18\x04 \x01(\x08\"L\n\rSettleRequest\x12;\n\x05items\x18\x01 \x03(\x0b\x32\x1f.penstock.billing.v1.SettleItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x93\x03\n\nSettleItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12?\n\x08\x61ttempts\x18\x03 \x03(\x0b\x32!.penstock.billing.v1.AttemptUsageB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x12\x34\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x05model\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1a\n\toperation\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12I\n\x08metadata\x18\x07 \x03(\x0b\x32-.penstock.billing.v1.SettleItem.MetadataEntryB\x08\xbaH\x05\x9a\x01\x02\x10\x10\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"D\n\x0eSettleResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.billing.v1.SettleResult\"T\n\x0cSettleResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\ncost_nanos\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x08\"N\n\x0eReleaseRequest\x12<\n\x05items\x18\x01 \x03(\x0b\x32 .penstock.billing.v1.ReleaseItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"l\n\x0bReleaseItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"F\n\x0fReleaseResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".penstock.billing.v1.ReleaseResult\"3\n\rReleaseResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\"v\n\x17\x43laimLapsedHoldsRequest\x12\x1d\n\titems_max\x18\x01 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x02(\x01\x12<\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\t\"\x03\x08\x90\x1c\x32\x02\x08\x01\xc8\x01\x01\"J\n\x18\x43laimLapsedHoldsResponse\x12.\n\x05holds\x18\x01 \x03(\x0b\x32\x1f.penstock.billing.v1.LapsedHold\"\x97\x02\n\nLapsedHold\x12\x34\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContext\x12\x14\n\x0coperation_id\x18\x02 \x01(\t\x12\x0c\n\x04skus\x18\x03 \x03(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x0e\n\x06holder\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlapse_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xea\x03\n\x0bHoldService\x12_\n\tAuthorize\x12%.penstock.billing.v1.AuthorizeRequest\x1a&.penstock.billing.v1.AuthorizeResponse\"\x03\x90\x02\x02\x12V\n\x06\x45xtend\x12\".penstock.billing.v1.ExtendRequest\x1a#.penstock.billing.v1.ExtendResponse\"\x03\x90\x02\x02\x12V\n\x06Settle\x12\".penstock.billing.v1.SettleRequest\x1a#.penstock.billing.v1.SettleResponse\"\x03\x90\x02\x02\x12Y\n\x07Release\x12#.penstock.billing.v1.ReleaseRequest\x1a$.penstock.billing.v1.ReleaseResponse\"\x03\x90\x02\x02\x12o\n\x10\x43laimLapsedHolds\x12,.penstock.billing.v1.ClaimLapsedHoldsRequest\x1a-.penstock.billing.v1.ClaimLapsedHoldsResponseBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/billing/v1/hold_service.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1epenstock/billing/v1/hold.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a)penstock/context/v1/request_context.proto\"R\n\x10\x41uthorizeRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".penstock.billing.v1.AuthorizeItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xc0\x02\n\rAuthorizeItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12!\n\x04skus\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x10\"\x07r\x05\x10\x01\x18\x80\x02\x12\x15\n\rprompt_tokens\x18\x04 \x01(\r\x12\x12\n\nmax_tokens\x18\x05 \x01(\r\x12\x13\n\x01n\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x01\x12:\n\x05lease\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\x12\x17\n\x05model\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x18\n\x06holder\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"J\n\x11\x41uthorizeResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.penstock.billing.v1.AuthorizeResult\"\xea\x01\n\x0f\x41uthorizeResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.penstock.billing.v1.Hold\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x0f\n\x07\x63lamped\x18\x04 \x01(\x08\x12\x30\n\x06prices\x18\x05 \x03(\x0b\x32 .penstock.billing.v1.TokenPrices\x12\x33\n\x0brate_limits\x18\x06 \x03(\x0b\x32\x1e.penstock.billing.v1.RateLimit\"L\n\rExtendRequest\x12;\n\x05items\x18\x01 \x03(\x0b\x32\x1f.penstock.billing.v1.ExtendItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\xd7\x01\n\nExtendItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x37\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1d\n\x0c\x61mount_nanos\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x12\n\nmax_tokens\x18\x05 \x01(\r\"D\n\x0e\x45xtendResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.billing.v1.ExtendResult\"\x80\x01\n\x0c\x45xtendResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.penstock.billing.v1.Hold\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x0f\n\x07\x63lamped\x18\x04 \x01(\x08\"L\n\rSettleRequest\x12;\n\x05items\x18\x01 \x03(\x0b\x32\x1f.penstock.billing.v1.SettleItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x93\x03\n\nSettleItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12?\n\x08\x61ttempts\x18\x03 \x03(\x0b\x32!.penstock.billing.v1.AttemptUsageB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x12\x34\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x05model\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1a\n\toperation\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12I\n\x08metadata\x18\x07 \x03(\x0b\x32-.penstock.billing.v1.SettleItem.MetadataEntryB\x08\xbaH\x05\x9a\x01\x02\x10\x10\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"D\n\x0eSettleResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.billing.v1.SettleResult\"T\n\x0cSettleResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\ncost_nanos\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x08\"N\n\x0eReleaseRequest\x12<\n\x05items\x18\x01 \x03(\x0b\x32 .penstock.billing.v1.ReleaseItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"l\n\x0bReleaseItem\x12<\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"F\n\x0fReleaseResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".penstock.billing.v1.ReleaseResult\"3\n\rReleaseResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\"v\n\x17\x43laimLapsedHoldsRequest\x12\x1d\n\titems_max\x18\x01 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x02(\x01\x12<\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\t\"\x03\x08\x90\x1c\x32\x02\x08\x01\xc8\x01\x01\"J\n\x18\x43laimLapsedHoldsResponse\x12.\n\x05holds\x18\x01 \x03(\x0b\x32\x1f.penstock.billing.v1.LapsedHold\"\x97\x02\n\nLapsedHold\x12\x34\n\x07\x63ontext\x18\x01 \x01(\x0b\x32#.penstock.context.v1.RequestContext\x12\x14\n\x0coperation_id\x18\x02 \x01(\t\x12\x0c\n\x04skus\x18\x03 \x03(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x0e\n\x06holder\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlapse_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xea\x03\n\x0bHoldService\x12_\n\tAuthorize\x12%.penstock.billing.v1.AuthorizeRequest\x1a&.penstock.billing.v1.AuthorizeResponse\"\x03\x90\x02\x02\x12V\n\x06\x45xtend\x12\".penstock.billing.v1.ExtendRequest\x1a#.penstock.billing.v1.ExtendResponse\"\x03\x90\x02\x02\x12V\n\x06Settle\x12\".penstock.billing.v1.SettleRequest\x1a#.penstock.billing.v1.SettleResponse\"\x03\x90\x02\x02\x12Y\n\x07Release\x12#.penstock.billing.v1.ReleaseRequest\x1a$.penstock.billing.v1.ReleaseResponse\"\x03\x90\x02\x02\x12o\n\x10\x43laimLapsedHolds\x12,.penstock.billing.v1.ClaimLapsedHoldsRequest\x1a-.penstock.billing.v1.ClaimLapsedHoldsResponseBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -100,46 +101,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOLDSERVICE'].methods_by_name['Settle']._serialized_options = b'\220\002\002'
   _globals['_HOLDSERVICE'].methods_by_name['Release']._loaded_options = None
   _globals['_HOLDSERVICE'].methods_by_name['Release']._serialized_options = b'\220\002\002'
-  _globals['_AUTHORIZEREQUEST']._serialized_start=257
-  _globals['_AUTHORIZEREQUEST']._serialized_end=339
-  _globals['_AUTHORIZEITEM']._serialized_start=342
-  _globals['_AUTHORIZEITEM']._serialized_end=662
-  _globals['_AUTHORIZERESPONSE']._serialized_start=664
-  _globals['_AUTHORIZERESPONSE']._serialized_end=738
-  _globals['_AUTHORIZERESULT']._serialized_start=741
-  _globals['_AUTHORIZERESULT']._serialized_end=922
-  _globals['_EXTENDREQUEST']._serialized_start=924
-  _globals['_EXTENDREQUEST']._serialized_end=1000
-  _globals['_EXTENDITEM']._serialized_start=1003
-  _globals['_EXTENDITEM']._serialized_end=1218
-  _globals['_EXTENDRESPONSE']._serialized_start=1220
-  _globals['_EXTENDRESPONSE']._serialized_end=1288
-  _globals['_EXTENDRESULT']._serialized_start=1291
-  _globals['_EXTENDRESULT']._serialized_end=1419
-  _globals['_SETTLEREQUEST']._serialized_start=1421
-  _globals['_SETTLEREQUEST']._serialized_end=1497
-  _globals['_SETTLEITEM']._serialized_start=1500
-  _globals['_SETTLEITEM']._serialized_end=1903
-  _globals['_SETTLEITEM_METADATAENTRY']._serialized_start=1856
-  _globals['_SETTLEITEM_METADATAENTRY']._serialized_end=1903
-  _globals['_SETTLERESPONSE']._serialized_start=1905
-  _globals['_SETTLERESPONSE']._serialized_end=1973
-  _globals['_SETTLERESULT']._serialized_start=1975
-  _globals['_SETTLERESULT']._serialized_end=2059
-  _globals['_RELEASEREQUEST']._serialized_start=2061
-  _globals['_RELEASEREQUEST']._serialized_end=2139
-  _globals['_RELEASEITEM']._serialized_start=2141
-  _globals['_RELEASEITEM']._serialized_end=2249
-  _globals['_RELEASERESPONSE']._serialized_start=2251
-  _globals['_RELEASERESPONSE']._serialized_end=2321
-  _globals['_RELEASERESULT']._serialized_start=2323
-  _globals['_RELEASERESULT']._serialized_end=2374
-  _globals['_CLAIMLAPSEDHOLDSREQUEST']._serialized_start=2376
-  _globals['_CLAIMLAPSEDHOLDSREQUEST']._serialized_end=2494
-  _globals['_CLAIMLAPSEDHOLDSRESPONSE']._serialized_start=2496
-  _globals['_CLAIMLAPSEDHOLDSRESPONSE']._serialized_end=2570
-  _globals['_LAPSEDHOLD']._serialized_start=2573
-  _globals['_LAPSEDHOLD']._serialized_end=2852
-  _globals['_HOLDSERVICE']._serialized_start=2855
-  _globals['_HOLDSERVICE']._serialized_end=3345
+  _globals['_AUTHORIZEREQUEST']._serialized_start=290
+  _globals['_AUTHORIZEREQUEST']._serialized_end=372
+  _globals['_AUTHORIZEITEM']._serialized_start=375
+  _globals['_AUTHORIZEITEM']._serialized_end=695
+  _globals['_AUTHORIZERESPONSE']._serialized_start=697
+  _globals['_AUTHORIZERESPONSE']._serialized_end=771
+  _globals['_AUTHORIZERESULT']._serialized_start=774
+  _globals['_AUTHORIZERESULT']._serialized_end=1008
+  _globals['_EXTENDREQUEST']._serialized_start=1010
+  _globals['_EXTENDREQUEST']._serialized_end=1086
+  _globals['_EXTENDITEM']._serialized_start=1089
+  _globals['_EXTENDITEM']._serialized_end=1304
+  _globals['_EXTENDRESPONSE']._serialized_start=1306
+  _globals['_EXTENDRESPONSE']._serialized_end=1374
+  _globals['_EXTENDRESULT']._serialized_start=1377
+  _globals['_EXTENDRESULT']._serialized_end=1505
+  _globals['_SETTLEREQUEST']._serialized_start=1507
+  _globals['_SETTLEREQUEST']._serialized_end=1583
+  _globals['_SETTLEITEM']._serialized_start=1586
+  _globals['_SETTLEITEM']._serialized_end=1989
+  _globals['_SETTLEITEM_METADATAENTRY']._serialized_start=1942
+  _globals['_SETTLEITEM_METADATAENTRY']._serialized_end=1989
+  _globals['_SETTLERESPONSE']._serialized_start=1991
+  _globals['_SETTLERESPONSE']._serialized_end=2059
+  _globals['_SETTLERESULT']._serialized_start=2061
+  _globals['_SETTLERESULT']._serialized_end=2145
+  _globals['_RELEASEREQUEST']._serialized_start=2147
+  _globals['_RELEASEREQUEST']._serialized_end=2225
+  _globals['_RELEASEITEM']._serialized_start=2227
+  _globals['_RELEASEITEM']._serialized_end=2335
+  _globals['_RELEASERESPONSE']._serialized_start=2337
+  _globals['_RELEASERESPONSE']._serialized_end=2407
+  _globals['_RELEASERESULT']._serialized_start=2409
+  _globals['_RELEASERESULT']._serialized_end=2460
+  _globals['_CLAIMLAPSEDHOLDSREQUEST']._serialized_start=2462
+  _globals['_CLAIMLAPSEDHOLDSREQUEST']._serialized_end=2580
+  _globals['_CLAIMLAPSEDHOLDSRESPONSE']._serialized_start=2582
+  _globals['_CLAIMLAPSEDHOLDSRESPONSE']._serialized_end=2656
+  _globals['_LAPSEDHOLD']._serialized_start=2659
+  _globals['_LAPSEDHOLD']._serialized_end=2938
+  _globals['_HOLDSERVICE']._serialized_start=2941
+  _globals['_HOLDSERVICE']._serialized_end=3431
 # @@protoc_insertion_point(module_scope)

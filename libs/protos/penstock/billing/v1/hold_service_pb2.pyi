@@ -5,6 +5,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from penstock.billing.v1 import hold_pb2 as _hold_pb2
+from penstock.billing.v1 import limit_pb2 as _limit_pb2
 from penstock.context.v1 import request_context_pb2 as _request_context_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -49,18 +50,20 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[AuthorizeResult, _Mapping]]] = ...) -> None: ...
 
 class AuthorizeResult(_message.Message):
-    __slots__ = ("status", "hold", "max_tokens", "clamped", "prices")
+    __slots__ = ("status", "hold", "max_tokens", "clamped", "prices", "rate_limits")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CLAMPED_FIELD_NUMBER: _ClassVar[int]
     PRICES_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     status: _status_pb2.Status
     hold: _hold_pb2.Hold
     max_tokens: int
     clamped: bool
     prices: _containers.RepeatedCompositeFieldContainer[_hold_pb2.TokenPrices]
-    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hold: _Optional[_Union[_hold_pb2.Hold, _Mapping]] = ..., max_tokens: _Optional[int] = ..., clamped: _Optional[bool] = ..., prices: _Optional[_Iterable[_Union[_hold_pb2.TokenPrices, _Mapping]]] = ...) -> None: ...
+    rate_limits: _containers.RepeatedCompositeFieldContainer[_limit_pb2.RateLimit]
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., hold: _Optional[_Union[_hold_pb2.Hold, _Mapping]] = ..., max_tokens: _Optional[int] = ..., clamped: _Optional[bool] = ..., prices: _Optional[_Iterable[_Union[_hold_pb2.TokenPrices, _Mapping]]] = ..., rate_limits: _Optional[_Iterable[_Union[_limit_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
 
 class ExtendRequest(_message.Message):
     __slots__ = ("items",)

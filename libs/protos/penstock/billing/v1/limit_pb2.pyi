@@ -1,6 +1,7 @@
 import datetime
 
 from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -68,3 +69,15 @@ class Limit(_message.Message):
     tier: str
     create_time: _timestamp_pb2.Timestamp
     def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., unit: _Optional[_Union[LimitUnit, str]] = ..., window: _Optional[_Union[LimitWindow, str]] = ..., value: _Optional[int] = ..., scope: _Optional[_Union[LimitScope, str]] = ..., subject: _Optional[str] = ..., model: _Optional[str] = ..., tier: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RateLimit(_message.Message):
+    __slots__ = ("unit", "value", "remaining", "reset_after")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    RESET_AFTER_FIELD_NUMBER: _ClassVar[int]
+    unit: LimitUnit
+    value: int
+    remaining: int
+    reset_after: _duration_pb2.Duration
+    def __init__(self, unit: _Optional[_Union[LimitUnit, str]] = ..., value: _Optional[int] = ..., remaining: _Optional[int] = ..., reset_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

@@ -1,8 +1,9 @@
+from penstock.billing.v1 import limit_pb2 as _limit_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -21,7 +22,7 @@ CACHE_STATUS_SEMANTIC_HIT: CacheStatus
 CACHE_STATUS_BYPASS: CacheStatus
 
 class Receipt(_message.Message):
-    __slots__ = ("request_id", "trace_id", "cost_nanos", "avoided_cost_nanos", "cache", "cache_age_seconds", "endpoint", "attempts", "clamped_max_tokens", "redacted_types", "cache_similarity", "cache_entry_id")
+    __slots__ = ("request_id", "trace_id", "cost_nanos", "avoided_cost_nanos", "cache", "cache_age_seconds", "endpoint", "attempts", "clamped_max_tokens", "redacted_types", "cache_similarity", "cache_entry_id", "rate_limits")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     COST_NANOS_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +35,7 @@ class Receipt(_message.Message):
     REDACTED_TYPES_FIELD_NUMBER: _ClassVar[int]
     CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     CACHE_ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     trace_id: str
     cost_nanos: int
@@ -46,4 +48,5 @@ class Receipt(_message.Message):
     redacted_types: _containers.RepeatedScalarFieldContainer[str]
     cache_similarity: float
     cache_entry_id: str
-    def __init__(self, request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., cost_nanos: _Optional[int] = ..., avoided_cost_nanos: _Optional[int] = ..., cache: _Optional[_Union[CacheStatus, str]] = ..., cache_age_seconds: _Optional[int] = ..., endpoint: _Optional[str] = ..., attempts: _Optional[int] = ..., clamped_max_tokens: _Optional[int] = ..., redacted_types: _Optional[_Iterable[str]] = ..., cache_similarity: _Optional[float] = ..., cache_entry_id: _Optional[str] = ...) -> None: ...
+    rate_limits: _containers.RepeatedCompositeFieldContainer[_limit_pb2.RateLimit]
+    def __init__(self, request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., cost_nanos: _Optional[int] = ..., avoided_cost_nanos: _Optional[int] = ..., cache: _Optional[_Union[CacheStatus, str]] = ..., cache_age_seconds: _Optional[int] = ..., endpoint: _Optional[str] = ..., attempts: _Optional[int] = ..., clamped_max_tokens: _Optional[int] = ..., redacted_types: _Optional[_Iterable[str]] = ..., cache_similarity: _Optional[float] = ..., cache_entry_id: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_limit_pb2.RateLimit, _Mapping]]] = ...) -> None: ...

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/penstock-ai/penstock/services/edge/gateway/internal/ratelimit"
+
+	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
@@ -14,7 +17,12 @@ var cacheNames = map[routerv1.CacheStatus]string{
 	routerv1.CacheStatus_CACHE_STATUS_BYPASS:       "bypass",
 }
 
-// writeJSON answers with a body, and with its cost and what the cache did in headers.
+var rateUnits = map[billingv1.LimitUnit]string{
+	billingv1.LimitUnit_LIMIT_UNIT_REQUESTS: "requests",
+	billingv1.LimitUnit_LIMIT_UNIT_TOKENS:   "tokens",
+}
+
+// writeJSON answers with a body, and with its cost, what the cache did and what is left of rates in headers.
 func writeJSON(w http.ResponseWriter, body []byte, receipt *routerv1.Receipt) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -24,6 +32,11 @@ func writeJSON(w http.ResponseWriter, body []byte, receipt *routerv1.Receipt) {
 		if name := cacheNames[receipt.GetCache()]; name != "" {
 			header.Set("X-Penstock-Cache", name)
 		}
+	}
+	for _, rate := range receipt.GetRateLimits() {
+		ratelimit.Rate{
+			Unit: rateUnits[rate.GetUnit()], Value: rate.GetValue(), Remaining: rate.GetRemaining(), Reset: rate.GetResetAfter().AsDuration(),
+		}.Write(header)
 	}
 	_, _ = w.Write(body) // the caller may be gone: nobody to tell
 }

@@ -5,21 +5,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/penstock-ai/penstock/services/edge/gateway/internal/ratelimit"
 )
 
 // Fault is a failure for a caller. Reason is a value of penstock.errors.v1.ErrorReason without its prefix.
 type Fault struct {
 	Code       codes.Code
 	Reason     string
-	Message    string        // for people; holds no prompt, answer or secret
-	Param      string        // JSON path of the member at fault, "messages[0].content"; empty: none
-	RetryAfter time.Duration // when a retry may succeed; 0: not known
+	Message    string         // for people; holds no prompt, answer or secret
+	Param      string         // JSON path of the member at fault, "messages[0].content"; empty: none
+	RetryAfter time.Duration  // when a retry may succeed; 0: not known
+	Rate       ratelimit.Rate // that is used up; its Unit is empty where none is
 }
 
 // Error says what failed, for logs.
@@ -103,6 +107,9 @@ func fromStatus(rich *status.Status) *Fault {
 		case *errdetails.ErrorInfo:
 			named, f.Reason = true, d.GetReason()
 			f.Param = firstOf(f.Param, d.GetMetadata()["field"])
+			if f.Reason == "RATE_LIMIT_EXCEEDED" {
+				f.Rate = rateOf(d.GetMetadata())
+			}
 		case *errdetails.BadRequest:
 			if violations := d.GetFieldViolations(); len(violations) > 0 {
 				f.Param = violations[0].GetField()
@@ -111,11 +118,19 @@ func fromStatus(rich *status.Status) *Fault {
 			f.RetryAfter = d.GetRetryDelay().AsDuration()
 		}
 	}
+	f.Rate.Reset = f.RetryAfter
 	f.Param = memberPath(f.Param)
 	if !named {
 		f.Message = plainMessage(f)
 	}
 	return f
+}
+
+// rateOf reads which rate is used up; a number that is none counts as 0.
+func rateOf(metadata map[string]string) ratelimit.Rate {
+	value, _ := strconv.ParseInt(metadata["value"], 10, 64)
+	remaining, _ := strconv.ParseInt(metadata["remaining"], 10, 64)
+	return ratelimit.Rate{Unit: metadata["unit"], Value: value, Remaining: remaining}
 }
 
 func fromCode(code codes.Code, message string) *Fault {

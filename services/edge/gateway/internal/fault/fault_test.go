@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -144,6 +145,26 @@ func TestRetryAfterIsInWholeSecondsRoundedUp(t *testing.T) {
 	err := fakerouter.Error(codes.ResourceExhausted, "RATE_LIMIT_EXCEEDED", "Slow down.", fakerouter.RetryAfter(1100*time.Millisecond))
 	if _, after, _ := written(t, err); after != "2" {
 		t.Errorf("Retry-After %q", after)
+	}
+}
+
+func TestARefusalByARateSaysInHeadersHowTheRateStands(t *testing.T) {
+	info := &errdetails.ErrorInfo{Reason: "RATE_LIMIT_EXCEEDED", Metadata: map[string]string{
+		"unit": "tokens", "value": "1000", "remaining": "12",
+	}}
+	rich, err := status.New(codes.ResourceExhausted, "Slow down.").WithDetails(info, fakerouter.RetryAfter(1500*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	fault.From(rich.Err()).Write(w, "r")
+	for name, want := range map[string]string{
+		"X-Ratelimit-Limit-Tokens": "1000", "X-Ratelimit-Remaining-Tokens": "12", "X-Ratelimit-Reset-Tokens": "1.5s",
+		"Retry-After": "2", "X-Ratelimit-Limit-Requests": "",
+	} {
+		if got := w.Header().Get(name); got != want || w.Code != 429 {
+			t.Errorf("%d %s: %q, want %q", w.Code, name, got, want)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ func (f *Fault) Write(w http.ResponseWriter, requestID string) {
 	if f.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(wholeSeconds(f.RetryAfter)))
 	}
+	f.Rate.Write(header)
 	w.WriteHeader(f.HTTPCode())
 	_, _ = w.Write(append(f.AppendJSON(nil, requestID), '\n')) // the caller may be gone: nobody to tell
 }

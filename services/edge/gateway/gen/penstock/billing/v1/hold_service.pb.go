@@ -248,7 +248,10 @@ type AuthorizeResult struct {
 	// Whether max_tokens is fewer than asked for.
 	Clamped bool `protobuf:"varint,4,opt,name=clamped,proto3" json:"clamped,omitempty"`
 	// Prices pinned for this operation, one for each SKU asked for, in order.
-	Prices        []*TokenPrices `protobuf:"bytes,5,rep,name=prices,proto3" json:"prices,omitempty"`
+	Prices []*TokenPrices `protobuf:"bytes,5,rep,name=prices,proto3" json:"prices,omitempty"`
+	// Of the rates of requests, and of those of tokens, that bind the operation: the one with least left, as they stand
+	// now. At most one of each; none where no limit binds.
+	RateLimits    []*RateLimit `protobuf:"bytes,6,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,6 +317,13 @@ func (x *AuthorizeResult) GetClamped() bool {
 func (x *AuthorizeResult) GetPrices() []*TokenPrices {
 	if x != nil {
 		return x.Prices
+	}
+	return nil
+}
+
+func (x *AuthorizeResult) GetRateLimits() []*RateLimit {
+	if x != nil {
+		return x.RateLimits
 	}
 	return nil
 }
@@ -1229,7 +1239,7 @@ var File_penstock_billing_v1_hold_service_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_hold_service_proto_rawDesc = "" +
 	"\n" +
-	"&penstock/billing/v1/hold_service.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1epenstock/billing/v1/hold.proto\x1a)penstock/context/v1/request_context.proto\"Y\n" +
+	"&penstock/billing/v1/hold_service.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1epenstock/billing/v1/hold.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a)penstock/context/v1/request_context.proto\"Y\n" +
 	"\x10AuthorizeRequest\x12E\n" +
 	"\x05items\x18\x01 \x03(\v2\".penstock.billing.v1.AuthorizeItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x8e\x03\n" +
 	"\rAuthorizeItem\x12E\n" +
@@ -1245,14 +1255,16 @@ const file_penstock_billing_v1_hold_service_proto_rawDesc = "" +
 	"\x05model\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05model\x12 \n" +
 	"\x06holder\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x06holder\"S\n" +
 	"\x11AuthorizeResponse\x12>\n" +
-	"\aresults\x18\x01 \x03(\v2$.penstock.billing.v1.AuthorizeResultR\aresults\"\xdf\x01\n" +
+	"\aresults\x18\x01 \x03(\v2$.penstock.billing.v1.AuthorizeResultR\aresults\"\xa0\x02\n" +
 	"\x0fAuthorizeResult\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12-\n" +
 	"\x04hold\x18\x02 \x01(\v2\x19.penstock.billing.v1.HoldR\x04hold\x12\x1d\n" +
 	"\n" +
 	"max_tokens\x18\x03 \x01(\rR\tmaxTokens\x12\x18\n" +
 	"\aclamped\x18\x04 \x01(\bR\aclamped\x128\n" +
-	"\x06prices\x18\x05 \x03(\v2 .penstock.billing.v1.TokenPricesR\x06prices\"S\n" +
+	"\x06prices\x18\x05 \x03(\v2 .penstock.billing.v1.TokenPricesR\x06prices\x12?\n" +
+	"\vrate_limits\x18\x06 \x03(\v2\x1e.penstock.billing.v1.RateLimitR\n" +
+	"rateLimits\"S\n" +
 	"\rExtendRequest\x12B\n" +
 	"\x05items\x18\x01 \x03(\v2\x1f.penstock.billing.v1.ExtendItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\x91\x02\n" +
 	"\n" +
@@ -1368,8 +1380,9 @@ var file_penstock_billing_v1_hold_service_proto_goTypes = []any{
 	(*status.Status)(nil),            // 22: google.rpc.Status
 	(*Hold)(nil),                     // 23: penstock.billing.v1.Hold
 	(*TokenPrices)(nil),              // 24: penstock.billing.v1.TokenPrices
-	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
-	(*AttemptUsage)(nil),             // 26: penstock.billing.v1.AttemptUsage
+	(*RateLimit)(nil),                // 25: penstock.billing.v1.RateLimit
+	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
+	(*AttemptUsage)(nil),             // 27: penstock.billing.v1.AttemptUsage
 }
 var file_penstock_billing_v1_hold_service_proto_depIdxs = []int32{
 	1,  // 0: penstock.billing.v1.AuthorizeRequest.items:type_name -> penstock.billing.v1.AuthorizeItem
@@ -1379,44 +1392,45 @@ var file_penstock_billing_v1_hold_service_proto_depIdxs = []int32{
 	22, // 4: penstock.billing.v1.AuthorizeResult.status:type_name -> google.rpc.Status
 	23, // 5: penstock.billing.v1.AuthorizeResult.hold:type_name -> penstock.billing.v1.Hold
 	24, // 6: penstock.billing.v1.AuthorizeResult.prices:type_name -> penstock.billing.v1.TokenPrices
-	5,  // 7: penstock.billing.v1.ExtendRequest.items:type_name -> penstock.billing.v1.ExtendItem
-	20, // 8: penstock.billing.v1.ExtendItem.context:type_name -> penstock.context.v1.RequestContext
-	25, // 9: penstock.billing.v1.ExtendItem.expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 10: penstock.billing.v1.ExtendResponse.results:type_name -> penstock.billing.v1.ExtendResult
-	22, // 11: penstock.billing.v1.ExtendResult.status:type_name -> google.rpc.Status
-	23, // 12: penstock.billing.v1.ExtendResult.hold:type_name -> penstock.billing.v1.Hold
-	9,  // 13: penstock.billing.v1.SettleRequest.items:type_name -> penstock.billing.v1.SettleItem
-	20, // 14: penstock.billing.v1.SettleItem.context:type_name -> penstock.context.v1.RequestContext
-	26, // 15: penstock.billing.v1.SettleItem.attempts:type_name -> penstock.billing.v1.AttemptUsage
-	25, // 16: penstock.billing.v1.SettleItem.end_time:type_name -> google.protobuf.Timestamp
-	19, // 17: penstock.billing.v1.SettleItem.metadata:type_name -> penstock.billing.v1.SettleItem.MetadataEntry
-	11, // 18: penstock.billing.v1.SettleResponse.results:type_name -> penstock.billing.v1.SettleResult
-	22, // 19: penstock.billing.v1.SettleResult.status:type_name -> google.rpc.Status
-	13, // 20: penstock.billing.v1.ReleaseRequest.items:type_name -> penstock.billing.v1.ReleaseItem
-	20, // 21: penstock.billing.v1.ReleaseItem.context:type_name -> penstock.context.v1.RequestContext
-	15, // 22: penstock.billing.v1.ReleaseResponse.results:type_name -> penstock.billing.v1.ReleaseResult
-	22, // 23: penstock.billing.v1.ReleaseResult.status:type_name -> google.rpc.Status
-	21, // 24: penstock.billing.v1.ClaimLapsedHoldsRequest.claim:type_name -> google.protobuf.Duration
-	18, // 25: penstock.billing.v1.ClaimLapsedHoldsResponse.holds:type_name -> penstock.billing.v1.LapsedHold
-	20, // 26: penstock.billing.v1.LapsedHold.context:type_name -> penstock.context.v1.RequestContext
-	25, // 27: penstock.billing.v1.LapsedHold.create_time:type_name -> google.protobuf.Timestamp
-	25, // 28: penstock.billing.v1.LapsedHold.lapse_time:type_name -> google.protobuf.Timestamp
-	25, // 29: penstock.billing.v1.LapsedHold.expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 30: penstock.billing.v1.HoldService.Authorize:input_type -> penstock.billing.v1.AuthorizeRequest
-	4,  // 31: penstock.billing.v1.HoldService.Extend:input_type -> penstock.billing.v1.ExtendRequest
-	8,  // 32: penstock.billing.v1.HoldService.Settle:input_type -> penstock.billing.v1.SettleRequest
-	12, // 33: penstock.billing.v1.HoldService.Release:input_type -> penstock.billing.v1.ReleaseRequest
-	16, // 34: penstock.billing.v1.HoldService.ClaimLapsedHolds:input_type -> penstock.billing.v1.ClaimLapsedHoldsRequest
-	2,  // 35: penstock.billing.v1.HoldService.Authorize:output_type -> penstock.billing.v1.AuthorizeResponse
-	6,  // 36: penstock.billing.v1.HoldService.Extend:output_type -> penstock.billing.v1.ExtendResponse
-	10, // 37: penstock.billing.v1.HoldService.Settle:output_type -> penstock.billing.v1.SettleResponse
-	14, // 38: penstock.billing.v1.HoldService.Release:output_type -> penstock.billing.v1.ReleaseResponse
-	17, // 39: penstock.billing.v1.HoldService.ClaimLapsedHolds:output_type -> penstock.billing.v1.ClaimLapsedHoldsResponse
-	35, // [35:40] is the sub-list for method output_type
-	30, // [30:35] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	25, // 7: penstock.billing.v1.AuthorizeResult.rate_limits:type_name -> penstock.billing.v1.RateLimit
+	5,  // 8: penstock.billing.v1.ExtendRequest.items:type_name -> penstock.billing.v1.ExtendItem
+	20, // 9: penstock.billing.v1.ExtendItem.context:type_name -> penstock.context.v1.RequestContext
+	26, // 10: penstock.billing.v1.ExtendItem.expire_time:type_name -> google.protobuf.Timestamp
+	7,  // 11: penstock.billing.v1.ExtendResponse.results:type_name -> penstock.billing.v1.ExtendResult
+	22, // 12: penstock.billing.v1.ExtendResult.status:type_name -> google.rpc.Status
+	23, // 13: penstock.billing.v1.ExtendResult.hold:type_name -> penstock.billing.v1.Hold
+	9,  // 14: penstock.billing.v1.SettleRequest.items:type_name -> penstock.billing.v1.SettleItem
+	20, // 15: penstock.billing.v1.SettleItem.context:type_name -> penstock.context.v1.RequestContext
+	27, // 16: penstock.billing.v1.SettleItem.attempts:type_name -> penstock.billing.v1.AttemptUsage
+	26, // 17: penstock.billing.v1.SettleItem.end_time:type_name -> google.protobuf.Timestamp
+	19, // 18: penstock.billing.v1.SettleItem.metadata:type_name -> penstock.billing.v1.SettleItem.MetadataEntry
+	11, // 19: penstock.billing.v1.SettleResponse.results:type_name -> penstock.billing.v1.SettleResult
+	22, // 20: penstock.billing.v1.SettleResult.status:type_name -> google.rpc.Status
+	13, // 21: penstock.billing.v1.ReleaseRequest.items:type_name -> penstock.billing.v1.ReleaseItem
+	20, // 22: penstock.billing.v1.ReleaseItem.context:type_name -> penstock.context.v1.RequestContext
+	15, // 23: penstock.billing.v1.ReleaseResponse.results:type_name -> penstock.billing.v1.ReleaseResult
+	22, // 24: penstock.billing.v1.ReleaseResult.status:type_name -> google.rpc.Status
+	21, // 25: penstock.billing.v1.ClaimLapsedHoldsRequest.claim:type_name -> google.protobuf.Duration
+	18, // 26: penstock.billing.v1.ClaimLapsedHoldsResponse.holds:type_name -> penstock.billing.v1.LapsedHold
+	20, // 27: penstock.billing.v1.LapsedHold.context:type_name -> penstock.context.v1.RequestContext
+	26, // 28: penstock.billing.v1.LapsedHold.create_time:type_name -> google.protobuf.Timestamp
+	26, // 29: penstock.billing.v1.LapsedHold.lapse_time:type_name -> google.protobuf.Timestamp
+	26, // 30: penstock.billing.v1.LapsedHold.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 31: penstock.billing.v1.HoldService.Authorize:input_type -> penstock.billing.v1.AuthorizeRequest
+	4,  // 32: penstock.billing.v1.HoldService.Extend:input_type -> penstock.billing.v1.ExtendRequest
+	8,  // 33: penstock.billing.v1.HoldService.Settle:input_type -> penstock.billing.v1.SettleRequest
+	12, // 34: penstock.billing.v1.HoldService.Release:input_type -> penstock.billing.v1.ReleaseRequest
+	16, // 35: penstock.billing.v1.HoldService.ClaimLapsedHolds:input_type -> penstock.billing.v1.ClaimLapsedHoldsRequest
+	2,  // 36: penstock.billing.v1.HoldService.Authorize:output_type -> penstock.billing.v1.AuthorizeResponse
+	6,  // 37: penstock.billing.v1.HoldService.Extend:output_type -> penstock.billing.v1.ExtendResponse
+	10, // 38: penstock.billing.v1.HoldService.Settle:output_type -> penstock.billing.v1.SettleResponse
+	14, // 39: penstock.billing.v1.HoldService.Release:output_type -> penstock.billing.v1.ReleaseResponse
+	17, // 40: penstock.billing.v1.HoldService.ClaimLapsedHolds:output_type -> penstock.billing.v1.ClaimLapsedHoldsResponse
+	36, // [36:41] is the sub-list for method output_type
+	31, // [31:36] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_penstock_billing_v1_hold_service_proto_init() }
@@ -1425,6 +1439,7 @@ func file_penstock_billing_v1_hold_service_proto_init() {
 		return
 	}
 	file_penstock_billing_v1_hold_proto_init()
+	file_penstock_billing_v1_limit_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -330,11 +331,84 @@ func (x *Limit) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// RateLimit is how a rate stood once an operation was admitted.
+type RateLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LIMIT_UNIT_REQUESTS or LIMIT_UNIT_TOKENS.
+	Unit LimitUnit `protobuf:"varint,1,opt,name=unit,proto3,enum=penstock.billing.v1.LimitUnit" json:"unit,omitempty"`
+	// How many units there are at most.
+	Value int64 `protobuf:"varint,2,opt,name=value,proto3" json:"value,omitempty"`
+	// How many are left, at least 0.
+	Remaining int64 `protobuf:"varint,3,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// How long until all of them are there again if nothing more is taken.
+	ResetAfter    *durationpb.Duration `protobuf:"bytes,4,opt,name=reset_after,json=resetAfter,proto3" json:"reset_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateLimit) Reset() {
+	*x = RateLimit{}
+	mi := &file_penstock_billing_v1_limit_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateLimit) ProtoMessage() {}
+
+func (x *RateLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_billing_v1_limit_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
+func (*RateLimit) Descriptor() ([]byte, []int) {
+	return file_penstock_billing_v1_limit_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RateLimit) GetUnit() LimitUnit {
+	if x != nil {
+		return x.Unit
+	}
+	return LimitUnit_LIMIT_UNIT_UNSPECIFIED
+}
+
+func (x *RateLimit) GetValue() int64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *RateLimit) GetRemaining() int64 {
+	if x != nil {
+		return x.Remaining
+	}
+	return 0
+}
+
+func (x *RateLimit) GetResetAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ResetAfter
+	}
+	return nil
+}
+
 var File_penstock_billing_v1_limit_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_limit_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpenstock/billing/v1/limit.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x03\n" +
+	"\x1fpenstock/billing/v1/limit.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x03\n" +
 	"\x05Limit\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vdisplayName\x12<\n" +
@@ -347,7 +421,13 @@ const file_penstock_billing_v1_limit_proto_rawDesc = "" +
 	"\x04tier\x18\t \x01(\tB\a\xbaH\x04r\x02\x18 R\x04tier\x12;\n" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime*q\n" +
+	"createTime\"\xaf\x01\n" +
+	"\tRateLimit\x122\n" +
+	"\x04unit\x18\x01 \x01(\x0e2\x1e.penstock.billing.v1.LimitUnitR\x04unit\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value\x12\x1c\n" +
+	"\tremaining\x18\x03 \x01(\x03R\tremaining\x12:\n" +
+	"\vreset_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"resetAfter*q\n" +
 	"\tLimitUnit\x12\x1a\n" +
 	"\x16LIMIT_UNIT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13LIMIT_UNIT_REQUESTS\x10\x01\x12\x15\n" +
@@ -379,24 +459,28 @@ func file_penstock_billing_v1_limit_proto_rawDescGZIP() []byte {
 }
 
 var file_penstock_billing_v1_limit_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_penstock_billing_v1_limit_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_penstock_billing_v1_limit_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_penstock_billing_v1_limit_proto_goTypes = []any{
 	(LimitUnit)(0),                // 0: penstock.billing.v1.LimitUnit
 	(LimitWindow)(0),              // 1: penstock.billing.v1.LimitWindow
 	(LimitScope)(0),               // 2: penstock.billing.v1.LimitScope
 	(*Limit)(nil),                 // 3: penstock.billing.v1.Limit
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*RateLimit)(nil),             // 4: penstock.billing.v1.RateLimit
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
 }
 var file_penstock_billing_v1_limit_proto_depIdxs = []int32{
 	0, // 0: penstock.billing.v1.Limit.unit:type_name -> penstock.billing.v1.LimitUnit
 	1, // 1: penstock.billing.v1.Limit.window:type_name -> penstock.billing.v1.LimitWindow
 	2, // 2: penstock.billing.v1.Limit.scope:type_name -> penstock.billing.v1.LimitScope
-	4, // 3: penstock.billing.v1.Limit.create_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5, // 3: penstock.billing.v1.Limit.create_time:type_name -> google.protobuf.Timestamp
+	0, // 4: penstock.billing.v1.RateLimit.unit:type_name -> penstock.billing.v1.LimitUnit
+	6, // 5: penstock.billing.v1.RateLimit.reset_after:type_name -> google.protobuf.Duration
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_penstock_billing_v1_limit_proto_init() }
@@ -410,7 +494,7 @@ func file_penstock_billing_v1_limit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_billing_v1_limit_proto_rawDesc), len(file_penstock_billing_v1_limit_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,6 +7,7 @@
 package routerv1
 
 import (
+	v1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -108,7 +109,10 @@ type Receipt struct {
 	// Similarity of the question that the cached answer was given to, -1 to 1. 1 when it was equal, 0 when the cache did not answer.
 	CacheSimilarity float64 `protobuf:"fixed64,11,opt,name=cache_similarity,json=cacheSimilarity,proto3" json:"cache_similarity,omitempty"`
 	// Names the cached answer, to say that it did not fit. Empty when the cache did not answer.
-	CacheEntryId  string `protobuf:"bytes,12,opt,name=cache_entry_id,json=cacheEntryId,proto3" json:"cache_entry_id,omitempty"`
+	CacheEntryId string `protobuf:"bytes,12,opt,name=cache_entry_id,json=cacheEntryId,proto3" json:"cache_entry_id,omitempty"`
+	// The rates of requests and of tokens that have least left for this caller, at most one of each. Empty when no limit binds it, and
+	// when the cache answered.
+	RateLimits    []*v1.RateLimit `protobuf:"bytes,13,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -227,11 +231,18 @@ func (x *Receipt) GetCacheEntryId() string {
 	return ""
 }
 
+func (x *Receipt) GetRateLimits() []*v1.RateLimit {
+	if x != nil {
+		return x.RateLimits
+	}
+	return nil
+}
+
 var File_penstock_router_v1_receipt_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_receipt_proto_rawDesc = "" +
 	"\n" +
-	" penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\"\xd1\x03\n" +
+	" penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\x1a\x1fpenstock/billing/v1/limit.proto\"\x92\x04\n" +
 	"\aReceipt\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
@@ -247,7 +258,9 @@ const file_penstock_router_v1_receipt_proto_rawDesc = "" +
 	"\x0eredacted_types\x18\n" +
 	" \x03(\tR\rredactedTypes\x12)\n" +
 	"\x10cache_similarity\x18\v \x01(\x01R\x0fcacheSimilarity\x12$\n" +
-	"\x0ecache_entry_id\x18\f \x01(\tR\fcacheEntryId*\x96\x01\n" +
+	"\x0ecache_entry_id\x18\f \x01(\tR\fcacheEntryId\x12?\n" +
+	"\vrate_limits\x18\r \x03(\v2\x1e.penstock.billing.v1.RateLimitR\n" +
+	"rateLimits*\x96\x01\n" +
 	"\vCacheStatus\x12\x1c\n" +
 	"\x18CACHE_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CACHE_STATUS_MISS\x10\x01\x12\x1a\n" +
@@ -270,16 +283,18 @@ func file_penstock_router_v1_receipt_proto_rawDescGZIP() []byte {
 var file_penstock_router_v1_receipt_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_penstock_router_v1_receipt_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_penstock_router_v1_receipt_proto_goTypes = []any{
-	(CacheStatus)(0), // 0: penstock.router.v1.CacheStatus
-	(*Receipt)(nil),  // 1: penstock.router.v1.Receipt
+	(CacheStatus)(0),     // 0: penstock.router.v1.CacheStatus
+	(*Receipt)(nil),      // 1: penstock.router.v1.Receipt
+	(*v1.RateLimit)(nil), // 2: penstock.billing.v1.RateLimit
 }
 var file_penstock_router_v1_receipt_proto_depIdxs = []int32{
 	0, // 0: penstock.router.v1.Receipt.cache:type_name -> penstock.router.v1.CacheStatus
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: penstock.router.v1.Receipt.rate_limits:type_name -> penstock.billing.v1.RateLimit
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_penstock_router_v1_receipt_proto_init() }
