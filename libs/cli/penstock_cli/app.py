@@ -13,6 +13,7 @@ from penstock_cli.commands import (
     chat,
     demo,
     embed,
+    engine,
     invoice,
     keys,
     logs,
@@ -52,6 +53,7 @@ for command in _THE_STACK:
     app.command(rich_help_panel="The stack")(command)
 for command in _REQUESTS:
     app.command(rich_help_panel="Requests")(command)
+app.add_typer(engine.app, name="engine", rich_help_panel="Models")
 app.add_typer(keys.app, name="keys", rich_help_panel="Requests")
 for name, group in (
     ("usage", usage.app),

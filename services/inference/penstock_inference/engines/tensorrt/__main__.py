@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from penstock_inference.engines.tensorrt import EngineBuildError, EngineRefusedError
-from penstock_inference.engines.tensorrt.build import build_engine
+from penstock_inference.engines.tensorrt.build import DECODE, PREFILL, build_engine
+from penstock_inference.engines.tensorrt.device import Device
 from penstock_inference.engines.tensorrt.library import open_library
 from penstock_inference.engines.tensorrt.spec import KINDS, EngineSpec
 from penstock_inference.engines.tensorrt.store import (
@@ -28,6 +29,8 @@ from penstock_inference.formats import ModelConfig, UnsupportedModelError
 from penstock_inference.formats.opening import open_weights
 from penstock_inference.formats.references import fingerprint, resolve_reference
 
+CURRENT = "current"
+
 
 def main() -> None:
     """Do as the arguments say; exit with 1 after a failure."""
@@ -42,8 +45,9 @@ def main() -> None:
 
 def build(store: EngineStore, arguments: argparse.Namespace) -> dict[str, Any]:
     """Build an engine, unless it is there; give it as `inspect` does."""
+    target = _find_target(arguments.target)
     spec = EngineSpec(
-        arguments.target, arguments.kind, arguments.slots, arguments.context_tokens, arguments.chunk_tokens
+        target, arguments.kind, arguments.slots, arguments.context_tokens, arguments.chunk_tokens
     )
     source = resolve_reference(arguments.reference)
     checkpoint = fingerprint(source)
@@ -77,6 +81,20 @@ def list_engines(store: EngineStore, _: argparse.Namespace) -> list[dict[str, An
     return listed
 
 
+def _find_target(name: str) -> str:
+    """Name the GPU of this machine if that is meant, or if there is no other choice."""
+    library = open_library()
+    if name != CURRENT and library.targets:
+        return name
+    try:
+        here = Device().target
+    except EngineRefusedError as error:
+        raise EngineBuildError(f"{error}. Name the target, one of {', '.join(library.targets)}") from error
+    if name not in {CURRENT, here}:
+        raise EngineBuildError(f"{library} builds for the GPU of this machine only, and that is {here}")
+    return here
+
+
 def _describe(store: EngineStore, engine: StoredEngine) -> dict[str, Any]:
     config = ModelConfig.from_json(engine.text(MODEL_CONFIG))
     return {
@@ -85,6 +103,7 @@ def _describe(store: EngineStore, engine: StoredEngine) -> dict[str, Any]:
         "state": "stale" if store.is_stale(engine) else "ready",
         "kv_bytes": engine.record.spec.kv_bytes(config),
         "layers": config.layers,
+        "fused_attention": [engine.record.report.fused_attention(profile) for profile in (PREFILL, DECODE)],
         **json.loads(engine.record.to_json()),
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock_inference.engines.tensorrt import EngineBuildError
 from penstock_inference.engines.tensorrt.decoder import add_decoder
-from penstock_inference.engines.tensorrt.library import CURRENT_TARGET, Library
+from penstock_inference.engines.tensorrt.library import Library
 from penstock_inference.engines.tensorrt.monitor import Progress, make_monitor
 from penstock_inference.engines.tensorrt.network import Network
 from penstock_inference.engines.tensorrt.report import (
@@ -76,7 +76,7 @@ def profile_shapes(spec: EngineSpec) -> tuple[Shapes, Shapes]:
 
 
 def _check(library: Library, weights: ModelWeights, spec: EngineSpec) -> None:
-    if spec.target not in library.targets:
+    if library.targets and spec.target not in library.targets:
         known = ", ".join(library.targets)
         raise EngineBuildError(f"{library} builds for {known}, not for {spec.target!r}")
     if spec.context_tokens_max > weights.config.context_tokens:
@@ -84,11 +84,9 @@ def _check(library: Library, weights: ModelWeights, spec: EngineSpec) -> None:
 
 
 def _set_target(library: Library, config: Any, target: str) -> None:
-    if hasattr(config, "num_compute_capabilities"):
+    if library.targets:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(library.api.ComputeCapability, target.upper()), 0)
-    else:
-        assert target == CURRENT_TARGET
 
 
 def _profile(builder: Any, network: Any, shapes: Shapes) -> Any:

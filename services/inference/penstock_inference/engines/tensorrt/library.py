@@ -29,7 +29,6 @@ _DATA_TYPES = {
     np.dtype(np.int64): "INT64",
 }
 _TARGET_PREFIX = "SM"
-CURRENT_TARGET = "current"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,10 @@ class Library:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Name what it can build for: compute capabilities without their GPUs, or the GPU that is here."""
-        capabilities = getattr(self.api, "ComputeCapability", None)
-        if capabilities is None:
-            return (CURRENT_TARGET,)
-        named = (name.lower() for name in dir(capabilities) if name.startswith(_TARGET_PREFIX))
-        return (*sorted(named, key=lambda target: int(target[2:])), CURRENT_TARGET)
+        """Name what it can build for without its GPU; none where it builds for the GPU that is here only."""
+        names = dir(getattr(self.api, "ComputeCapability", None))
+        named = (name.lower() for name in names if name.startswith(_TARGET_PREFIX))
+        return tuple(sorted(named, key=lambda target: int(target.removeprefix(_TARGET_PREFIX.lower()))))
 
     def data_type(self, dtype: np.dtype[Any]) -> Any:
         """Give its name for a type of numpy's or ml_dtypes'."""

@@ -1,5 +1,6 @@
 """What an engine is built for: where it runs, in which numbers, and for how much at once."""
 
+import re
 from dataclasses import dataclass
 
 from penstock_inference.engines import EngineLimits
@@ -8,6 +9,7 @@ from penstock_inference.engines.tensorrt import EngineBuildError
 from penstock_inference.formats import ModelConfig
 
 KINDS = ENGINE_KINDS["tensorrt"]
+_TARGET = re.compile(r"sm\d{2,3}")
 _FP8_SINCE = 89  # the first compute capability that multiplies it
 _BF16_SINCE = 80
 _KV_ROWS_MULTIPLE = 16  # attention reads the rows of a slot in vectors
@@ -19,7 +21,7 @@ class EngineSpec:
     """One way of building a model.
 
     Args:
-        target: a compute capability such as "sm89", or "current" for the GPU of this machine.
+        target: a compute capability, "sm89".
         kind: "bf16" or "fp16" for all numbers; "int8" or "fp8" for the weights of linear layers, bf16 else.
         slots_max: sequences at once.
         context_tokens_max: tokens of one sequence, prompt and answer together.
@@ -42,8 +44,10 @@ class EngineSpec:
             raise EngineBuildError(
                 f"a chunk of {self.prefill_chunk_tokens_max} tokens does not fit a context of {self.context_tokens_max}"
             )
+        if not _TARGET.fullmatch(self.target):
+            raise EngineBuildError(f"{self.target!r} is no compute capability such as sm89")
         needed = {"fp16": 0, "fp8": _FP8_SINCE}.get(self.kind, _BF16_SINCE)
-        if self.target.startswith("sm") and int(self.target[2:]) < needed:
+        if int(self.target.removeprefix("sm")) < needed:
             raise EngineBuildError(
                 f"{self.target} does not compute in {self.kind}: it needs sm{needed} or newer"
             )

@@ -96,6 +96,7 @@ class EngineStore:
         if not found:
             raise EngineRefusedError(f"no engine was built for {spec}: `penstock engine build` does")
         engine = read_engine(found[0])
+        engine.require_intact()
         if self.is_stale(engine):
             raise EngineRefusedError(
                 f"the engine {engine.id} was built by {engine.record.built_by}, and this is {self.built_by}: "
@@ -103,7 +104,6 @@ class EngineStore:
             )
         if (engine.record.checkpoint, engine.record.spec) != (checkpoint, spec):
             raise EngineRefusedError(f"the engine {engine.id} is not what its name says: build it again")
-        engine.require_intact()
         return engine
 
     def find(self, name: str) -> StoredEngine:
