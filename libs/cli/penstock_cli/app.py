@@ -13,6 +13,7 @@ from penstock_cli.commands import (
     chat,
     demo,
     embed,
+    erase,
     engine,
     invoice,
     keys,
@@ -65,6 +66,7 @@ for name, group in (
 app.add_typer(cache.app, name="cache", rich_help_panel="Requests")
 app.add_typer(policy.app, name="policy", rich_help_panel="Compliance")
 app.add_typer(audit.app, name="audit", rich_help_panel="Compliance")
+app.add_typer(erase.app, name="erase", rich_help_panel="Compliance")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -202,6 +202,36 @@ def test_the_receipt_of_an_erasure_is_printed_and_verified(log, penstock, tmp_pa
     assert penstock("audit", "verify", "--receipt", kept, "--key", log.verifier)[0] == 1
 
 
+def test_the_receipts_of_a_person_erased_everywhere_are_printed_and_verified(log, penstock, tmp_path, edge):
+    proof = [base64.b64encode(log.root(*leaves)).decode() for leaves in ((8, 10), (0, 8))]
+    logged = {
+        "entry": log.entries[10],
+        "checkpoint": log.checkpoint(11),
+        "inclusion_proof": proof,
+        "sessions": 2,
+    }
+    kept = [{"service": "billing", "records": "what was charged", "reason": "the law"}]
+    erasure = {"guardrail": logged, "cache": {"sequence": "1"}, "cache_entries": 3, "kept": kept}
+    edge.answers["POST", "/v1/organizations/dev/persons:erase"] = (200, erasure)
+    _, printed, said = penstock("erase", "person", "ann")
+    assert edge.requests[-1][3] == {"user": "ann"}
+    assert "3 entries forgotten" in said
+    assert "billing keeps what was charged" in said
+    file = tmp_path / "ann.json"
+    file.write_text(printed)
+    verified = "POST", "/v1/organizations/dev/answerCache:verify"
+    held = dict.fromkeys(("signature_holds", "chain_holds", "selector_holds"), True)
+    edge.answers[verified] = (200, held)
+    assert penstock("erase", "verify", file)[0] == 0
+    assert edge.requests[-1][3] == {"selector": {"user": "ann"}, "receipt": {"sequence": "1"}}
+    edge.answers[verified] = (200, held | {"selector_holds": False})
+    assert penstock("erase", "verify", file)[0] == 1
+    file.write_text(
+        json.dumps({"user": "ann", "erasure": erasure | {"guardrail": logged | {"inclusion_proof": []}}})
+    )
+    assert penstock("erase", "verify", file)[0] == 1
+
+
 def test_policies_are_made_changed_compared_and_ended(edge, penstock, tmp_path):
     policies = "/v1/organizations/dev/policies"
     kept = {"name": "organizations/dev/policies/p", "mode": "POLICY_MODE_ENFORCED", "revision": 1}

@@ -11,6 +11,7 @@ from penstock.router.v1 import (
     completion_service_pb2_grpc,
     embedding_service_pb2_grpc,
     model_service_pb2_grpc,
+    person_service_pb2_grpc,
 )
 from servicekit.background import background
 from servicekit.database import open_database
@@ -44,6 +45,7 @@ from penstock_router.servicer import (
     EmbeddingServicer,
     ModelServicer,
 )
+from penstock_router.servicer_persons import PersonServicer
 from penstock_router.settings import RouterSettings
 from penstock_router.settlement import Settlement, open_settlement
 from penstock_router.store import MIGRATIONS, ApiKeyStore
@@ -100,6 +102,10 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
                     (
                         api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
                         ApiKeyServicer(keys, identity),
+                    ),
+                    (
+                        person_service_pb2_grpc.add_PersonServiceServicer_to_server,
+                        PersonServicer(identity, peers.guardrail.channel, peers.cache.channel),
                     ),
                     *((add, None) for add in _forwarded(peers, identity)),
                 ],

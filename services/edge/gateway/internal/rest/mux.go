@@ -43,6 +43,7 @@ func NewMux(conn *grpc.ClientConn, timeoutMax time.Duration) (*runtime.ServeMux,
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		routerv1.RegisterModelServiceHandler,
 		routerv1.RegisterApiKeyServiceHandler,
+		routerv1.RegisterPersonServiceHandler,
 		billingv1.RegisterUsageServiceHandler,
 		billingv1.RegisterBudgetServiceHandler,
 		billingv1.RegisterPriceServiceHandler,
