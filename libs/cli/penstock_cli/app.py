@@ -13,10 +13,10 @@ from penstock_cli.commands import (
     chat,
     demo,
     embed,
-    erase,
     engine,
     invoice,
     keys,
+    limits,
     logs,
     models,
     policy,
@@ -59,6 +59,7 @@ app.add_typer(keys.app, name="keys", rich_help_panel="Requests")
 for name, group in (
     ("usage", usage.app),
     ("budget", budget.app),
+    ("limits", limits.app),
     ("invoice", invoice.app),
     ("prices", prices.app),
 ):
@@ -66,7 +67,6 @@ for name, group in (
 app.add_typer(cache.app, name="cache", rich_help_panel="Requests")
 app.add_typer(policy.app, name="policy", rich_help_panel="Compliance")
 app.add_typer(audit.app, name="audit", rich_help_panel="Compliance")
-app.add_typer(erase.app, name="erase", rich_help_panel="Compliance")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

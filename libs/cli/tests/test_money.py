@@ -136,6 +136,39 @@ def test_a_budget_of_two_subjects_or_of_no_amount_is_wrong_usage(edge, penstock)
     assert penstock("budget", "create", "b", "much")[0] == 2
 
 
+def test_a_limit_is_made_changed_and_ended_and_listed_with_what_is_left(edge, penstock):
+    limit = {
+        "name": "organizations/dev/limits/per-user",
+        "unit": "LIMIT_UNIT_REQUESTS",
+        "window": "LIMIT_WINDOW_HOUR",
+        "scope": "LIMIT_SCOPE_USER",
+        "value": "1000",
+        "remaining": "150",
+        "tightest": "ann",
+        "tier": "gold",
+    }
+    edge.answers["POST", f"{ACME}/limits"] = (200, limit)
+    edge.answers["GET", f"{ACME}/limits"] = (200, {"limits": [limit]})
+    edge.answers["PATCH", f"{ACME}/limits/per-user"] = (200, limit)
+    edge.answers["DELETE", f"{ACME}/limits/per-user"] = (200, {})
+    options = ("--window", "hour", "--scope", "user", "--tier", "gold")
+    assert penstock("limits", "create", "per-user", "1000", *options)[0] == 0
+    assert edge.requests[-1][3] == {
+        "value": "1000",
+        "unit": "LIMIT_UNIT_REQUESTS",
+        "window": "LIMIT_WINDOW_HOUR",
+        "scope": "LIMIT_SCOPE_USER",
+        "subject": "",
+        "model": "",
+        "tier": "gold",
+    }
+    out = penstock("limits", "list")[1]
+    assert all(text in out for text in ("1,000 requests per hour", "150", "15 %", "ann", "each user, tier"))
+    assert penstock("limits", "update", "per-user", "2000")[0] == 0
+    assert edge.requests[-1][3] == {"value": "2000"}
+    assert penstock("limits", "delete", "per-user")[0] == 0
+
+
 def test_alerts_are_asked_for_and_listed(edge, penstock):
     webhook = {"name": "organizations/dev/webhooks/default", "url": "https://e", "alert_percents": [50]}
     edge.answers["POST", f"{ACME}/webhooks"] = (200, {"webhook": webhook, "secret": "whsec_x"})
@@ -190,7 +223,7 @@ def test_prices_are_listed_imported_and_shown(edge, penstock, tmp_path):
     assert edge.requests[-1][3] == {"content": "prices: []", "validate_only": False}
 
 
-@pytest.mark.parametrize("group", ["usage", "budget", "invoice", "prices"])
+@pytest.mark.parametrize("group", ["usage", "budget", "limits", "invoice", "prices"])
 def test_help_teaches_by_example(penstock, group):
     code, out, _ = penstock(group, "--help")
     assert (code, f"penstock {group}" in out) == (0, True)

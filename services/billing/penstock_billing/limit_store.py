@@ -3,9 +3,9 @@
 from typing import Any
 
 from servicekit.errors import AlreadyExists, InvalidArgument, NotFound, ServiceError
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, case, delete, func, insert, select, update
 
-from penstock_billing.limit import Limit
+from penstock_billing.limit import Count, Limit
 from penstock_billing.rows import LIMIT, limit_row, read_limit
 from penstock_billing.store import lock
 from penstock_billing.tables import limit_counts, limits
@@ -61,6 +61,20 @@ def list_limits(connection: Connection, organization: str, after_id: str, items_
     return [read_limit(row) for row in connection.execute(page)]
 
 
+def fullest_count(connection: Connection, limit: Limit, now_ms: int) -> Count:
+    """Give the count of a limit that has least left, drained to now; an empty one where nothing was taken."""
+    key, level, at_ms = limit_counts.c.key, limit_counts.c.level, limit_counts.c.at_ms
+    # What has drained is bounded, or the product would not fit into 64 bits.
+    idle_ms = case((now_ms - at_ms > limit.window_ms, limit.window_ms), else_=now_ms - at_ms)
+    fullest = (
+        select(key, level, at_ms).where(*_counted(limit)).order_by((level - limit.value * idle_ms).desc())
+    )
+    row = connection.execute(fullest.limit(1)).first()
+    count = Count(f"{limit.prefix}/", 0, now_ms) if row is None else Count(*row)
+    count.drain(limit, now_ms)
+    return count
+
+
 def update_limit(connection: Connection, organization: str, limit_id: str, changes: dict[str, Any]) -> Limit:
     """Change a limit; what was counted stays counted.
 
@@ -80,11 +94,14 @@ def delete_limit(connection: Connection, organization: str, limit_id: str) -> No
         NotFound: there is none of that name (RESOURCE_NOT_FOUND).
     """
     lock(connection, {organization})
-    prefix = get_limit(connection, organization, limit_id).prefix
-    # "0" follows "/": between them lies every key that begins with the prefix and a slash.
-    counts = (limit_counts.c.key >= f"{prefix}/", limit_counts.c.key < f"{prefix}0")
-    connection.execute(delete(limit_counts).where(*counts))
+    limit = get_limit(connection, organization, limit_id)
+    connection.execute(delete(limit_counts).where(*_counted(limit)))
     connection.execute(delete(limits).where(*_is(organization, limit_id)))
+
+
+def _counted(limit: Limit) -> tuple[Any, Any]:
+    # "0" follows "/": between them lies every key that begins with the prefix and a slash.
+    return limit_counts.c.key >= f"{limit.prefix}/", limit_counts.c.key < f"{limit.prefix}0"
 
 
 def _is(organization: str, limit_id: str) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from typing import cast
 from penstock.billing.v1 import limit_pb2, limit_service_pb2
 
 from penstock_billing.clock import to_timestamp
-from penstock_billing.limit import Limit, Scope, Unit
+from penstock_billing.limit import Count, Limit, Scope, Unit
 from penstock_billing.resources import changed, read_name, read_parent, refuse_nul
 
 WINDOWS_MS = {
@@ -50,8 +50,8 @@ def read_limit_changes(request: limit_service_pb2.UpdateLimitRequest) -> dict[st
     return changed(request.limit, request.update_mask.paths, _CHANGEABLE)
 
 
-def write_limit(limit: Limit) -> limit_pb2.Limit:
-    """Write a limit."""
+def write_limit(limit: Limit, fullest: Count) -> limit_pb2.Limit:
+    """Write a limit, and what is left in the fullest of its counts."""
     return limit_pb2.Limit(
         name=limit.name,
         display_name=limit.display_name,
@@ -63,4 +63,6 @@ def write_limit(limit: Limit) -> limit_pb2.Limit:
         model=limit.model,
         tier=limit.tier,
         create_time=to_timestamp(limit.create_us),
+        remaining=fullest.room(limit),
+        tightest=fullest.key.removeprefix(f"{limit.prefix}/"),
     )

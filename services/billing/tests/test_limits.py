@@ -201,7 +201,7 @@ async def test_replicas_never_multiply_a_limit(
 async def test_a_changed_value_binds_at_once_and_a_deleted_limit_no_more(billing: Any) -> None:
     made = await billing.create_limit("rpm", 1, display_name="trial", **REQUESTS, **MINUTE)
     assert not (await billing.authorize("1")).status.code
-    made.value = 3
+    made.value, made.remaining = 3, 2  # one was taken
     request = limit_service_pb2.UpdateLimitRequest(limit=limit_pb2.Limit(name=made.name, value=3))
     assert (await billing.limits.UpdateLimit(request)).limit == made
     assert not (await billing.authorize("2")).status.code
@@ -315,3 +315,21 @@ async def test_who_is_admitted_is_told_what_is_left_of_the_tightest_rates(billin
 async def test_who_no_rate_binds_is_told_of_none(billing: Any) -> None:
     await billing.create_limit("at-once", 2, **IN_FLIGHT)
     assert not (await billing.authorize("op")).rate_limits
+
+
+async def test_a_limit_says_what_is_left_and_for_whom_it_is_least(billing: Any, clock: Clock) -> None:
+    await billing.create_limit("each", 4, **REQUESTS, **MINUTE, **EACH_USER)
+    for number in range(3):
+        await billing.authorize(f"a{number}", user="ann")
+    await billing.authorize("b0", user="bob")
+    read = limit_service_pb2.GetLimitRequest(name="organizations/acme/limits/each")
+    limit = (await billing.limits.GetLimit(read)).limit
+    assert (limit.remaining, limit.tightest) == (1, "ann")
+    clock.advance(seconds=30)
+    limit = (await billing.limits.GetLimit(read)).limit
+    assert (limit.remaining, limit.tightest) == (3, "ann")
+
+
+async def test_a_limit_that_nobody_used_is_whole(billing: Any) -> None:
+    made = await billing.create_limit("all", 7, **TOKENS, **DAY)
+    assert (made.remaining, made.tightest) == (7, "")

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/billing/v1/limit.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfe\x02\n\x05Limit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x36\n\x04unit\x18\x03 \x01(\x0e\x32\x1e.penstock.billing.v1.LimitUnitB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12:\n\x06window\x18\x04 \x01(\x0e\x32 .penstock.billing.v1.LimitWindowB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\x05value\x18\x05 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xd0\xdb\xc3\xf4\x02(\x00\x12\x38\n\x05scope\x18\x06 \x01(\x0e\x32\x1f.penstock.billing.v1.LimitScopeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x07subject\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x17\n\x05model\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x15\n\x04tier\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18 \x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\tRateLimit\x12,\n\x04unit\x18\x01 \x01(\x0e\x32\x1e.penstock.billing.v1.LimitUnit\x12\r\n\x05value\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12.\n\x0breset_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*q\n\tLimitUnit\x12\x1a\n\x16LIMIT_UNIT_UNSPECIFIED\x10\x00\x12\x17\n\x13LIMIT_UNIT_REQUESTS\x10\x01\x12\x15\n\x11LIMIT_UNIT_TOKENS\x10\x02\x12\x18\n\x14LIMIT_UNIT_IN_FLIGHT\x10\x03*\x8a\x01\n\x0bLimitWindow\x12\x1c\n\x18LIMIT_WINDOW_UNSPECIFIED\x10\x00\x12\x17\n\x13LIMIT_WINDOW_SECOND\x10\x01\x12\x17\n\x13LIMIT_WINDOW_MINUTE\x10\x02\x12\x15\n\x11LIMIT_WINDOW_HOUR\x10\x03\x12\x14\n\x10LIMIT_WINDOW_DAY\x10\x04*n\n\nLimitScope\x12\x1b\n\x17LIMIT_SCOPE_UNSPECIFIED\x10\x00\x12\x14\n\x10LIMIT_SCOPE_TEAM\x10\x01\x12\x14\n\x10LIMIT_SCOPE_USER\x10\x02\x12\x17\n\x13LIMIT_SCOPE_API_KEY\x10\x03\x42YZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/billing/v1/limit.proto\x12\x13penstock.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x03\n\x05Limit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x36\n\x04unit\x18\x03 \x01(\x0e\x32\x1e.penstock.billing.v1.LimitUnitB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12:\n\x06window\x18\x04 \x01(\x0e\x32 .penstock.billing.v1.LimitWindowB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\x05value\x18\x05 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xd0\xdb\xc3\xf4\x02(\x00\x12\x38\n\x05scope\x18\x06 \x01(\x0e\x32\x1f.penstock.billing.v1.LimitScopeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x07subject\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x17\n\x05model\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x15\n\x04tier\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18 \x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tremaining\x18\x0b \x01(\x03\x12\x10\n\x08tightest\x18\x0c \x01(\t\"\x8b\x01\n\tRateLimit\x12,\n\x04unit\x18\x01 \x01(\x0e\x32\x1e.penstock.billing.v1.LimitUnit\x12\r\n\x05value\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12.\n\x0breset_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*q\n\tLimitUnit\x12\x1a\n\x16LIMIT_UNIT_UNSPECIFIED\x10\x00\x12\x17\n\x13LIMIT_UNIT_REQUESTS\x10\x01\x12\x15\n\x11LIMIT_UNIT_TOKENS\x10\x02\x12\x18\n\x14LIMIT_UNIT_IN_FLIGHT\x10\x03*\x8a\x01\n\x0bLimitWindow\x12\x1c\n\x18LIMIT_WINDOW_UNSPECIFIED\x10\x00\x12\x17\n\x13LIMIT_WINDOW_SECOND\x10\x01\x12\x17\n\x13LIMIT_WINDOW_MINUTE\x10\x02\x12\x15\n\x11LIMIT_WINDOW_HOUR\x10\x03\x12\x14\n\x10LIMIT_WINDOW_DAY\x10\x04*n\n\nLimitScope\x12\x1b\n\x17LIMIT_SCOPE_UNSPECIFIED\x10\x00\x12\x14\n\x10LIMIT_SCOPE_TEAM\x10\x01\x12\x14\n\x10LIMIT_SCOPE_USER\x10\x02\x12\x17\n\x13LIMIT_SCOPE_API_KEY\x10\x03\x42YZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,14 +51,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIMIT'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_LIMIT'].fields_by_name['tier']._loaded_options = None
   _globals['_LIMIT'].fields_by_name['tier']._serialized_options = b'\272H\004r\002\030 '
-  _globals['_LIMITUNIT']._serialized_start=677
-  _globals['_LIMITUNIT']._serialized_end=790
-  _globals['_LIMITWINDOW']._serialized_start=793
-  _globals['_LIMITWINDOW']._serialized_end=931
-  _globals['_LIMITSCOPE']._serialized_start=933
-  _globals['_LIMITSCOPE']._serialized_end=1043
+  _globals['_LIMITUNIT']._serialized_start=714
+  _globals['_LIMITUNIT']._serialized_end=827
+  _globals['_LIMITWINDOW']._serialized_start=830
+  _globals['_LIMITWINDOW']._serialized_end=968
+  _globals['_LIMITSCOPE']._serialized_start=970
+  _globals['_LIMITSCOPE']._serialized_end=1080
   _globals['_LIMIT']._serialized_start=151
-  _globals['_LIMIT']._serialized_end=533
-  _globals['_RATELIMIT']._serialized_start=536
-  _globals['_RATELIMIT']._serialized_end=675
+  _globals['_LIMIT']._serialized_end=570
+  _globals['_RATELIMIT']._serialized_start=573
+  _globals['_RATELIMIT']._serialized_end=712
 # @@protoc_insertion_point(module_scope)

@@ -47,7 +47,7 @@ LIMIT_SCOPE_USER: LimitScope
 LIMIT_SCOPE_API_KEY: LimitScope
 
 class Limit(_message.Message):
-    __slots__ = ("name", "display_name", "unit", "window", "value", "scope", "subject", "model", "tier", "create_time")
+    __slots__ = ("name", "display_name", "unit", "window", "value", "scope", "subject", "model", "tier", "create_time", "remaining", "tightest")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,8 @@ class Limit(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    TIGHTEST_FIELD_NUMBER: _ClassVar[int]
     name: str
     display_name: str
     unit: LimitUnit
@@ -68,7 +70,9 @@ class Limit(_message.Message):
     model: str
     tier: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., unit: _Optional[_Union[LimitUnit, str]] = ..., window: _Optional[_Union[LimitWindow, str]] = ..., value: _Optional[int] = ..., scope: _Optional[_Union[LimitScope, str]] = ..., subject: _Optional[str] = ..., model: _Optional[str] = ..., tier: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    remaining: int
+    tightest: str
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., unit: _Optional[_Union[LimitUnit, str]] = ..., window: _Optional[_Union[LimitWindow, str]] = ..., value: _Optional[int] = ..., scope: _Optional[_Union[LimitScope, str]] = ..., subject: _Optional[str] = ..., model: _Optional[str] = ..., tier: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., remaining: _Optional[int] = ..., tightest: _Optional[str] = ...) -> None: ...
 
 class RateLimit(_message.Message):
     __slots__ = ("unit", "value", "remaining", "reset_after")

@@ -226,7 +226,12 @@ type Limit struct {
 	// Binds only callers of this service tier. Default "": every tier. Cannot be changed.
 	Tier string `protobuf:"bytes,9,opt,name=tier,proto3" json:"tier,omitempty"`
 	// When it was made. Output only.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Units left now, at least 0; of a limit with several counts, in the one that has least left. Output only.
+	Remaining int64 `protobuf:"varint,11,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// The team, user or API key whose count has least left. Empty: the whole organization has one count, or nobody has taken anything.
+	// Output only.
+	Tightest      string `protobuf:"bytes,12,opt,name=tightest,proto3" json:"tightest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,6 +336,20 @@ func (x *Limit) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Limit) GetRemaining() int64 {
+	if x != nil {
+		return x.Remaining
+	}
+	return 0
+}
+
+func (x *Limit) GetTightest() string {
+	if x != nil {
+		return x.Tightest
+	}
+	return ""
+}
+
 // RateLimit is how a rate stood once an operation was admitted.
 type RateLimit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -408,7 +427,7 @@ var File_penstock_billing_v1_limit_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_limit_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpenstock/billing/v1/limit.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x03\n" +
+	"\x1fpenstock/billing/v1/limit.proto\x12\x13penstock.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x04\n" +
 	"\x05Limit\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vdisplayName\x12<\n" +
@@ -421,7 +440,9 @@ const file_penstock_billing_v1_limit_proto_rawDesc = "" +
 	"\x04tier\x18\t \x01(\tB\a\xbaH\x04r\x02\x18 R\x04tier\x12;\n" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xaf\x01\n" +
+	"createTime\x12\x1c\n" +
+	"\tremaining\x18\v \x01(\x03R\tremaining\x12\x1a\n" +
+	"\btightest\x18\f \x01(\tR\btightest\"\xaf\x01\n" +
 	"\tRateLimit\x122\n" +
 	"\x04unit\x18\x01 \x01(\x0e2\x1e.penstock.billing.v1.LimitUnitR\x04unit\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value\x12\x1c\n" +
