@@ -1,11 +1,13 @@
-"""Tasks that run beside what they belong to, and end with it."""
+"""Work that runs beside other work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from servicekit.logging import get_logger
+
+Result = TypeVar("Result")
 
 log = get_logger(__name__)
 
@@ -20,6 +22,11 @@ async def background(work: Coroutine[Any, Any, Any], name: str) -> AsyncIterator
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def gathered(works: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Run coroutines at the same time and give their results; a single one costs no task."""
+    return [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
 
 
 def _report(task: asyncio.Task[Any]) -> None:

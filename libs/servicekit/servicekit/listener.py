@@ -15,7 +15,7 @@ from servicekit.health import Health
 from servicekit.in_flight import InFlight
 from servicekit.interceptors import RequestInterceptor
 from servicekit.metrics import Metrics
-from servicekit.session import SessionServicer
+from servicekit.session.servicer import SessionServicer
 from servicekit.settings import ServiceSettings
 
 HEALTH_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -10,7 +10,7 @@ from servicekit.channel import connect
 from servicekit.errors import from_rpc_error
 from servicekit.server import Running, Service, running
 from servicekit.session import REQUEST_BYTES_MAX
-from servicekit.session_channel import SessionChannel
+from servicekit.session.channel import SessionChannel
 from testkit.process import free_port
 
 IN_TIME = {"timeout": 5.0}

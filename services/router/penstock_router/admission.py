@@ -1,10 +1,10 @@
 """Admitting a request: what the model can do, where it may run, and money set aside for the worst case."""
 
-import asyncio
 from collections.abc import Sequence
 
 from penstock.billing.v1 import hold_service_pb2
 from penstock.router.v1 import chat_completion_pb2
+from servicekit.background import gathered
 from servicekit.errors import InvalidArgument
 
 from penstock_router.catalog import Model
@@ -95,7 +95,7 @@ class Admission:
     async def _count(self, operation: Operation, call: GenerationCall) -> tuple[int, int]:
         """Give the prompt's tokens (the most of all targets) and the room for an answer (the least of all targets)."""
         calls = [call.at(target) for target in operation.targets]
-        counts = await asyncio.gather(*(self._router.provider(c.target).count(c) for c in calls))
+        counts = await gathered([self._router.provider(c.target).count(c) for c in calls])
         model = operation.model
         for prompt_tokens, context_tokens in counts:
             window = context_tokens or model.context_tokens

@@ -1,11 +1,11 @@
 """The output guard: what a model said leaves only after inspection, whole or as it flows."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
+from servicekit.background import gathered
 from servicekit.errors import PermissionDenied
 
 from penstock_router.conversation import apply, redact, segments
@@ -64,10 +64,7 @@ class Guard:
         """Give an answer as it may leave: restored, redacted, or cut off with finish reason content_filter."""
         completion = Completion()
         completion.CopyFrom(said)
-        if len(completion.choices) == 1:
-            await self.release_choice(operation, completion.choices[0])
-        else:
-            await asyncio.gather(*(self.release_choice(operation, choice) for choice in completion.choices))
+        await gathered([self.release_choice(operation, choice) for choice in completion.choices])
         return completion
 
     @asynccontextmanager

@@ -12,7 +12,7 @@ from penstock.inference.v1 import inference_service_pb2
 from servicekit.channel import connect
 from servicekit.coalesce import Coalescer, CoalescerLimits
 from servicekit.metrics import Metrics
-from servicekit.session_channel import SessionChannel
+from servicekit.session.channel import SessionChannel
 
 from penstock_router.peers.billing import BillingPeer
 from penstock_router.peers.cache import CachePeer

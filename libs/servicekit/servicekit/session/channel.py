@@ -1,4 +1,4 @@
-"""Many unary calls on one stream: the caller's side of `penstock.session.v1`.
+"""A channel whose unary calls travel on one stream.
 
 A generated stub takes a `SessionChannel` for a channel. While a session is open, its unary calls cost both sides a
 fraction of what RPCs of their own do; whenever none is, they are such RPCs, because waiting for a peer and finding
@@ -19,26 +19,12 @@ from penstock.session.v1 import session_service_pb2, session_service_pb2_grpc
 from servicekit.channel import repeatable
 from servicekit.errors import STATUS_DETAILS_KEY
 from servicekit.session import CODES, REQUEST_BYTES_MAX
+from servicekit.session.stream import SessionLostError, SessionStream
 
-Call = session_service_pb2.Call
-Answer = session_service_pb2.Answer
-Stream = Any  # grpc.aio.StreamStreamCall
-
-AGE_SECONDS_MAX = 300.0  # then a new session may find another replica
-_PASSING = (
-    grpc.StatusCode.UNAVAILABLE.value[0],
-    grpc.StatusCode.CANCELLED.value[0],
-)  # as gRPC's retries see it
+# What gRPC's own retries (`servicekit.channel`) take for passing.
+_PASSING = (grpc.StatusCode.UNAVAILABLE.value[0], grpc.StatusCode.CANCELLED.value[0])
 _PASSED = "/grpc."  # health and reflection look after themselves
 _NANOS = 1_000_000_000
-
-
-class SessionLostError(Exception):
-    """The session broke before the answer came."""
-
-    def __init__(self, *, sent: bool) -> None:
-        super().__init__("the session broke")
-        self.sent = sent  # then the peer may have seen the call
 
 
 class SessionChannel(grpc.aio.Channel):
@@ -54,7 +40,7 @@ class SessionChannel(grpc.aio.Channel):
         self._plain = channel
         self._connect = session_service_pb2_grpc.SessionServiceStub(channel).Connect
         self._repeatable = {f"/{service}/{method}" for service, method in repeatable(services)}
-        self._session: _Session | None = None
+        self._session: SessionStream | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
     def unary_unary(self, method: str, *arguments: Any, **options: Any) -> Any:
@@ -76,14 +62,14 @@ class SessionChannel(grpc.aio.Channel):
         """Give a method as the channel does."""
         return self._plain.stream_stream(*arguments, **options)
 
-    def session(self) -> "_Session | None":
+    def session(self) -> "SessionStream | None":
         """Give the session that takes calls; None while the peer is not connected."""
         session = self._session
         if session is not None and session.takes_calls():
             return session
         if self.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
             return None
-        session = self._session = _Session(self._connect())
+        session = self._session = SessionStream(self._connect())
         self._ending.add(session.ended)
         session.ended.add_done_callback(self._ending.discard)
         return session
@@ -159,12 +145,12 @@ class _UnaryCallable:
 
     async def _ask(
         self, request: bytes, seconds_max: float, metadata: Sequence[tuple[str, str]]
-    ) -> Answer | None:
+    ) -> session_service_pb2.Answer | None:
         """Call in the session; None if the call should be an RPC of its own, or is safe to be made again as one."""
         session = self._channel.session()
         if session is None or len(request) > REQUEST_BYTES_MAX:
             return None
-        call = Call(
+        call = session_service_pb2.Call(
             method=self._method,
             metadata=[session_service_pb2.Metadatum(key=key, value=value) for key, value in metadata],
             timeout=_duration(seconds_max),
@@ -180,89 +166,6 @@ class _UnaryCallable:
                 raise _error(grpc.StatusCode.UNAVAILABLE, "The session broke.") from None
             return None
         return None if self._repeat and answer.status.code in _PASSING else answer
-
-
-class _Session:
-    """One stream and the calls that run on it."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._ready = session_service_pb2.ConnectRequest()
-        self._wake = asyncio.Event()
-        self._last_id = 0
-        self._until = time.monotonic() + AGE_SECONDS_MAX
-        self.ended = asyncio.ensure_future(self._run())
-
-    def takes_calls(self) -> bool:
-        """Tell whether a call may be begun on it."""
-        return time.monotonic() < self._until or self._expire()
-
-    def retire(self) -> None:
-        """Begin no more calls; those that were begun are answered."""
-        self._until = 0.0
-        self._wake.set()
-
-    async def ask(self, call: Call) -> Answer:
-        """Send a call with the next message and give its answer.
-
-        Raises:
-            SessionLostError: none will come.
-        """
-        self._last_id += 1
-        call.id = self._last_id
-        self._ready.calls.append(call)
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[call.id] = answer
-        self._wake.set()
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            self._ready.cancelled_ids.append(call.id)
-            self._wake.set()
-            raise
-        finally:
-            self._waiting.pop(call.id, None)
-
-    def _expire(self) -> bool:
-        self.retire()
-        return False
-
-    async def _run(self) -> None:
-        """Read answers until the stream ends, while another task writes calls."""
-        writing = asyncio.create_task(self._write())
-        try:
-            while (response := await self._stream.read()) is not grpc.aio.EOF:
-                for answer in response.answers:
-                    if (waiter := self._waiting.get(answer.id)) is not None and not waiter.done():
-                        waiter.set_result(answer)
-                if response.draining:
-                    self.retire()
-        except grpc.aio.AioRpcError:
-            pass  # whoever waits is told below
-        finally:
-            self.retire()
-            writing.cancel()
-            self._stream.cancel()
-            unsent = {call.id for call in self._ready.calls}
-            for call_id, waiter in self._waiting.items():
-                if not waiter.done():
-                    waiter.set_exception(SessionLostError(sent=call_id not in unsent))
-
-    async def _write(self) -> None:
-        """Write what is ready, message after message, until the session is retired and all is answered."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            ready, self._ready = self._ready, session_service_pb2.ConnectRequest()
-            try:
-                if ready.calls or ready.cancelled_ids:
-                    await self._stream.write(ready)
-                if not self._until and not self._waiting:
-                    await self._stream.done_writing()
-                    return
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                return  # the reader sees why
 
 
 def _duration(seconds: float) -> Duration:

@@ -1,4 +1,4 @@
-"""Many unary calls on one stream: the server's side of `penstock.session.v1`.
+"""Running the calls that a session brings.
 
 What gRPC gives an RPC - metadata, deadline, cancellation, a status - travels in each call's frame, and a call runs
 inside of the same interceptor as an RPC would. One message brings several calls, so that what they ask of peers
@@ -6,11 +6,10 @@ travels together too.
 """
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
-from typing import Any, Never, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -20,7 +19,6 @@ from penstock.session.v1 import session_service_pb2, session_service_pb2_grpc
 
 from servicekit.errors import (
     INTERNAL_MESSAGE,
-    STATUS_DETAILS_KEY,
     Internal,
     InvalidArgument,
     ResourceExhausted,
@@ -30,14 +28,14 @@ from servicekit.errors import (
 from servicekit.in_flight import InFlight
 from servicekit.logging import get_logger
 from servicekit.metrics import ITEMS_BUCKETS, Metrics
+from servicekit.session import REQUEST_BYTES_MAX
+from servicekit.session.call_context import CallContext
 
 Call = session_service_pb2.Call
 Handler: TypeAlias = Any  # grpc.RpcMethodHandler, whose type does not say which shape it has
 FindHandler = Callable[[str], Handler | None]
 
-REQUEST_BYTES_MAX = 262_144
 RESPONSE_BYTES_SOFT_MAX = 8 * 1024 * 1024  # of a message; one answer goes whatever its size
-_NANOS = 1_000_000_000
 
 log = get_logger(__name__)
 
@@ -62,7 +60,7 @@ class SessionServicer(session_service_pb2_grpc.SessionServiceServicer):
         self._observe_calls = items.labels("calls").observe
         self._observe_answers = items.labels("answers").observe
 
-    async def Connect(  # type: ignore[override] # noqa: N802 - grpc.aio takes a coroutine that writes, too
+    async def Connect(  # type: ignore[override]
         self, requests: AsyncIterator[session_service_pb2.ConnectRequest], context: Any
     ) -> None:
         """Answer calls until the caller closes its side, or is gone."""
@@ -123,58 +121,6 @@ class SessionServicer(session_service_pb2_grpc.SessionServiceServicer):
         answers.drain()
 
 
-class CallContext:
-    """What a servicer may ask of an RPC's context, for a call of a session.
-
-    Attributes:
-        status: why the call was aborted.
-    """
-
-    __slots__ = ("_deadline", "_metadata", "status")
-
-    def __init__(self, call: Call) -> None:
-        self._metadata = tuple((pair.key, pair.value) for pair in call.metadata)
-        self._deadline: float | None = None
-        if call.HasField("timeout"):
-            self._deadline = time.monotonic() + call.timeout.seconds + call.timeout.nanos / _NANOS
-        self.status: status_pb2.Status | None = None
-
-    def invocation_metadata(self) -> Sequence[tuple[str, str]]:
-        """Give the metadata that came with the call."""
-        return self._metadata
-
-    def time_remaining(self) -> float | None:
-        """Tell how long the caller still waits."""
-        return None if self._deadline is None else self._deadline - time.monotonic()
-
-    def set_trailing_metadata(self, _metadata: object) -> None:
-        """Send nothing: who opens a session names its calls itself."""
-
-    def set_code(self, _code: grpc.StatusCode) -> None:
-        """Take nothing, as `set_details` does: what a generated base class says so it raises, too."""
-
-    def set_details(self, _details: str) -> None:
-        """Take nothing."""
-
-    def code(self) -> grpc.StatusCode | None:
-        """Give the code of an abort."""
-        return None if self.status is None else CODES[self.status.code]
-
-    async def abort(
-        self,
-        code: grpc.StatusCode,
-        details: str = "",
-        trailing_metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> Never:
-        """End the call."""
-        rich = dict(trailing_metadata).get(STATUS_DETAILS_KEY)
-        if isinstance(rich, bytes):
-            self.status = status_pb2.Status.FromString(rich)
-        else:
-            self.status = status_pb2.Status(code=code.value[0], message=details)
-        raise grpc.aio.AbortError
-
-
 class _Answers:
     """Answers that are ready to be sent, taken together."""
 
@@ -233,6 +179,3 @@ def _parse(handler: Handler, request: bytes) -> Any:
         return handler.request_deserializer(request)
     except DecodeError:
         raise InvalidArgument("MALFORMED_REQUEST", "The request is not a message of its type.") from None
-
-
-CODES = {code.value[0]: code for code in grpc.StatusCode}
