@@ -26,11 +26,11 @@ from penstock_guardrail.access import Asker
 from penstock_guardrail.audit.entry import Entry, make_record, read_record
 from penstock_guardrail.audit.journal import open_journal
 from penstock_guardrail.audit.log import TRANSACTION_ENTRIES_MAX, AuditLog
-from penstock_guardrail.audit.signing import Signer
 from penstock_guardrail.counters import Counters
 from penstock_guardrail.keyring import Keyring
 from penstock_guardrail.policies.book import Regime
 from penstock_guardrail.policy import Action, Classification
+from penstock_guardrail.root_key import RootKeys
 from penstock_guardrail.rules import make_rules
 from penstock_guardrail.settings import GuardrailSettings
 from penstock_guardrail.store import MIGRATIONS, VaultStore
@@ -102,7 +102,7 @@ async def opened(directory: Path, url: str = "") -> AsyncIterator[AuditLog]:
     settings = GuardrailSettings(data_dir=directory, database_url=url)
     async with open_database(settings, MIGRATIONS) as database:
         store = VaultStore(database)
-        yield AuditLog(store, Keyring(store, KEY, now), Signer(KEY))
+        yield AuditLog(store, Keyring(store, RootKeys(KEY), now))
 
 
 async def appended(log: AuditLog, entries: list[Entry]) -> tuple[float, float]:
@@ -130,7 +130,7 @@ async def verified(log: AuditLog) -> float:
         entry for start in range(0, size, 1000) for entry in await log.entries(ORGANIZATION, start, 1000)
     ]
     began = time.perf_counter()
-    key = Verifier.parse(log.verifier_key(ORGANIZATION))
+    key = Verifier.parse(await log.verifier_key(ORGANIZATION))
     entries = (Shown(entry.index, entry.leaf_hash, entry.record, entry.salt) for entry in shown)
     found = verify_entries(open_checkpoint(checkpoint, [key]), entries)
     assert found.readable == size

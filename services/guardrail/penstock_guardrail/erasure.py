@@ -78,7 +78,7 @@ class Eraser:
         tree = trees[organization]
         (entry,) = await self._log.entries(organization, tree.size - 1, 1)
         proof = await self._log.inclusion_proof(organization, tree.size - 1, tree.size)
-        return Erased(entry, self._log.signed(organization, tree), proof, sessions, entries)
+        return Erased(entry, await self._log.signed(organization, tree), proof, sessions, entries)
 
 
 async def _destroy_key(connection: AsyncConnection, subject: Subject, now_us: int, tick: int) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from penstock_guardrail.root_key import RootKeyError
+from penstock_guardrail.root_key import RootKeyError, RootKeys
 from penstock_guardrail.sealing import derived_key, key_id, new_key, seal, unseal
 from penstock_guardrail.store import OrganizationKey, Subject, SubjectKey, VaultStore
 
@@ -19,6 +19,13 @@ _SUBJECT_HEX_DIGITS = 32
 
 Name = TypeVar("Name")
 Known = TypeVar("Known")
+
+
+class _Organization(NamedTuple):
+    """The keys of an organization."""
+
+    key: bytes
+    signing_key: bytes
 
 
 class _Person(NamedTuple):
@@ -31,26 +38,26 @@ class _Person(NamedTuple):
 class Keyring:
     """Give each organization and each person their key."""
 
-    def __init__(self, store: VaultStore, root_key: bytes, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: VaultStore, roots: RootKeys, clock: Callable[[], datetime]) -> None:
         self._store = store
-        self._root_key = root_key
+        self._roots = roots
         self._clock = clock
-        self._cached: dict[str, bytes] = {}
+        self._cached: dict[str, _Organization] = {}
         self._persons: dict[Subject, _Person] = {}
         self._subjects: dict[tuple[str, str], Subject] = {}
 
     async def check_root_key(self) -> None:
-        """Make sure that the root key is the one the store was written with.
+        """Make sure that all root keys that the store was written with are known.
 
         Raises:
-            RootKeyError: it is another.
+            RootKeyError: one is not.
         """
-        ours = key_id(self._root_key)
-        others = await self._store.root_key_ids() - {ours}
-        if others:
+        unknown = await self._store.root_key_ids() - self._roots.ids
+        if unknown:
             raise RootKeyError(
-                f"the vault was written with root key {min(others)}, this is {ours}: "
-                "set PENSTOCK_GUARDRAIL_ROOT_KEY_FILE to the file that holds the former"
+                f"the vault was written with root key {min(unknown)}, this is {key_id(self._roots.current)}: "
+                "set PENSTOCK_GUARDRAIL_ROOT_KEY_FILE, or PENSTOCK_GUARDRAIL_FORMER_ROOT_KEY_FILE while the key "
+                "is rotated, to the file that holds the former"
             )
 
     async def keys(self, organizations: Collection[str]) -> Mapping[str, bytes]:
@@ -59,16 +66,29 @@ class Keyring:
         Raises:
             Unavailable: a key is not in memory and the store does not answer (STORAGE_UNAVAILABLE).
         """
-        keys = {name: self._cached[name] for name in organizations if name in self._cached}
-        missing = set(organizations) - keys.keys()
+        return {name: found.key for name, found in (await self._opened(organizations)).items()}
+
+    async def signing_key(self, organization: str) -> bytes:
+        """Give the key that signs the audit log of an organization: the same whatever the root key.
+
+        Raises:
+            Unavailable: it is not in memory and the store does not answer (STORAGE_UNAVAILABLE).
+        """
+        return (await self._opened({organization}))[organization].signing_key
+
+    async def _opened(self, organizations: Collection[str]) -> Mapping[str, "_Organization"]:
+        found = {name: self._cached[name] for name in organizations if name in self._cached}
+        missing = set(organizations) - found.keys()
         if missing:
-            loaded = {
-                stored.organization: unseal(self._root_key, stored.wrapped_key, stored.organization)
-                for stored in await self._load(missing)
-            }
+            loaded = {stored.organization: self._unwrapped(stored) for stored in await self._load(missing)}
             _remember(self._cached, loaded)
-            keys |= loaded
-        return keys
+            found |= loaded
+        return found
+
+    def _unwrapped(self, stored: OrganizationKey) -> "_Organization":
+        root = self._roots.of(stored.root_key_id)
+        key = unseal(root, stored.wrapped_key, stored.organization)
+        return _Organization(key, signing_key(root, stored))
 
     async def persons(self, persons: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], bytes]:
         """Give the keys of some persons, each named by organization and user.
@@ -141,8 +161,21 @@ class Keyring:
         return await self._store.organization_keys(organizations)
 
     def _new(self, organization: str) -> OrganizationKey:
-        wrapped = seal(self._root_key, new_key(), organization)
-        return OrganizationKey(organization, key_id(self._root_key), wrapped, self._clock())
+        root = self._roots.current
+        wrapped = seal(root, new_key(), organization)
+        return OrganizationKey(organization, key_id(root), wrapped, self._clock())
+
+
+def signing_key(root_key: bytes, stored: OrganizationKey) -> bytes:
+    """Unwrap the key that signs an organization's audit log, or derive it where it was never wrapped."""
+    if stored.wrapped_signing_key is None:
+        return derived_key(root_key, f"audit|{stored.organization}")
+    return unseal(root_key, stored.wrapped_signing_key, signing_place(stored.organization))
+
+
+def signing_place(organization: str) -> str:
+    """Name what a wrapped signing key is bound to."""
+    return f"{organization}|signing"
 
 
 def _remember(cached: dict[Name, Known], found: Mapping[Name, Known]) -> None:

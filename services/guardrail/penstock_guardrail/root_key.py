@@ -3,9 +3,49 @@
 import os
 import secrets
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from servicekit.errors import Unavailable
+
+from penstock_guardrail.sealing import key_id
+
 KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RootKeys:
+    """The root keys that a replica knows.
+
+    Args:
+        current: wraps what is new.
+        former: what it wraps is wrapped anew under the current one.
+        coming: what other replicas, who have it as their current one already, wrap with it can be read.
+    """
+
+    current: bytes
+    former: bytes | None = None
+    coming: bytes | None = None
+
+    @property
+    def ids(self) -> set[str]:
+        """Name them."""
+        return {key_id(key) for key in (self.current, self.former, self.coming) if key is not None}
+
+    def of(self, root_key_id: str) -> bytes:
+        """Give the key of a name.
+
+        Raises:
+            Unavailable: it is none of them: this replica was not told of a rotation (STORAGE_UNAVAILABLE).
+        """
+        for key in (self.current, self.former, self.coming):
+            if key is not None and key_id(key) == root_key_id:
+                return key
+        raise Unavailable(
+            "STORAGE_UNAVAILABLE",
+            "The vault is of a root key that is not known here.",
+            metadata={"store": "vault", "root_key": root_key_id},
+        )
 
 
 class RootKeyError(Exception):

@@ -20,7 +20,6 @@ from servicekit.server import AddServicer, Service
 from penstock_guardrail import policy, root_key
 from penstock_guardrail.audit.journal import open_journal
 from penstock_guardrail.audit.log import AuditLog
-from penstock_guardrail.audit.signing import Signer
 from penstock_guardrail.counters import Counters
 from penstock_guardrail.erasure import Eraser
 from penstock_guardrail.keyring import Keyring
@@ -28,6 +27,8 @@ from penstock_guardrail.policies.book import PolicyBook
 from penstock_guardrail.policies.desk import PolicyDesk
 from penstock_guardrail.policies.profile import load_profiles
 from penstock_guardrail.retention import Retention
+from penstock_guardrail.root_key import RootKeys
+from penstock_guardrail.rotation import Rotation
 from penstock_guardrail.rules import make_rules
 from penstock_guardrail.screen import Screen
 from penstock_guardrail.servicer import GuardrailServicer
@@ -49,14 +50,14 @@ def _now() -> datetime:
 async def build(settings: GuardrailSettings, clock: Callable[[], datetime] = _now) -> AsyncIterator[Service]:
     """Compose the service. A policy or a root key that cannot be used ends the start, with the reason."""
     rules = make_rules(policy.parse(settings.policy.read_text()), settings.item_characters_max)
-    key = _root_key(settings)
+    roots = _root_keys(settings)
     metrics = Metrics()
     async with open_database(settings, MIGRATIONS) as database:
         store = VaultStore(database)
-        keyring = Keyring(store, key, clock)
+        keyring = Keyring(store, roots, clock)
         await keyring.check_root_key()
         vault = Vault(store, keyring, timedelta(seconds=settings.session_seconds), clock)
-        log = AuditLog(store, keyring, Signer(key))
+        log = AuditLog(store, keyring)
         book = PolicyBook(store, keyring, rules, load_profiles())
         await book.refresh()
         retention = Retention(store, keyring, log, clock)
@@ -65,7 +66,9 @@ async def build(settings: GuardrailSettings, clock: Callable[[], datetime] = _no
                 settings.service_dir / "audit", log.append, metrics, settings.audit_sync_seconds
             ) as journal,
             background(book.refresh_for_ever(settings.policy_poll_seconds), "policy book"),
-            background(_sweep(vault, retention, settings.sweep_seconds), "guardrail sweeper"),
+            background(
+                _sweep(vault, retention, Rotation(store, roots), settings.sweep_seconds), "guardrail sweeper"
+            ),
         ):
             counters = Counters(metrics)
             screen = Screen(book, vault, Trail(journal, counters, clock))
@@ -81,19 +84,25 @@ async def build(settings: GuardrailSettings, clock: Callable[[], datetime] = _no
             yield Service(settings, servicers, metrics, dependencies={"database": database.ping})
 
 
-def _root_key(settings: GuardrailSettings) -> bytes:
-    if settings.root_key_file is not None:
-        return root_key.read(settings.root_key_file)
-    return root_key.read_or_create(settings.service_dir / "root.key")
+def _root_keys(settings: GuardrailSettings) -> RootKeys:
+    current, others = settings.root_key_file, (settings.former_root_key_file, settings.coming_root_key_file)
+    return RootKeys(
+        root_key.read_or_create(settings.service_dir / "root.key")
+        if current is None
+        else root_key.read(current),
+        *(None if path is None else root_key.read(path) for path in others),
+    )
 
 
-async def _sweep(vault: Vault, retention: Retention, interval_seconds: float) -> None:
-    """Delete what is over for ever; while the store is down, later."""
+async def _sweep(vault: Vault, retention: Retention, rotation: Rotation, interval_seconds: float) -> None:
+    """Delete what is over, and wrap anew what a former root key wraps, for ever; while the store is down, later."""
     while True:
         try:
             while await vault.sweep():
                 pass
             while await retention.enforce():
+                pass
+            while await rotation.advance():
                 pass
         except ServiceError as error:
             logger.warning("sweep_failed", reason=error.reason)

@@ -32,7 +32,7 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
         log = audit_pb2.AuditLog(
             name=request.name,
             size=size,
-            verifier_key=self._log.verifier_key(organization),
+            verifier_key=await self._log.verifier_key(organization),
             checkpoint=checkpoint,
         )
         return audit_service_pb2.GetAuditLogResponse(audit_log=log)

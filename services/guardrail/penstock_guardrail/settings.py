@@ -15,6 +15,8 @@ class GuardrailSettings(ServiceSettings):
     grpc_port: int = grpc_port_default(50052)
     policy: Path = Path(__file__).with_name("policy.yaml")
     root_key_file: Path | None = None
+    former_root_key_file: Path | None = None
+    coming_root_key_file: Path | None = None
     session_seconds: float = Field(default=3600.0, ge=60, le=7 * 86_400)
     sweep_seconds: float = Field(default=60.0, gt=0, le=3600)
     policy_poll_seconds: float = Field(default=0.5, gt=0, le=1.5)

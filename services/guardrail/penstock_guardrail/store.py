@@ -20,12 +20,16 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 @dataclass(frozen=True, slots=True)
 class OrganizationKey:
-    """The key of an organization, wrapped by the root key."""
+    """The key of an organization, and the one that signs its audit log, wrapped by a root key.
+
+    Without the latter it is derived from that root key.
+    """
 
     organization: str
     root_key_id: str
     wrapped_key: bytes
     create_time: datetime
+    wrapped_signing_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,45 @@ class VaultStore:
         async with self._database.connect() as connection:
             return set((await connection.execute(query)).scalars())
 
+    async def wrapped_by(self, root_key_id: str, most: int) -> list[OrganizationKey]:
+        """Give keys that a root key wraps, not more than `most`."""
+        query = sa.select(_keys).where(_keys.c.root_key_id == root_key_id).order_by(_keys.c.organization)
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(query.limit(most))).mappings()
+            return [OrganizationKey(**row) for row in rows]
+
+    async def wrap_anew(self, keys: Sequence[OrganizationKey], former_id: str) -> None:
+        """Replace what a former root key wraps, in one transaction; what another replica replaced stays."""
+        statement = (
+            sa.update(_keys)
+            .where(_keys.c.organization == sa.bindparam("name"), _keys.c.root_key_id == former_id)
+            .values(
+                {
+                    column: sa.bindparam(f"new_{column}")
+                    for column in ("root_key_id", "wrapped_key", "wrapped_signing_key")
+                }
+            )
+        )
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                statement,
+                [
+                    {
+                        "name": key.organization,
+                        "new_root_key_id": key.root_key_id,
+                        "new_wrapped_key": key.wrapped_key,
+                        "new_wrapped_signing_key": key.wrapped_signing_key,
+                    }
+                    for key in keys
+                ],
+            )
+
     async def add_organization_keys(self, keys: Iterable[OrganizationKey]) -> None:
         """Keep new keys, except of organizations that have one: another replica may have been first."""
         statement = sa.text(
-            "INSERT INTO organization_keys (organization, root_key_id, wrapped_key, create_time)"
-            " VALUES (:organization, :root_key_id, :wrapped_key, :create_time) ON CONFLICT DO NOTHING"
+            "INSERT INTO organization_keys (organization, root_key_id, wrapped_key, create_time, wrapped_signing_key)"
+            " VALUES (:organization, :root_key_id, :wrapped_key, :create_time, :wrapped_signing_key)"
+            " ON CONFLICT DO NOTHING"
         ).bindparams(*(sa.bindparam(column.name, type_=column.type) for column in _keys.c))
         async with self._database.transaction() as connection:
             await connection.execute(statement, [asdict(key) for key in keys])

@@ -11,6 +11,8 @@ organization_keys = sa.Table(
     sa.Column("root_key_id", sa.String(16)),
     sa.Column("wrapped_key", sa.LargeBinary),
     sa.Column("create_time", sa.DateTime(timezone=True)),
+    # Signs the audit log. Without it the key is derived from the root key that wraps `wrapped_key`.
+    sa.Column("wrapped_signing_key", sa.LargeBinary, nullable=True),
 )
 # `subject` is a keyed hash of a user's id. Without `wrapped_key` the person was erased, or not seen since.
 subject_keys = sa.Table(

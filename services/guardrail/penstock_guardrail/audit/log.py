@@ -41,10 +41,9 @@ class Shown:
 class AuditLog:
     """The logs of all organizations."""
 
-    def __init__(self, vault: VaultStore, keyring: Keyring, signer: Signer) -> None:
+    def __init__(self, vault: VaultStore, keyring: Keyring) -> None:
         self._vault = vault
         self._keyring = keyring
-        self._signer = signer
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Append entries, many in one transaction; those that are there already are left out.
@@ -91,15 +90,18 @@ class AuditLog:
         """Give the size of a log and a signed checkpoint of it."""
         async with self._vault.connect() as connection:
             tree = await store.frontier(connection, organization)
-        return tree.size, self.signed(organization, tree)
+        return tree.size, await self.signed(organization, tree)
 
-    def signed(self, organization: str, tree: Frontier) -> str:
+    async def signed(self, organization: str, tree: Frontier) -> str:
         """Sign a tree."""
-        return self._signer.sign(organization, tree.size, tree.root)
+        return (await self._signer(organization)).sign(tree.size, tree.root)
 
-    def verifier_key(self, organization: str) -> str:
+    async def verifier_key(self, organization: str) -> str:
         """Give the key that the checkpoints of a log are verified with."""
-        return self._signer.verifier_key(organization)
+        return (await self._signer(organization)).verifier_key
+
+    async def _signer(self, organization: str) -> Signer:
+        return Signer(organization, await self._keyring.signing_key(organization))
 
     async def entries(self, organization: str, start: int, most: int) -> list[Shown]:
         """Give entries, in order, without gaps."""
