@@ -22,6 +22,7 @@ from penstock_inference.sequence import Sequence
 
 FAULTS_MAX = 3  # steps that fail in a row before the model calls itself unhealthy
 FAULT_SECONDS = 10.0  # for how long it does; then requests may try again
+DISMISS_SECONDS_MAX = 60.0  # far longer than a step
 
 log = get_logger(__name__)
 
@@ -44,8 +45,8 @@ class Batcher:
         self._metrics = metrics
         lock = threading.Lock()
         self._changed = threading.Condition(lock)  # guards the scheduler, and wakes the thread for new work
-        self._idle = threading.Condition(lock)  # tells that nothing is left
-        self._closing = False  # nothing is taken any more
+        self._left = threading.Condition(lock)  # tells that somebody may have left the scheduler
+        self._taken: set[str | None] = {None}  # adapters that work is taken for; None: for the model as it is
         self._stopping = False  # nothing is computed any more
         self._faults = 0
         self._fault_time = 0.0
@@ -60,7 +61,7 @@ class Batcher:
             ServiceError: the scheduler refuses them, or the batcher is closing (DRAINING).
         """
         with self._changed:
-            if self._closing:
+            if not self._taken.issuperset(sequence.adapter for sequence in job.sequences):
                 raise draining()
             self._scheduler.submit(job.sequences, time.monotonic())
             self._accounts.open(job)
@@ -71,11 +72,24 @@ class Batcher:
         with self._changed:
             self._scheduler.cancel(job.sequences)
 
-    def drain(self, seconds: float) -> None:
-        """Take no more work, and wait until what was taken is done, for so many seconds at most."""
+    def take(self, adapter: str) -> None:
+        """Take work for an adapter, too, which the engine has by now."""
         with self._changed:
-            self._closing = True
-            self._idle.wait_for(lambda: self._scheduler.idle, seconds)
+            self._taken.add(adapter)
+
+    def drain(self, seconds: float, adapter: str | None = None) -> None:
+        """Take no more work for an adapter, or for the model as it is, and wait for so long until it is done."""
+        with self._changed:
+            self._taken.discard(adapter)
+            self._left.wait_for(lambda: not self._scheduler.of_adapter(adapter), seconds)
+
+    def dismiss(self, adapter: str) -> None:
+        """Tell who is left of an adapter, and block until no step names it any more."""
+        with self._changed:
+            left = self._scheduler.of_adapter(adapter)
+            self._scheduler.cancel(left)
+        self._delivery.fail(left, draining())
+        self.drain(DISMISS_SECONDS_MAX, adapter)
 
     async def check(self) -> None:
         """Probe: raise Unavailable after several failed steps in a row."""
@@ -87,7 +101,8 @@ class Batcher:
     def close(self) -> None:
         """Stop after the current step, tell who is left, and close the engine. Blocks until that is done."""
         with self._changed:
-            self._closing = self._stopping = True
+            self._taken.clear()
+            self._stopping = True
             self._changed.notify()
         self._thread.join()
         self._engine.close()
@@ -105,7 +120,7 @@ class Batcher:
         """Sleep until there is some; false when no more is to be done."""
         with self._changed:
             while self._scheduler.idle and not self._stopping:
-                self._idle.notify_all()
+                self._left.notify_all()
                 self._check_integrity()
                 self._changed.wait()
             return not self._stopping
@@ -132,6 +147,7 @@ class Batcher:
         seconds = time.perf_counter() - started
         with self._changed:
             self._scheduler.commit(plan, seconds)
+            self._left.notify_all()
         self._delivery.put(StepOutput(plan, sampled, scored, seconds))
 
     def _compute(self, plan: Plan) -> Logits:

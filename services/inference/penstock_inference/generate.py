@@ -159,6 +159,7 @@ def _answers(
                 sampling, prompt, max_tokens or 1, (seed, choice), grammar.begin() if grammar else None
             ),
             scores_prompt=request.prompt_logprobs and choice == 0,
+            adapter=model.adapter,
         )
         for choice in range(request.answers)
     ]

@@ -1,7 +1,9 @@
 """Make a model ready to serve, from its settings."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from servicekit.metrics import Metrics
 
@@ -11,6 +13,7 @@ from penstock_inference.chat_template import ChatTemplate
 from penstock_inference.delivery import HandOver
 from penstock_inference.embed import EmbeddingModel
 from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
+from penstock_inference.formats.lora import read_lora
 from penstock_inference.grammar import Grammars
 from penstock_inference.job import Result, deliver
 from penstock_inference.journal import Journal
@@ -19,7 +22,7 @@ from penstock_inference.metrics import BatchMetrics
 from penstock_inference.models import GenerativeModel
 from penstock_inference.prompt import PromptReader
 from penstock_inference.scheduler import Scheduler
-from penstock_inference.settings import EncoderSettings, InferenceSettings, ModelSettings
+from penstock_inference.settings import AdapterSettings, EncoderSettings, InferenceSettings, ModelSettings
 
 
 class Loader:
@@ -49,10 +52,12 @@ class Loader:
             kind=model.kind,
             fingerprint=loaded.fingerprint,
             limits=loaded.engine.limits,
+            config=loaded.config,
             end_tokens=loaded.config.eos_ids,
             tokenizer=loaded.tokenizer,
             prompts=prompts,
             grammars=grammars,
+            adapters=loaded.adapters,
             batcher=Batcher(
                 loaded.engine,
                 scheduler,
@@ -62,6 +67,13 @@ class Loader:
             ),
         )
 
+    async def adapter(self, settings: AdapterSettings, base: GenerativeModel) -> GenerativeModel:
+        """Load an adapter onto its base, whose steps go on meanwhile."""
+        name, fingerprint = await asyncio.to_thread(self._load_adapter, settings, base)
+        base.batcher.take(name)
+        adapted = f"{base.fingerprint}+{fingerprint[:16]}"
+        return replace(base, id=settings.id, base=base.id, adapter=name, fingerprint=adapted)
+
     async def encoder(self, model: EncoderSettings) -> EmbeddingModel:
         """Load a model that embeds."""
         cache_dir = self._settings.model_cache_dir
@@ -69,6 +81,14 @@ class Loader:
         load = partial(load_encoder, model.reference, kind=model.kind, cache_dir=cache_dir, hold=hold)
         encoder = await asyncio.to_thread(load)
         return EmbeddingModel(model, encoder, self._metrics, self._settings.embed_waiting_max)
+
+    def _load_adapter(self, settings: AdapterSettings, base: GenerativeModel) -> tuple[str, str]:
+        """Give its name and its digest. It is another name for other weights, as cached rows of KV go by it."""
+        assert base.adapters is not None
+        weights = read_lora(Path(settings.reference).expanduser(), base.config)
+        name = f"{settings.id}@{weights.fingerprint}"
+        base.adapters.add(name, weights, partial(self._memory.hold, settings.id))
+        return name, weights.fingerprint
 
     def _load_engine(self, model: ModelSettings) -> LoadedModel:
         return load_engine(

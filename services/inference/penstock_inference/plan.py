@@ -31,7 +31,7 @@ class Plan:
 
     def build(self, chunks: list[PrefillChunk]) -> None:
         """Make the batch of those who decode and of the chunks, and note whose next token comes of which row."""
-        rows = [DecodeRow(s.held_slot, s.next_token, s.computed_tokens) for s in self.decoding]
+        rows = [DecodeRow(s.held_slot, s.next_token, s.computed_tokens, s.adapter) for s in self.decoding]
         for row, sequence in enumerate(self.decoding):
             if sequence.completed_by(1):
                 self._sample(sequence, row)

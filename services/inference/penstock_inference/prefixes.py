@@ -2,8 +2,8 @@
 
 Only whole chunks are shared, computed at the same place of the prompt: a copied row has the bits that computing it
 again would give, so an answer is the same with or without. A chunk's name is a hash of its tokens, of the chunks before
-it and of the organization: only prompts of one organization share, since how fast an answer comes would tell another
-what was asked.
+it and of its partition: only prompts of one organization share, since how fast an answer comes would tell another what
+was asked, and only those that the same adapter reads.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ from typing import NamedTuple
 _HASH_BYTES = 16  # two chunks of one name do not happen
 
 
-def hash_chunks(organization: str, prompt: list[int], chunk_tokens: int) -> list[bytes]:
+def hash_chunks(partition: str, prompt: list[int], chunk_tokens: int) -> list[bytes]:
     """Name the chunks of a prompt that another may share: all whole ones but its last token's."""
-    name = hashlib.blake2b(organization.encode(), digest_size=_HASH_BYTES).digest()
+    name = hashlib.blake2b(partition.encode(), digest_size=_HASH_BYTES).digest()
     tokens, names = array("i", prompt), []
     for start in range(0, (len(prompt) - 1) // chunk_tokens * chunk_tokens, chunk_tokens):
         chunk = tokens[start : start + chunk_tokens].tobytes()

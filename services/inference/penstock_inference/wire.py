@@ -110,6 +110,7 @@ def loaded_model(model: Model) -> inference_service_pb2.LoadedModel:
     if isinstance(model, GenerativeModel):
         wire.context_tokens = model.limits.context_tokens_max
         wire.slots = model.limits.slots_max
+        wire.base = model.base
     else:
         wire.dimensions = model.dimensions
     return wire

@@ -1,8 +1,11 @@
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from penstock_inference.engines.loading import LoadedModel, load_engine
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """What the batcher asks of an engine: the one seam between scheduling and arithmetic."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock_inference.formats.lora import LoraWeights
 
 Logits = npt.NDArray[np.float32]
 
@@ -84,3 +86,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back memory and threads; no call may follow."""
+
+
+class Adapters(Protocol):
+    """The adapters that rows of an engine's steps may name. Any thread may call it, also while a step is computed."""
+
+    def add(self, name: str, weights: LoraWeights, hold: Callable[[int], None]) -> None:
+        """Let steps name an adapter. `hold` is told how many bytes it takes, and may raise to refuse them."""
+
+    def remove(self, name: str) -> None:
+        """Free an adapter that no step names any more."""

@@ -4,16 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock_inference.engines import Engine, EngineLimits
+from penstock_inference.engines import Adapters, Engine, EngineLimits
 from penstock_inference.formats import ModelConfig
 from penstock_inference.tokenizer import Tokenizer
 
 # The number formats that each engine can keep weights in.
 ENGINE_KINDS = {
-    "onnxruntime": ("int8", "fp32"),
+    "onnxruntime": ("int8", "int8-rows", "fp32"),
     "torch": ("fp32", "bf16"),
     "tensorrt": ("bf16", "fp16", "int8", "fp8"),
 }
+ADAPTABLE_ENGINES = ("torch",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,4 @@ class LoadedModel:
     tokenizer: Tokenizer
     config: ModelConfig  # with the chat template and the ids that end an answer
     fingerprint: str  # equal only where files, number format and converter are
+    adapters: Adapters | None = None  # None: the engine cannot be adapted row by row

@@ -4,7 +4,7 @@ from penstock_inference.engines import EngineLimits, Logits, StepBatch
 from penstock_inference.engines.batch_check import check_batch
 from penstock_inference.engines.setup import EngineSetup, LoadedModel
 from penstock_inference.engines.torch_library import torch
-from penstock_inference.engines.torch_model.adapter import Adapter
+from penstock_inference.engines.torch_model.adapter import TorchAdapters
 from penstock_inference.engines.torch_model.decoder import Decoder
 from penstock_inference.engines.torch_model.kv_pool import KvPool
 from penstock_inference.engines.torch_model.step import make_step
@@ -25,12 +25,14 @@ def load_torch(setup: EngineSetup) -> LoadedModel:
         + KvPool.size_bytes(config, target, limits.slots_max, limits.context_tokens_max)
     )
     name = f"torch-{target.device.type}"
+    engine = TorchEngine(weights, limits, target, threads=setup.threads)
     return LoadedModel(
-        engine=TorchEngine(weights, limits, target, threads=setup.threads),
+        engine=engine,
         engine_name=name,
         tokenizer=Tokenizer(weights.tokenizer_json()),
         config=config,
         fingerprint=f"{name}-{setup.kind}-{fingerprint(setup.source)[:16]}@{torch.__version__}",
+        adapters=engine.adapters,
     )
 
 
@@ -48,7 +50,7 @@ class TorchEngine:
         self._pool = KvPool(weights.config, target, slots=limits.slots_max, rows=limits.context_tokens_max)
         decoder = read_decoder(weights, target)
         self._decoder = Decoder(weights.config, decoder, self._pool, target, limits.context_tokens_max)
-        self._adapters: dict[str, Adapter] = {}
+        self.adapters = TorchAdapters(weights.config, target)
 
     @property
     def limits(self) -> EngineLimits:
@@ -62,14 +64,15 @@ class TorchEngine:
         self._check_adapters(batch)
         if torch.get_num_threads() != self._threads:  # it is a thread's own setting
             torch.set_num_threads(self._threads)
-        step = make_step(batch, self._pool, self._adapters, self._target.device)
+        step = make_step(batch, self._pool, self.adapters, self._target.device)
         logits: Logits = self._decoder(step).cpu().numpy()
         return logits
 
     def _check_adapters(self, batch: StepBatch) -> None:
-        for part in (*batch.decode, *batch.prefills):
-            if part.adapter is not None and part.adapter not in self._adapters:
-                raise ValueError(f"there is no adapter {part.adapter}")
+        named = {row.adapter for row in batch.decode} | {chunk.adapter for chunk in batch.prefills}
+        for name in named:
+            if name is not None and name not in self.adapters:
+                raise ValueError(f"there is no adapter {name}")
 
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
         """Let a slot share the first `tokens` KV rows of another: nothing is copied until one of them writes."""
@@ -77,4 +80,4 @@ class TorchEngine:
 
     def close(self) -> None:
         """Give back memory; no call may follow."""
-        del self._decoder, self._pool, self._adapters
+        del self._decoder, self._pool, self.adapters

@@ -9,7 +9,7 @@ FINAL_NORM = "model.norm.weight"
 HEAD = "lm_head.weight"
 
 _NORMS = {"attention_norm": "input_layernorm", "feed_forward_norm": "post_attention_layernorm"}
-_LINEARS = {
+LINEARS = {
     "query": "self_attn.q_proj",
     "key": "self_attn.k_proj",
     "value": "self_attn.v_proj",
@@ -23,12 +23,12 @@ _HEAD_NORMS = {"query_norm": "self_attn.q_norm", "key_norm": "self_attn.k_norm"}
 
 def layer_tensors(layer: int) -> dict[str, str]:
     """Name the weights that every architecture has in a layer, by their part in it."""
-    return _names(layer, _NORMS | _LINEARS, "weight")
+    return _names(layer, _NORMS | LINEARS, "weight")
 
 
 def layer_biases(layer: int) -> dict[str, str]:
     """Name the biases that an architecture may have in a layer."""
-    return _names(layer, _LINEARS, "bias")
+    return _names(layer, LINEARS, "bias")
 
 
 def layer_head_norms(layer: int) -> dict[str, str]:

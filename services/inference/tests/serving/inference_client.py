@@ -88,9 +88,13 @@ class Client:
                     return attempt
                 await asyncio.sleep(0.005)
 
+    def exposition(self) -> str:
+        return self._service.metrics.exposition().decode()
+
     def metric(self, name: str) -> float:
-        exposition = self._service.metrics.exposition().decode()
-        found = re.search(rf'^penstock_inference_{name}{{model="{MODEL}"}} (\S+)$', exposition, re.MULTILINE)
+        found = re.search(
+            rf'^penstock_inference_{name}{{model="{MODEL}"}} (\S+)$', self.exposition(), re.MULTILINE
+        )
         assert found, name
         return float(found[1])
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from penstock_inference.settings import EncoderSettings, InferenceSettings, ModelSettings
+from penstock_inference.settings import AdapterSettings, EncoderSettings, InferenceSettings, ModelSettings
 from servicekit.settings import ServiceSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -16,7 +16,7 @@ def test_the_settings_table_is_that_of_the_code() -> None:
     own = set(InferenceSettings.model_fields) - set(ServiceSettings.model_fields) | {"grpc_port"}
     assert set(rows) == {InferenceSettings.variable(name) for name in own}
     settings = InferenceSettings()
-    for name in own - {"models", "encoders", "cache_dir"}:
+    for name in own - {"models", "adapters", "encoders", "cache_dir"}:
         assert json.loads(rows[InferenceSettings.variable(name)]) == getattr(settings, name)
 
 
@@ -26,6 +26,7 @@ def test_the_model_table_is_that_of_the_code() -> None:
     for name in set(ModelSettings.model_fields) - {"id", "reference"}:
         assert rows[name] in {str(getattr(model, name)), json.dumps(getattr(model, name))}
     assert set(EncoderSettings.model_fields) == {"id", "reference", "kind", "at_start"}
+    assert set(AdapterSettings.model_fields) == {"id", "base", "reference", "at_start"}
 
 
 def test_the_example_for_a_file_of_ones_own_is_a_setting(monkeypatch) -> None:

@@ -1,9 +1,16 @@
-"""A low-rank adapter (LoRA, arXiv 2106.09685) on the device."""
+"""Low-rank adapters (LoRA, arXiv 2106.09685) on the device."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from penstock_inference.engines.torch_library import Tensor, functional
+import numpy as np
+
+from penstock_inference.engines.torch_library import Tensor, functional, torch
+from penstock_inference.engines.torch_model.target import Target
+from penstock_inference.engines.torch_model.weights import JOINED
+from penstock_inference.formats import Floats, ModelConfig
+from penstock_inference.formats.llama_tensors import layer_tensors, tensor_shapes
+from penstock_inference.formats.lora import LoraPair, LoraWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +25,57 @@ class LowRank:
         return functional.linear(functional.linear(values, self.down), self.up)
 
 
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """The parts of one adapter, by layer and by the name of the joined matrix."""
+Adapter = Mapping[tuple[int, str], LowRank]  # by layer and by the name of the joined matrix
 
-    parts: Mapping[tuple[int, str], LowRank]
 
-    def get(self, layer: int, name: str) -> LowRank | None:
-        """Give what is added to a matrix of a layer, if anything is."""
-        return self.parts.get((layer, name))
+class TorchAdapters:
+    """Implement Adapters for a decoder on a device."""
+
+    def __init__(self, config: ModelConfig, target: Target) -> None:
+        self._config = config
+        self._target = target
+        self._loaded: dict[str, Adapter] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._loaded
+
+    def __getitem__(self, name: str) -> Adapter:
+        return self._loaded[name]
+
+    def add(self, name: str, weights: LoraWeights, hold: Callable[[int], None]) -> None:
+        """Let steps name an adapter. See Adapters."""
+        joined = {}
+        shapes = tensor_shapes(self._config)
+        for layer in range(self._config.layers):
+            names = layer_tensors(layer)
+            for matrix, parts in JOINED.items():
+                pairs = [weights.pairs.get((layer, part)) for part in parts]
+                if any(pairs):
+                    joined[layer, matrix] = _join(pairs, [shapes[names[part]][0] for part in parts])
+        values = sum(pair.down.size + pair.up.size for pair in joined.values())
+        hold(values * self._target.dtype.itemsize)
+        self._loaded[name] = {place: self._low_rank(pair) for place, pair in joined.items()}
+
+    def remove(self, name: str) -> None:
+        """Free an adapter that no step names any more."""
+        del self._loaded[name]
+
+    def _low_rank(self, pair: LoraPair) -> LowRank:
+        return LowRank(self._to_target(pair.down), self._to_target(pair.up))
+
+    def _to_target(self, values: Floats) -> Tensor:
+        return torch.from_numpy(values).to(self._target.device, self._target.dtype)
+
+
+def _join(pairs: list[LoraPair | None], rows: list[int]) -> LoraPair:
+    """Make one pair of those for matrices that are joined, each for its own rows of the product."""
+    down = np.concatenate([pair.down for pair in pairs if pair is not None])
+    up = np.zeros((sum(rows), len(down)), np.float32)
+    row = column = 0
+    for pair, count in zip(pairs, rows, strict=True):
+        if pair is not None:
+            rank = len(pair.down)
+            up[row : row + count, column : column + rank] = pair.up
+            column += rank
+        row += count
+    return LoraPair(down, up)

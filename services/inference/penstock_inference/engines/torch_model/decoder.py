@@ -75,7 +75,7 @@ class _Linears:
         linear = self.weights.linears[name]
         product = functional.linear(values, linear.weight, linear.bias)
         for adapted in self.step.adapted:
-            low_rank = adapted.adapter.get(self.layer, name)
+            low_rank = adapted.adapter.get((self.layer, name))
             if low_rank is not None:
                 product.index_add_(0, adapted.tokens, low_rank(values[adapted.tokens]))
         return product

@@ -1,13 +1,13 @@
 """One iteration as tensors: sequences in order, each with its new tokens side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
 from penstock_inference.engines import StepBatch
 from penstock_inference.engines.torch_library import Tensor, torch
-from penstock_inference.engines.torch_model.adapter import Adapter
+from penstock_inference.engines.torch_model.adapter import Adapter, TorchAdapters
 from penstock_inference.engines.torch_model.kv_pool import KvPool
 
 
@@ -36,7 +36,7 @@ class Step:
     adapted: tuple[AdaptedTokens, ...] = ()
 
 
-def make_step(batch: StepBatch, pool: KvPool, adapters: Mapping[str, Adapter], device: torch.device) -> Step:
+def make_step(batch: StepBatch, pool: KvPool, adapters: TorchAdapters, device: torch.device) -> Step:
     """Make place in the pool for a batch that keeps the rules, and turn it into tensors."""
     parts, tables = _parts(batch), pool.tables
     pool.prepare(

@@ -1,0 +1,132 @@
+"""Adapters through the door: each is a model, which comes and goes while its base answers."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+pytest.importorskip("torch", reason="the engine that takes adapters needs PyTorch")
+
+from inference_client import GREEDY, Client, generate_request, generation_input
+from penstock.inference.v1 import inference_service_pb2 as pb
+from penstock_inference.settings import AdapterSettings, InferenceSettings, ModelSettings
+from pydantic import ValidationError
+from servicekit.errors import from_rpc_error
+from small_decoder import write_adapter, write_decoder
+
+
+@pytest.fixture
+def settings(inference_settings: Callable, tmp_path: Path) -> Callable[..., InferenceSettings]:
+    """A decoder on torch, an adapter that is loaded at the start, one on demand and one that is damaged."""
+    for seed, name in enumerate(("formal", "brief", "damaged")):
+        write_adapter(tmp_path / name, seed)
+    (tmp_path / "damaged" / "adapter_model.safetensors").write_bytes(b"nonsense")
+    base = ModelSettings(
+        id="base",
+        reference=str(write_decoder(tmp_path / "base")),
+        engine="torch",
+        kind="fp32",
+        slots=4,
+        context_tokens=64,
+    )
+    adapters = [
+        AdapterSettings(id=name, base="base", reference=str(tmp_path / name), at_start=name == "formal")
+        for name in ("formal", "brief", "damaged")
+    ]
+
+    def make(**changes: object) -> InferenceSettings:
+        return inference_settings(models=(base,), adapters=tuple(adapters), encoders=(), **changes)
+
+    return make
+
+
+async def text(client: Client, model: str) -> str:
+    answers = client.answers("\x01\x02\x03", model=model, max_tokens=20, ignore_eos=True, **GREEDY)
+    return (await answers)[0].text
+
+
+async def load(client: Client, model: str) -> pb.LoadedModel:
+    return (await client.stub.LoadModel(pb.LoadModelRequest(model=model))).model
+
+
+async def refusal(call: grpc.aio.UnaryUnaryCall) -> tuple[str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error = from_rpc_error(caught.value)
+    return error.reason, error.message
+
+
+async def test_an_adapter_is_a_model_that_comes_and_goes_while_its_base_answers(
+    settings: Callable, serve: Callable
+) -> None:
+    async with serve(settings()) as client:
+        await client.loaded()
+        listed = (await client.stub.ListModels(pb.ListModelsRequest())).models
+        assert [(model.id, model.base, model.engine, model.weights_kind) for model in listed] == [
+            ("base", "", "torch-cpu", "fp32"),
+            ("formal", "base", "torch-cpu", "fp32"),
+        ]
+        alone = {model: await text(client, model) for model in ("base", "formal")}
+        assert (await load(client, "brief")).fingerprint.startswith(listed[0].fingerprint)
+        together = await asyncio.gather(*(text(client, model) for model in ("base", "formal", "brief")))
+        assert together[:2] == [alone["base"], alone["formal"]]
+        assert len(set(together)) == 3
+
+        await client.stub.UnloadModel(pb.UnloadModelRequest(model="brief", drain_seconds=5))
+        assert (await client.refusal(generate_request("x", model="brief"))).reason == "MODEL_NOT_FOUND"
+        assert await text(client, "base") == alone["base"]
+        await load(client, "brief")
+        assert await text(client, "brief") == together[2]
+        assert 'model_info{engine="torch-cpu",kind="fp32",model="brief"} 1.0' in client.exposition()
+
+
+async def test_a_base_takes_its_adapters_with_it_and_comes_back_with_one(
+    settings: Callable, serve: Callable
+) -> None:
+    async with serve(settings()) as client:
+        await client.loaded()
+        expected = await text(client, "formal")
+        await client.stub.UnloadModel(pb.UnloadModelRequest(model="base"))
+        assert not (await client.stub.ListModels(pb.ListModelsRequest())).models
+        assert "model_info{" not in client.exposition()
+        assert (await load(client, "formal")).base == "base"
+        assert await text(client, "formal") == expected
+
+
+async def test_what_an_adapter_used_is_in_the_journal_under_its_name(
+    settings: Callable, serve: Callable
+) -> None:
+    async with serve(settings()) as client:
+        await client.loaded()
+        await client.answer("\x01\x02", model="formal", max_tokens=3, ignore_eos=True, operation_id="mine")
+        usage = await client.ended_usage("mine")
+        assert (usage.model, usage.prompt_tokens, usage.completion_tokens) == ("formal", 2, 3)
+        request = pb.CountTokensRequest()
+        item = request.items.add(model="formal", input=generation_input("\x01\x02"))
+        item.context.request_id, item.context.organization = "r", "acme"
+        assert (await client.stub.CountTokens(request)).results[0].prompt_tokens == 2
+
+
+async def test_an_adapter_that_is_damaged_or_too_large_is_refused_and_the_others_answer(
+    settings: Callable, serve: Callable
+) -> None:
+    weights, rows_of_kv, adapter = 69_952, 2 * 2 * 9 * 32 * 32, 11_008  # numbers of 4 bytes
+    async with serve(settings(memory_bytes_max=4 * (weights + rows_of_kv + adapter))) as client:
+        await client.loaded()
+        reason, message = await refusal(client.stub.LoadModel(pb.LoadModelRequest(model="damaged")))
+        assert reason == "DEPENDENCY_UNAVAILABLE"
+        assert "adapter_model.safetensors is not a safetensors file" in message
+        reason, message = await refusal(client.stub.LoadModel(pb.LoadModelRequest(model="brief")))
+        assert (reason, "The model brief needs" in message) == ("OVERLOADED", True)
+        assert await text(client, "formal") != await text(client, "base")
+        await client.stub.UnloadModel(pb.UnloadModelRequest(model="formal"))
+        assert (await load(client, "brief")).id == "brief"
+
+
+def test_an_adapter_of_a_model_that_takes_none_is_refused_at_the_start(settings: Callable) -> None:
+    made = settings()
+    onnx = made.models[0].model_copy(update={"engine": "onnxruntime"})
+    with pytest.raises(ValidationError, match="the adapter formal needs a model base on torch"):
+        InferenceSettings(models=(onnx,), adapters=made.adapters, encoders=())
