@@ -100,7 +100,9 @@ class AnswerCache:
             self._lookups.count(tier.tier, len(missed) - len(still), len(still))
             missed = still
         return [
-            result if isinstance(result, ServiceError) else self._tallies.count(question.organization, result)
+            result
+            if isinstance(result, ServiceError) or question.ahead
+            else self._tallies.count(question.organization, result)
             for question, result in zip(questions, results, strict=True)
         ]
 

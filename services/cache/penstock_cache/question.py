@@ -33,6 +33,7 @@ class Question(NamedTuple):
         query_text: the last user turn; empty: exact tiers only.
         history_digest: SHA-256 of the conversation before it; empty: none.
         exact_only: whether the text is not to be matched by meaning.
+        ahead: whether nobody asked yet.
     """
 
     organization: str
@@ -44,6 +45,7 @@ class Question(NamedTuple):
     query_text: str = ""
     history_digest: bytes = b""
     exact_only: bool = False
+    ahead: bool = False
 
     def admit(self, now: float) -> None:
         """Refuse what must not be looked for or kept.

@@ -171,6 +171,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
             item.query_text,
             item.history_digest,
             exact_only=exact_only,
+            ahead=item.ahead,
         )
 
     def _answered(self, item: cache_service_pb2.StoreItem) -> Answered:

@@ -130,3 +130,13 @@ async def test_what_was_answered_ahead_is_told_apart_until_it_is_asked_for(chann
     assert tiers == [cache_entry_pb2.CACHE_TIER_L4, cache_entry_pb2.CACHE_TIER_L1]
     shown = await standing(channel)
     assert (shown.ahead_answers, shown.ahead_useful, shown.ahead_wasted) == (1, 1, 0)
+
+
+async def test_looking_whether_an_answer_is_known_ahead_is_no_use_of_it(channel):
+    await store(channel, ahead=True)
+    asked = item(wire.LookupItem)
+    asked.ahead = True
+    stub = CacheServiceStub(channel)
+    assert (await stub.Lookup(wire.LookupRequest(items=[asked]))).results[0].HasField("hit")
+    shown = await standing(channel)
+    assert (shown.ahead_useful, shown.lookups) == (0, 0)

@@ -1,9 +1,11 @@
 """What one organization asks after what: a Markov chain of variable order over templates, with counters. Pure.
 
 Back-off: T. Brants et al., "Large language models in machine translation", EMNLP 2007 (stupid back-off).
+Discount: H. Ney et al., "On structuring probabilistic dependences in stochastic language modelling", 1994.
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -11,6 +13,7 @@ from penstock_cache.prediction.template import Template, advance, parse, steps
 
 ORDER = 3
 BACK_OFF = 0.4
+DISCOUNT = 0.75  # of how often a step was seen: one that was seen once says little
 PREDICTIONS_MAX = 5
 CONTEXTS_MAX = 20_000
 LANES_MAX = 5_000
@@ -34,11 +37,18 @@ class LaneName(NamedTuple):
     history: bytes
 
 
+class _Asked(NamedTuple):
+    """A template as a user asked it: its numbers the last time, and how often."""
+
+    numbers: tuple[str, ...]
+    times: int
+
+
 @dataclass(slots=True)
 class _Lane:
     asked_at: float = 0.0
     recent: tuple[Template, ...] = ()
-    numbers: "OrderedDict[Template, tuple[str, ...]]" = field(default_factory=OrderedDict)
+    asked: "OrderedDict[Template, _Asked]" = field(default_factory=OrderedDict)
     predicted: frozenset[str] = frozenset()
 
 
@@ -92,42 +102,58 @@ class Chain:
             context = (name.room, lane.recent[-order:])
             _count(self._followers.setdefault(context, Counter()), (name.user, template))
             _keep(self._followers, context, CONTEXTS_MAX)
-        before = lane.numbers.get(template)
-        if before:
-            _count(
-                self._steps.setdefault((name.room, template), Counter()), (name.user, steps(before, numbers))
-            )
+        before = lane.asked.get(template, _Asked((), 0))
+        if before.numbers:
+            moved = steps(before.numbers, numbers)
+            _count(self._steps.setdefault((name.room, template), Counter()), (name.user, moved))
             _keep(self._steps, (name.room, template), CONTEXTS_MAX)
-        lane.numbers[template] = numbers
-        _keep(lane.numbers, template, TEMPLATES_MAX)
+        lane.asked[template] = _Asked(numbers, before.times + 1)
+        _keep(lane.asked, template, TEMPLATES_MAX)
         lane.recent = (*lane.recent, template)[-ORDER:]
 
     def _predict(self, name: LaneName, lane: _Lane) -> list[Prediction]:
-        """Ask the longest context first; a shorter one counts less, and only for what is not known yet."""
+        """Ask the longest context first; a shorter one counts less, and only for what is not known yet.
+
+        The shortest is none at all: what the user counts through, whatever is asked in between.
+        """
         found: dict[str, float] = {}
         for shorter, order in enumerate(range(len(lane.recent), 0, -1)):
-            seen = self._followers.get((name.room, lane.recent[-order:]))
-            if not seen:
-                continue
-            for template, count in _by_value(seen).most_common(PREDICTIONS_MAX):
-                assert isinstance(template, Template)
-                text = self._fill(name.room, lane, template)
-                if text is not None:
-                    found.setdefault(text, BACK_OFF**shorter * count / seen.total())
+            seen = self._followers.get((name.room, lane.recent[-order:]), Counter())
+            followers = _by_value(seen).most_common(PREDICTIONS_MAX)
+            self._add(found, name.room, lane, followers, BACK_OFF**shorter / max(1, seen.total()))
+        times = sum(asked.times for asked in lane.asked.values())
+        counted = [(template, asked.times) for template, asked in lane.asked.items() if asked.numbers]
+        self._add(found, name.room, lane, counted, BACK_OFF ** len(lane.recent) / times)
         likeliest = sorted(found.items(), key=lambda each: -each[1])[:PREDICTIONS_MAX]
         return [Prediction(text, probability) for text, probability in likeliest]
 
-    def _fill(self, room: bytes, lane: _Lane, template: Template) -> str | None:
-        """Let the numbers go on as they most often did; None where that is not known."""
+    def _add(
+        self,
+        found: dict[str, float],
+        room: bytes,
+        lane: _Lane,
+        followers: Sequence[tuple[object, int]],
+        weight: float,
+    ) -> None:
+        """Add what a context says, as likely as its template, and the way that its numbers go on, are common."""
+        for template, count in followers:
+            assert isinstance(template, Template)
+            text, share = self._fill(room, lane, template)
+            if text:
+                found.setdefault(text, weight * share * count)
+
+    def _fill(self, room: bytes, lane: _Lane, template: Template) -> tuple[str, float]:
+        """Let the numbers go on as they most often did, and tell how often; nothing where that is not known."""
         if len(template.pieces) == 1:
-            return template.pieces[0]
-        numbers, seen = lane.numbers.get(template), self._steps.get((room, template))
-        if numbers is None or not seen:
-            return None
-        [(by, _)] = _by_value(seen).most_common(1)
+            return template.pieces[0], 1.0
+        asked, seen = lane.asked.get(template), self._steps.get((room, template))
+        if asked is None or not seen:
+            return "", 0.0
+        [(by, count)] = _by_value(seen).most_common(1)
         assert isinstance(by, tuple)
-        moved = advance(numbers, by)
-        return None if moved is None else template.fill(moved)
+        moved = advance(asked.numbers, by)
+        share = (count - DISCOUNT) / seen.total()
+        return ("", 0.0) if moved is None else (template.fill(moved), share)
 
 
 def _by_value(seen: Counter[_Seen]) -> Counter[object]:

@@ -61,7 +61,7 @@ class LookupRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[LookupItem, _Mapping]]] = ...) -> None: ...
 
 class LookupItem(_message.Message):
-    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "max_age", "flight_id", "predictions_max", "exact_only")
+    __slots__ = ("context", "partition", "conversation_digest", "query_text", "history_digest", "max_age", "flight_id", "predictions_max", "exact_only", "ahead")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class LookupItem(_message.Message):
     FLIGHT_ID_FIELD_NUMBER: _ClassVar[int]
     PREDICTIONS_MAX_FIELD_NUMBER: _ClassVar[int]
     EXACT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
     context: _request_context_pb2.RequestContext
     partition: _cache_entry_pb2.Partition
     conversation_digest: bytes
@@ -80,7 +81,8 @@ class LookupItem(_message.Message):
     flight_id: str
     predictions_max: int
     exact_only: bool
-    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., flight_id: _Optional[str] = ..., predictions_max: _Optional[int] = ..., exact_only: _Optional[bool] = ...) -> None: ...
+    ahead: bool
+    def __init__(self, context: _Optional[_Union[_request_context_pb2.RequestContext, _Mapping]] = ..., partition: _Optional[_Union[_cache_entry_pb2.Partition, _Mapping]] = ..., conversation_digest: _Optional[bytes] = ..., query_text: _Optional[str] = ..., history_digest: _Optional[bytes] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., flight_id: _Optional[str] = ..., predictions_max: _Optional[int] = ..., exact_only: _Optional[bool] = ..., ahead: _Optional[bool] = ...) -> None: ...
 
 class LookupResponse(_message.Message):
     __slots__ = ("results",)

@@ -273,7 +273,9 @@ type LookupItem struct {
 	// How many of the user's next questions to predict, 0 to 5. Default 0.
 	PredictionsMax uint32 `protobuf:"varint,8,opt,name=predictions_max,json=predictionsMax,proto3" json:"predictions_max,omitempty"`
 	// Whether `query_text` is not to be matched by meaning. Default false.
-	ExactOnly     bool `protobuf:"varint,9,opt,name=exact_only,json=exactOnly,proto3" json:"exact_only,omitempty"`
+	ExactOnly bool `protobuf:"varint,9,opt,name=exact_only,json=exactOnly,proto3" json:"exact_only,omitempty"`
+	// Whether nobody asked yet: it is looked for to be answered ahead, and counts as no use. Default false.
+	Ahead         bool `protobuf:"varint,10,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -367,6 +369,13 @@ func (x *LookupItem) GetPredictionsMax() uint32 {
 func (x *LookupItem) GetExactOnly() bool {
 	if x != nil {
 		return x.ExactOnly
+	}
+	return false
+}
+
+func (x *LookupItem) GetAhead() bool {
+	if x != nil {
+		return x.Ahead
 	}
 	return false
 }
@@ -1993,7 +2002,7 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\n" +
 	"%penstock/cache/v1/cache_service.proto\x12\x11penstock.cache.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#penstock/cache/v1/cache_entry.proto\x1a\x1fpenstock/cache/v1/erasure.proto\x1a)penstock/context/v1/request_context.proto\x1a#penstock/guardrail/v1/finding.proto\"Q\n" +
 	"\rLookupRequest\x12@\n" +
-	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xd6\x03\n" +
+	"\x05items\x18\x01 \x03(\v2\x1d.penstock.cache.v1.LookupItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x05items\"\xec\x03\n" +
 	"\n" +
 	"LookupItem\x12E\n" +
 	"\acontext\x18\x01 \x01(\v2#.penstock.context.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01R\acontext\x12B\n" +
@@ -2006,7 +2015,9 @@ const file_penstock_cache_v1_cache_service_proto_rawDesc = "" +
 	"\tflight_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\bflightId\x120\n" +
 	"\x0fpredictions_max\x18\b \x01(\rB\a\xbaH\x04*\x02\x18\x05R\x0epredictionsMax\x12\x1d\n" +
 	"\n" +
-	"exact_only\x18\t \x01(\bR\texactOnly\"K\n" +
+	"exact_only\x18\t \x01(\bR\texactOnly\x12\x14\n" +
+	"\x05ahead\x18\n" +
+	" \x01(\bR\x05ahead\"K\n" +
 	"\x0eLookupResponse\x129\n" +
 	"\aresults\x18\x01 \x03(\v2\x1f.penstock.cache.v1.LookupResultR\aresults\"\x92\x02\n" +
 	"\fLookupResult\x12*\n" +
