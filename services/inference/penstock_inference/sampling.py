@@ -1,5 +1,6 @@
 """Draw a token from logits: temperature, min-p, top-k and top-p, exact and without sorting the vocabulary."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ Bools = npt.NDArray[np.bool_]
 
 TEMPERATURE_MIN = 1e-4  # below, the likeliest token has all the mass there is in float32
 _NUCLEUS_THRESHOLD = 1 / 32
+_LOG2_E = math.log2(math.e)
 _BLOCK_TOKENS = 128
 
 
@@ -84,10 +86,10 @@ def _partition(values: Floats, count: int) -> Ids:
 
 
 def _weights(logits: Floats, temperature: float) -> Floats:
-    """Give probabilities up to a factor, the largest 1."""
+    """Give probabilities up to a factor, the largest 1. Powers of two take half the time of powers of e."""
     weights: Floats = logits - logits.max()
-    weights *= np.float32(1 / temperature)
-    np.exp(weights, out=weights)
+    weights *= np.float32(_LOG2_E / temperature)
+    np.exp2(weights, out=weights)
     return weights
 
 
