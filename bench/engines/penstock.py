@@ -28,6 +28,7 @@ from servicekit.metrics import Metrics
 
 from engines import streams
 from engines.scoring import nats_per_token
+from engines.step_times import timed_steps
 from engines.streams import Produced
 from engines.texts import beginning
 
@@ -40,10 +41,12 @@ class Penstock:
     def __init__(self, settings: InferenceSettings, generate: Generate, models: Models, text: str) -> None:
         self._settings = settings
         self._generate = generate
+        self._models = models
         self._tokenizer = models.generative(MODEL).tokenizer
         self._text = text
         self._tokens = self._tokenizer.encode(text, parse_special=False)
         self._operations = count()
+        self._controls = Controls(temperature=0)
 
     async def about(self) -> dict[str, Any]:
         """Say what it makes of the text."""
@@ -52,6 +55,21 @@ class Penstock:
     async def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
         """Answer this many times at once, each after about `context` tokens."""
         return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
+
+    async def burst(self, prompts: list[str], organizations: list[str], tokens: int) -> dict[str, Any]:
+        """Answer each prompt, all asked at the same moment."""
+        return await streams.burst(self._open, prompts, organizations, tokens)
+
+    async def overhead(
+        self, concurrent: int, context: int, seconds: float, controls: dict[str, float]
+    ) -> dict[str, Any]:
+        """Time the steps of the batch loop and what lies between them, while so many answers run."""
+        self._controls = Controls(**controls)
+        batcher = self._models.generative(MODEL).batcher
+        with timed_steps(batcher) as times:
+            await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
+        self._controls = Controls(temperature=0)
+        return times.summary(concurrent)
 
     async def prefill(self, tokens: int, offset: int, seconds: float) -> dict[str, Any]:
         """Read prompts of exactly this length."""
@@ -85,7 +103,7 @@ class Penstock:
         request = GenerationRequest(
             model=MODEL,
             prompt=prompt,
-            sampling=SamplingParameters(Controls(temperature=0)),
+            sampling=SamplingParameters(self._controls),
             ends=EndRequest(ignore_eos=True),
             seed=0,
             answers=1,
@@ -109,8 +127,9 @@ async def loaded(settings: InferenceSettings, text: str) -> AsyncIterator[Pensto
     shutil.rmtree(directory, ignore_errors=True)
     journal = Journal(directory, settings.journal_bytes_max)
     memory = MemoryBudget(0)
-    loader = Loader(settings, journal, Metrics(), memory)
-    models = Models({MODEL: lambda: loader.generative(settings.models[0])}, memory, at_start={MODEL})
+    metrics = Metrics()
+    loader = Loader(settings, journal, metrics, memory)
+    models = Models({MODEL: lambda: loader.generative(settings.models[0])}, memory, metrics, at_start={MODEL})
     await models.load()
     await models.check()
     try:
@@ -127,7 +146,14 @@ def main(gguf: str, text: str, threads: str) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         context = loaded(settings, Path(text).read_text())
         penstock = runner.run(context.__aenter__())
-        turns = (penstock.about, penstock.decode, penstock.prefill, penstock.perplexity)
+        turns = (
+            penstock.about,
+            penstock.decode,
+            penstock.burst,
+            penstock.overhead,
+            penstock.prefill,
+            penstock.perplexity,
+        )
         serve({turn.__name__: in_loop(runner, turn) for turn in turns})
         runner.run(context.__aexit__(None, None, None))
 

@@ -53,6 +53,10 @@ class OverGrpc:
         """Ask for this many answers at once, each after about `context` tokens."""
         return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
 
+    async def burst(self, prompts: list[str], organizations: list[str], tokens: int) -> dict[str, Any]:
+        """Ask for an answer to each prompt at the same moment."""
+        return await streams.burst(self._open, prompts, organizations, tokens)
+
     async def _open(self, prompt: str, organization: str) -> AsyncGenerator[Produced]:
         request = GenerateRequest(
             context=RequestContext(request_id=f"bench-{next(self._operations)}", organization=organization),
@@ -116,7 +120,7 @@ def main(gguf: str, text: str, threads: str) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         context = serving(gguf, threads, Path(text).read_text())
         client = runner.run(context.__aenter__())
-        serve({turn.__name__: in_loop(runner, turn) for turn in (client.about, client.decode)})
+        serve({turn.__name__: in_loop(runner, turn) for turn in (client.about, client.decode, client.burst)})
         runner.run(context.__aexit__(None, None, None))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +58,32 @@ async def prefill(open_answer: Open, prompt: str, seconds: float, run: str) -> d
             produced = await anext(answer)
             rates.append(produced.prompt_tokens / (time.perf_counter() - start))
     return {"tokens_per_s": statistics.median(rates)}
+
+
+async def burst(
+    open_answer: Open, prompts: Sequence[str], organizations: Sequence[str], tokens: int
+) -> dict[str, Any]:
+    """Ask for all answers at the same moment; give the seconds to each one's first token, and what all took."""
+    await asyncio.sleep(SETTLE_SECONDS)
+    start = time.perf_counter()
+
+    async def read(prompt: str, organization: str) -> tuple[float, float, int]:
+        first = 0.0
+        async with aclosing(open_answer(prompt, organization)) as answer:
+            async for produced in answer:
+                first = first or time.perf_counter()
+                if produced.completion_tokens >= tokens:
+                    return first - start, time.perf_counter() - first, produced.completion_tokens
+        raise RuntimeError("an answer ended before it was timed")
+
+    read_all = [read(*each) for each in zip(prompts, organizations, strict=True)]
+    answers = await asyncio.gather(*read_all)
+    seconds = time.perf_counter() - start
+    return {
+        "first_token_seconds": [first for first, _, _ in answers],
+        "inter_token_seconds": [rest / (count - 1) for _, rest, count in answers if count > 1],
+        "tokens_per_s": sum(count for _, _, count in answers) / seconds,
+    }
 
 
 @dataclass(slots=True)
