@@ -43,6 +43,7 @@ app = typer.Typer(
     | sm86 | A10, A40, RTX 30 |
     | sm89 | L4, L40, RTX 40 |
     | sm120 | RTX 50, RTX PRO Blackwell |
+    | sm121 | GB10 (DGX Spark) |
     | current | the GPU of this machine |
     """,
 )
@@ -51,7 +52,7 @@ app = typer.Typer(
 @app.command()
 def build(
     reference: Annotated[
-        str, typer.Argument(help="A .gguf file, a Hugging Face directory, or package:<name>.")
+        str, typer.Argument(help="A .gguf file, a Hugging Face directory, or package:NAME.")
     ] = DEFAULT_MODEL,
     target: Annotated[
         list[str] | None,

@@ -1,6 +1,7 @@
 """The TensorRT engine: a step is runs of one compiled network on slots of device memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +12,16 @@ from penstock_inference.engines import DecodeRow, EngineLimits, Logits, PrefillC
 from penstock_inference.engines.batch_check import check_batch
 from penstock_inference.engines.setup import EngineSetup, LoadedModel
 from penstock_inference.engines.tensorrt.build import DECODE, PREFILL
-from penstock_inference.engines.tensorrt.device import Block, Device
+from penstock_inference.engines.tensorrt.device import Device
 from penstock_inference.engines.tensorrt.execution import Execution
+from penstock_inference.engines.tensorrt.kv_slots import KvSlots
 from penstock_inference.engines.tensorrt.library import open_library
 from penstock_inference.engines.tensorrt.spec import EngineSpec
-from penstock_inference.engines.tensorrt.store import MODEL_CONFIG, PLAN, TOKENIZER, open_store
+from penstock_inference.engines.tensorrt.store import MODEL_CONFIG, PLAN, TOKENIZER, StoredEngine, open_store
 from penstock_inference.formats import ModelConfig
 from penstock_inference.formats.references import fingerprint
 from penstock_inference.tokenizer import Tokenizer
 
-_KV_VALUE_BYTES = 2  # bf16 or fp16
 _INPUTS: dict[str, np.dtype[Any]] = {
     "ids": np.dtype(np.int32),
     "positions": np.dtype(np.int64),
@@ -36,19 +37,28 @@ def load_tensorrt(setup: EngineSetup) -> LoadedModel:
 
     Raises EngineRefusedError if there is none, or no GPU; EngineBuildError if TensorRT is not installed.
     """
-    store, device = open_store(setup.cache_dir), Device()
-    spec = EngineSpec(
-        device.target,
-        setup.kind,
-        setup.slots_max,
-        setup.context_tokens_max,
-        setup.prefill_chunk_tokens_max,
-    )
-    stored = store.open(fingerprint(setup.source), spec)
-    config, report = ModelConfig.from_json(stored.text(MODEL_CONFIG)), stored.record.report
-    setup.hold(report.weights_bytes + sum(report.activation_bytes) + spec.kv_bytes(config))
+    store = open_store(setup.cache_dir)
+    with ExitStack() as on_failure:
+        device = Device()
+        on_failure.callback(device.close)
+        spec = EngineSpec(
+            device.target,
+            setup.kind,
+            setup.slots_max,
+            setup.context_tokens_max,
+            setup.prefill_chunk_tokens_max,
+        )
+        stored = store.open(fingerprint(setup.source), spec)
+        loaded = _load(stored, device, setup.hold)
+        on_failure.pop_all()
+    return loaded
+
+
+def _load(stored: StoredEngine, device: Device, hold: Callable[[int], None]) -> LoadedModel:
+    library, spec, report = open_library(), stored.record.spec, stored.record.report
+    config = ModelConfig.from_json(stored.text(MODEL_CONFIG))
+    hold(report.weights_bytes + sum(report.activation_bytes) + spec.kv_bytes(config))
     plan = np.memmap(stored.directory / PLAN, np.uint8, "r").data
-    library = open_library()
     engine = TensorRtEngine(Execution(library, plan, device), device, config, spec)
     return LoadedModel(engine, f"{library.name}-cuda", Tokenizer(stored.text(TOKENIZER)), config, stored.id)
 
@@ -64,7 +74,7 @@ class TensorRtEngine:
         self._execution = execution
         self._device = device
         self._limits = spec.limits(config)
-        self._memory = _KvMemory(device, config, spec)
+        self._memory = KvSlots(device, config, spec)
         rows = spec.slots_max + spec.prefill_chunk_tokens_max
         self._logits: Logits = np.empty((rows, config.vocabulary_tokens), np.float32)
         device.pin(self._logits)
@@ -155,48 +165,3 @@ class _Run:
             "kv_lengths": self.first_rows + np.int32(tokens),
             "logit_rows": self.logit_rows,
         }
-
-
-class _KvMemory:
-    """Keys and values `[layers, 2, slots, kv_heads, kv_rows, head_dim]`, in place for the engine's whole life.
-
-    It begins as zeros: attention multiplies rows that nobody wrote by nothing, which a NaN would survive.
-    """
-
-    def __init__(self, device: Device, config: ModelConfig, spec: EngineSpec) -> None:
-        self._device = device
-        self._layers = config.layers
-        self._slots = spec.slots_max
-        self._slot_shape = (config.kv_heads, spec.kv_rows, config.head_dim)
-        self._row_bytes = config.head_dim * _KV_VALUE_BYTES
-        self._head_bytes = spec.kv_rows * self._row_bytes
-        self._slot_bytes = config.kv_heads * self._head_bytes
-        self._address = device.allocate(spec.kv_bytes(config))
-        self.written_rows = [0] * spec.slots_max  # rows of each slot that hold a token's keys and values
-
-    def bind(self, execution: Execution, profile: int, slots: range) -> None:
-        """Let runs read and write these slots."""
-        shape = (len(slots), *self._slot_shape)
-        for layer in range(self._layers):
-            for part, name in enumerate(("key", "value")):
-                address = self._address_of(layer, part, slots.start)
-                execution.bind(profile, f"past_{name}_{layer}", address, shape)
-                execution.bind(profile, f"present_{name}_{layer}", address)
-
-    def copy(self, source: int, target: int, rows: int) -> None:
-        """Copy a slot's first rows over another's."""
-        if not 0 <= rows <= self.written_rows[source]:
-            raise ValueError(f"slot {source} holds {self.written_rows[source]} rows, not {rows}")
-        if rows:
-            for layer in range(self._layers):
-                for part in range(2):
-                    self._copy_part(layer, part, source, target, rows)
-        self.written_rows[target] = rows
-
-    def _copy_part(self, layer: int, part: int, source: int, target: int, rows: int) -> None:
-        heads = self._slot_shape[0]
-        block = Block(self._address_of(layer, part, source), rows * self._row_bytes, heads, self._head_bytes)
-        self._device.copy(block, self._address_of(layer, part, target))
-
-    def _address_of(self, layer: int, part: int, slot: int) -> int:
-        return self._address + ((layer * 2 + part) * self._slots + slot) * self._slot_bytes

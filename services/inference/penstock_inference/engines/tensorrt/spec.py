@@ -13,6 +13,7 @@ _TARGET = re.compile(r"sm\d{2,3}")
 _FP8_SINCE = 89  # the first compute capability that multiplies it
 _BF16_SINCE = 80
 _KV_ROWS_MULTIPLE = 16  # attention reads the rows of a slot in vectors
+KV_VALUE_BYTES = 2  # bf16 and fp16 alike
 _SPARE_ROWS = 1  # a step writes a row past the end of each idle slot among those it runs, full ones too
 
 
@@ -61,7 +62,7 @@ class EngineSpec:
     def kv_bytes(self, config: ModelConfig) -> int:
         """Say how much device memory the keys and values of all slots take."""
         values = config.layers * 2 * self.slots_max * config.kv_heads * self.kv_rows * config.head_dim
-        return 2 * values  # both bf16 and fp16 have 2 bytes
+        return KV_VALUE_BYTES * values
 
     def limits(self, config: ModelConfig) -> EngineLimits:
         """Give the limits of an engine of it."""

@@ -56,6 +56,26 @@ def test_an_engine_is_built_listed_and_inspected_and_refused_once_it_is_damaged(
     assert (code, err.strip()) == (1, f"✗ the engine {name} is damaged: build it again")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_whole_of_smollm2_builds_with_every_attention_fused(
+    penstock_engine, model_cache_dir, monkeypatch
+):
+    """Built when TensorRT or our code has changed, and found again else."""
+    monkeypatch.setenv("PENSTOCK_INFERENCE_CACHE_DIR", str(model_cache_dir))
+
+    code, out, err = penstock_engine("build", "--target", "sm89", "--slots", "8", "--json")
+    assert (code, err) == (0, "")
+    (built,) = json.loads(out)
+    inspected = json.loads(penstock_engine("inspect", built["id"], "--json")[1])
+
+    assert inspected == built
+    assert (built["layers"], built["fused_attention"]) == (30, [30, 30])
+    assert built["report"]["weights_bytes"] == pytest.approx(2 * 134_515_008, rel=0.01)
+    assert built["kv_bytes"] == 30 * 2 * 8 * 3 * 2064 * 64 * 2
+    assert len([tensor for tensor in built["report"]["tensors"] if "past_" in tensor["name"]]) == 60
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
