@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".unfinished"  # how directories of builds end that are under way, or were killed
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 
 
 class BuildCache:
@@ -32,13 +32,13 @@ class BuildCache:
             if not is_intact(entry):
                 for leftover in self._directory.glob(f"{key}@*"):
                     shutil.rmtree(leftover)
-                _build(entry, build)
+                build_entry(entry, build)
         return entry
 
 
 def is_intact(entry: Path) -> bool:
     """Tell whether an entry holds exactly what was built."""
-    manifest = entry / _MANIFEST
+    manifest = entry / MANIFEST
     if not manifest.exists():
         return False
     try:
@@ -48,11 +48,13 @@ def is_intact(entry: Path) -> bool:
     return bool(expected == _digests(entry))
 
 
-def _build(entry: Path, build: Callable[[Path], None]) -> None:
+def build_entry(entry: Path, build: Callable[[Path], None]) -> None:
+    """Fill a new directory, all at once: it is there when it is whole."""
     unfinished = entry.with_name(f"{entry.name}{UNFINISHED}")
-    unfinished.mkdir()
+    shutil.rmtree(unfinished, ignore_errors=True)  # of one who was killed
+    unfinished.mkdir(parents=True)
     build(unfinished)
-    (unfinished / _MANIFEST).write_text(json.dumps(_digests(unfinished)))
+    (unfinished / MANIFEST).write_text(json.dumps(_digests(unfinished)))
     unfinished.rename(entry)
 
 
@@ -66,7 +68,7 @@ def _lock(path: Path) -> Iterator[None]:
 def _digests(directory: Path) -> dict[str, str]:
     digests = {}
     for path in sorted(directory.iterdir()):
-        if path.name != _MANIFEST:
+        if path.name != MANIFEST:
             with path.open("rb") as file:
                 digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests

@@ -1,18 +1,16 @@
 """Load models by reference: what the server calls, and all that it needs to know of engines."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from penstock_inference.encoder import Encoder
 from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
-from penstock_inference.engines.build_cache import BuildCache
+from penstock_inference.engines.converted import ConvertedModel
 from penstock_inference.engines.kv_memory import KvMemory
 from penstock_inference.engines.onnx_engine import OnnxEngine
-from penstock_inference.engines.onnx_session import Session
-from penstock_inference.engines.setup import ENGINE_KINDS, EngineSetup, LoadedModel
+from penstock_inference.engines.setup import ENCODER_KINDS, ENGINE_KINDS, EngineSetup, LoadedModel
 from penstock_inference.formats import ModelConfig, SentenceEncoderConfig
-from penstock_inference.formats.references import fingerprint, resolve_reference
+from penstock_inference.formats.references import resolve_reference
 from penstock_inference.tokenizer import Tokenizer
 
 __all__ = ["LoadedModel", "load_encoder", "load_engine", "warm_up"]
@@ -37,7 +35,7 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     Raises UnsupportedModelError for a model, ValueError for a setting that cannot be, ModuleNotFoundError for a library
     that is not installed.
     """
-    _require_kind(kind, engine)
+    _require_kind(kind, ENGINE_KINDS[engine])
     source = resolve_reference(reference)
     setup = EngineSetup(
         source, kind, slots_max, context_tokens_max, prefill_chunk_tokens_max, threads, cache_dir, hold
@@ -57,12 +55,12 @@ def load_encoder(
 ) -> Encoder:
     """Load a sentence encoder, converting it first if the cache does not hold it.
 
-    `reference` is a directory of sentence-transformers' or "package:<name>"; `kind` is one of ONNX
-    Runtime's. More threads do not make short texts faster. `hold` as above.
+    `reference` is a directory of sentence-transformers' or "package:<name>"; `kind` is one of
+    ENCODER_KINDS. More threads do not make short texts faster. `hold` as above.
     Raises UnsupportedModelError for a model, ValueError for a kind.
     """
-    _require_kind(kind, "onnxruntime")
-    converted = _Converted(resolve_reference(reference), "encoder", kind, cache_dir)
+    _require_kind(kind, ENCODER_KINDS)
+    converted = ConvertedModel.open(resolve_reference(reference), "encoder", kind, cache_dir)
     config = SentenceEncoderConfig.from_json(converted.text("config.json"))
     hold(converted.size_bytes)
     return Encoder(
@@ -79,13 +77,13 @@ def warm_up(engine: Engine) -> None:
         engine.step(StepBatch([DecodeRow(slot, 0, len(tokens)) for slot in range(rows)]))
 
 
-def _require_kind(kind: str, engine: str) -> None:
-    if kind not in ENGINE_KINDS[engine]:
-        raise ValueError(f"{kind!r} is none of {', '.join(ENGINE_KINDS[engine])}")
+def _require_kind(kind: str, kinds: Sequence[str]) -> None:
+    if kind not in kinds:
+        raise ValueError(f"{kind!r} is none of {', '.join(kinds)}")
 
 
 def _load_onnx(setup: EngineSetup) -> LoadedModel:
-    converted = _Converted(setup.source, "decoder", setup.kind, setup.cache_dir)
+    converted = ConvertedModel.open(setup.source, "decoder", setup.kind, setup.cache_dir)
     config = ModelConfig.from_json(converted.text("config.json"))
     limits = setup.limits(config)
     setup.hold(
@@ -109,38 +107,3 @@ def _load_tensorrt(setup: EngineSetup) -> LoadedModel:
 
 
 _LOADERS = {"onnxruntime": _load_onnx, "torch": _load_torch, "tensorrt": _load_tensorrt}
-
-
-class _Converted:
-    """A model in the cache."""
-
-    def __init__(self, source: Path, role: str, kind: str, cache_dir: Path) -> None:
-        key, version = f"{role}-{kind}-{fingerprint(source)[:16]}", _converter_fingerprint()[:16]
-        self.fingerprint = f"{key}@{version}"
-
-        def build(target: Path) -> None:
-            from penstock_inference.engines import conversion  # noqa: PLC0415 - a warm start need not import onnx
-
-            conversion.CONVERTERS[role](source, kind, target)
-
-        self._directory = BuildCache(cache_dir).get(key, version, build)
-
-    def text(self, name: str) -> str:
-        return (self._directory / name).read_text(encoding="utf-8")
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self._directory.iterdir())
-
-    def session(self, threads: int) -> Session:
-        return Session(self._directory / "model.onnx", threads=threads)
-
-
-def _converter_fingerprint() -> str:
-    """Digest the code that converts, so that no cache outlives a change of it."""
-    package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for part in ("engines/conversion", "formats"):
-        for path in sorted((package / part).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -1,6 +1,6 @@
 """Run ONNX graphs. The only module that imports onnxruntime."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,12 @@ class Session:
 
     def run(self, output: str, inputs: Mapping[str, Array]) -> Array:
         """Compute one output."""
-        result: Array = self._session.run([output], inputs)[0]
-        return result
+        return self.run_all([output], inputs)[0]
+
+    def run_all(self, outputs: Sequence[str], inputs: Mapping[str, Array]) -> list[Array]:
+        """Compute several outputs."""
+        results: list[Array] = self._session.run(outputs, inputs)
+        return results
 
     def bind(self) -> "Binding":
         """Prepare a run on memory of the caller's."""

@@ -15,6 +15,7 @@ ENGINE_KINDS = {
     "tensorrt": ("bf16", "fp16", "int8", "fp8"),
 }
 ADAPTABLE_ENGINES = ("torch",)
+ENCODER_KINDS = ("int8", "fp32")
 
 
 @dataclass(frozen=True, slots=True)

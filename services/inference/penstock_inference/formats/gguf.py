@@ -1,5 +1,6 @@
 """Read models from GGUF files."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,7 @@ _HF_NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+_NAME = re.compile(r"(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)")
 _SPECIAL_TOKENS = (
     ("bos_token", "bos"),
     ("eos_token", "eos"),
@@ -171,9 +173,12 @@ class GgufWeights:
 
 def _hf_name(name: str) -> str:
     """Translate "blk.3.attn_q.weight"; a name that we do not know stays, and is refused by its reader."""
-    *block, part, suffix = name.split(".")
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return name
+    layer, part, suffix = found.groups()
     translated = f"{_HF_NAMES.get(part, part)}.{suffix}"
-    return f"model.layers.{block[1]}.{translated}" if block[:1] == ["blk"] else translated
+    return f"model.layers.{layer}.{translated}" if layer else translated
 
 
 def _ids_of_kind(kinds: Sequence[int], wanted: int) -> list[int]:

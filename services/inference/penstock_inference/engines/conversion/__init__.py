@@ -4,19 +4,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penstock_inference.engines.conversion.bert_graph import build_bert_graph
+from penstock_inference.engines.conversion.calibration import TEXTS, calibrate
 from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
+from penstock_inference.engines.conversion.progress import Progress, say_nothing
+from penstock_inference.engines.conversion.smoothing import SmoothedWeights
+from penstock_inference.formats import ModelWeights
 from penstock_inference.formats.opening import open_weights
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
-_DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": Int8Kernels, "fp32": Fp32Kernels}
+_DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {
+    "int8": lambda: Int8Kernels(block_size=64),
+    "int8-rows": RowInt8Kernels,
+    "fp32": Fp32Kernels,
+}
+_SMOOTHED = ("int8", "int8-rows")  # kinds that round activations more coarsely than weights need
 _ENCODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": RowInt8Kernels, "fp32": Fp32Kernels}
 
 
-def convert_decoder(source: Path, kind: str, target: Path) -> None:
-    """Fill a directory with a decoder in one of its kinds."""
-    weights = open_weights(source)
-    build_llama_graph(weights, _DECODER_KERNELS[kind](), target)
+def convert_decoder(
+    source: Path,
+    kind: str,
+    target: Path,
+    texts: Path = TEXTS,
+    progress: Progress = say_nothing,
+) -> None:
+    """Fill a directory with a decoder in one of its kinds, calibrated on a file's paragraphs where that helps."""
+    weights: ModelWeights = open_weights(source)
+    if kind in _SMOOTHED:
+        weights = SmoothedWeights(weights, calibrate(weights, texts, progress))
+    build_llama_graph(weights, _DECODER_KERNELS[kind](), target, progress)
     (target / "tokenizer.json").write_text(weights.tokenizer_json(), encoding="utf-8")
     (target / "config.json").write_text(weights.config.to_json(), encoding="utf-8")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from penstock_inference.engines.conversion.kernels import Kernels
 from penstock_inference.engines.conversion.onnx_graph import Dims, GraphBuilder
+from penstock_inference.engines.conversion.progress import CONVERTING, Progress, say_nothing
 from penstock_inference.formats import ModelWeights
 from penstock_inference.formats.llama_tensors import (
     EMBEDDING,
@@ -20,7 +21,9 @@ from penstock_inference.formats.llama_tensors import (
 )
 
 
-def build_llama_graph(weights: ModelWeights, kernels: Kernels, directory: Path) -> None:
+def build_llama_graph(
+    weights: ModelWeights, kernels: Kernels, directory: Path, progress: Progress = say_nothing
+) -> None:
     """Write the graph and its weights into a directory.
 
     Inputs: `ids [batch, tokens]`; `last_rows [batch]`, the KV row of each sequence's last token; `kv_rows`,
@@ -33,9 +36,11 @@ def build_llama_graph(weights: ModelWeights, kernels: Kernels, directory: Path) 
         decoder = _Decoder(graph, weights, kernels)
         hidden, update = decoder.embed(), ""
         for layer in range(weights.config.layers):
+            progress(CONVERTING, layer, weights.config.layers)
             hidden, update = decoder.layer(layer, hidden, update)
         decoder.logits(hidden, update)
         graph.save()
+    progress(CONVERTING, weights.config.layers, weights.config.layers)
 
 
 class _Decoder:
