@@ -23,12 +23,21 @@ class Log:
         self.key = Ed25519PrivateKey.generate()
         self.verifier = Verifier(ORIGIN, 1, self.key.public_key().public_bytes_raw())
         self.entries = [self._entry(number) for number in range(11)]
+        self.edge = edge
         edge.answers["GET", LOG] = lambda _: {
             "verifier_key": str(self.verifier),
             "checkpoint": self.checkpoint(len(self.entries)),
+            "cosigned_checkpoints": self.published,
         }
+        edge.answers["POST", f"{LOG}:cosign"] = (200, {})
         edge.answers["GET", f"{LOG}/entries"] = lambda query: {"entries": self._page(query)}
         edge.answers["GET", f"{LOG}:proveConsistency"] = lambda query: {"hashes": self._growth(query)}
+
+    @property
+    def published(self):
+        """What witnesses gave to the log, the newest last."""
+        given = [body for method, path, _, body in self.edge.requests if path == f"{LOG}:cosign"]
+        return given[-1:]
 
     def checkpoint(self, size: int) -> str:
         root = base64.b64encode(self.root(0, size)).decode()
@@ -157,6 +166,26 @@ def test_a_witness_signs_a_log_that_only_grew(log, penstock, tmp_path):
     assert code == 1
     assert "not signed: the log is shorter than it was" in said
     assert state.read_text() == kept
+
+
+def test_a_log_is_verified_by_what_witnesses_gave_to_it(log, penstock, tmp_path):
+    key = tmp_path / "key"
+    key.write_text(WITNESS)
+    grown, log.entries = log.entries, log.entries[:8]
+    assert penstock("audit", "witness", tmp_path / "state", "--name", "example.org/w", "--key", key)[0] == 0
+    log.entries = grown
+    seen = witness("example.org/w", Ed25519PrivateKey.from_private_bytes(bytes.fromhex(WITNESS)))
+    code, said, _ = penstock("audit", "verify", "--key", log.verifier, "--witness", seen)
+    assert code == 0
+    assert "the 8 entries of the checkpoint that example.org/w signed are its beginning" in " ".join(
+        said.split()
+    )
+    other = witness("example.org/other", Ed25519PrivateKey.generate())
+    code, _, said = penstock("audit", "verify", "--key", log.verifier, "--witness", other)
+    assert code == 1
+    assert "example.org/other has signed no checkpoint of this log" in said
+    log.entries = [log.entries[1], *log.entries[1:]]
+    assert penstock("audit", "verify", "--key", log.verifier, "--witness", seen)[0] == 1
 
 
 def test_a_checkpoint_that_a_witness_did_not_sign_is_refused(log, penstock, tmp_path):

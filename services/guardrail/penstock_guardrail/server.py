@@ -20,6 +20,7 @@ from servicekit.server import AddServicer, Service
 from penstock_guardrail import policy, root_key
 from penstock_guardrail.audit.journal import open_journal
 from penstock_guardrail.audit.log import AuditLog
+from penstock_guardrail.audit.witnesses import Witnesses
 from penstock_guardrail.counters import Counters
 from penstock_guardrail.erasure import Eraser
 from penstock_guardrail.keyring import Keyring
@@ -78,7 +79,7 @@ async def build(settings: GuardrailSettings, clock: Callable[[], datetime] = _no
                     add_PolicyServiceServicer_to_server,
                     PolicyServicer(PolicyDesk(store, keyring, log, book, clock), book),
                 ),
-                (add_AuditServiceServicer_to_server, AuditServicer(log)),
+                (add_AuditServiceServicer_to_server, AuditServicer(log, Witnesses(store, log))),
                 (add_ErasureServiceServicer_to_server, ErasureServicer(Eraser(store, keyring, log, clock))),
             ]
             yield Service(settings, servicers, metrics, dependencies={"database": database.ping})

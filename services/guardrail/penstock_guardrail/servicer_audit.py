@@ -12,6 +12,7 @@ from penstock.guardrail.v1 import (
 )
 
 from penstock_guardrail.audit.log import AuditLog, Shown
+from penstock_guardrail.audit.witnesses import Cosigned, Witnesses
 from penstock_guardrail.erasure import Eraser
 
 _PAGE_SIZE = 100
@@ -20,8 +21,9 @@ _PAGE_SIZE = 100
 class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     """The audit logs."""
 
-    def __init__(self, log: AuditLog) -> None:
+    def __init__(self, log: AuditLog, witnesses: Witnesses) -> None:
         self._log = log
+        self._witnesses = witnesses
 
     async def GetAuditLog(
         self, request: audit_service_pb2.GetAuditLogRequest, _context: Any
@@ -34,6 +36,7 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
             size=size,
             verifier_key=await self._log.verifier_key(organization),
             checkpoint=checkpoint,
+            cosigned_checkpoints=map(_cosigned, await self._witnesses.of(organization)),
         )
         return audit_service_pb2.GetAuditLogResponse(audit_log=log)
 
@@ -61,6 +64,14 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
         hashes = await self._log.consistency_proof(organization, request.first_size, request.second_size)
         return audit_service_pb2.GetConsistencyProofResponse(hashes=hashes)
 
+    async def CosignAuditLog(
+        self, request: audit_service_pb2.CosignAuditLogRequest, _context: Any
+    ) -> audit_service_pb2.CosignAuditLogResponse:
+        """Keep what a witness signed."""
+        organization = _organization(request.name)
+        kept = await self._witnesses.keep(organization, request.witness_key, request.checkpoint)
+        return audit_service_pb2.CosignAuditLogResponse(cosigned_checkpoint=_cosigned(kept))
+
 
 class ErasureServicer(erasure_service_pb2_grpc.ErasureServiceServicer):
     """Erasures."""
@@ -81,6 +92,12 @@ class ErasureServicer(erasure_service_pb2_grpc.ErasureServiceServicer):
             entries=erased.entries,
         )
         return erasure_service_pb2.ErasePersonResponse(receipt=receipt)
+
+
+def _cosigned(cosigned: Cosigned) -> audit_pb2.CosignedCheckpoint:
+    return audit_pb2.CosignedCheckpoint(
+        witness_key=cosigned.witness_key, size=cosigned.size, checkpoint=cosigned.checkpoint
+    )
 
 
 def _entry(shown: Shown) -> audit_pb2.AuditEntry:

@@ -109,3 +109,12 @@ audit_nodes = sa.Table(
     sa.Column("node_index", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
 )
+# Of each witness the newest checkpoint that it signed.
+audit_cosignatures = sa.Table(
+    "audit_cosignatures",
+    metadata,
+    sa.Column("organization", sa.String(64), primary_key=True),
+    sa.Column("witness_key", sa.String(255), primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("checkpoint", sa.Text, nullable=False),
+)

@@ -143,6 +143,12 @@ class Audit:
         request = audit_service_pb2.GetAuditLogRequest(name=LOG)
         return (await self._stub.GetAuditLog(request, timeout=30)).audit_log
 
+    async def cosign(self, witness_key: object, checkpoint: str) -> Any:
+        request = audit_service_pb2.CosignAuditLogRequest(
+            name=LOG, witness_key=str(witness_key), checkpoint=checkpoint
+        )
+        return (await self._stub.CosignAuditLog(request, timeout=30)).cosigned_checkpoint
+
     async def checkpoint(self) -> Checkpoint:
         log = await self.log()
         return open_checkpoint(log.checkpoint, [Verifier.parse(log.verifier_key)])

@@ -74,7 +74,10 @@ def verify(
     ] = None,
     witnesses: Annotated[
         list[str] | None,
-        typer.Option("--witness", help="Verifier key of a witness who must have signed the kept checkpoint."),
+        typer.Option(
+            "--witness",
+            help="Verifier key of a witness who must have signed the kept checkpoint; without one, the log's own copy.",
+        ),
     ] = None,
     receipt: Annotated[
         Path | None, typer.Option(help="Verify a receipt of an erasure and nothing else.", exists=True)
@@ -110,7 +113,7 @@ def cosign(
     private_key: Annotated[Path, typer.Option("--key", help="Its Ed25519 key, 64 hexadecimal digits.")],
     organization: Organization = ORGANIZATION,
 ) -> None:
-    """Cosign the log's checkpoint, if the log only grew since the last time; keep and print the cosigned one."""
+    """Cosign the log's checkpoint, if the log only grew since the last time; keep, print and hand it in."""
     own = _private_key(private_key)
     with open_edge(find_connection(find_place(os.environ))) as edge:
         found = _log(edge, organization)
@@ -122,8 +125,10 @@ def cosign(
                 verify_growth(before, after, lambda first, second: _growth(edge, organization, first, second))
         except ProofError as error:
             raise Failure(f"not signed: {error}") from error
-    note = cosigned(found["checkpoint"], name, own, int(time.time()))
-    _replace(state, note)
+        note = cosigned(found["checkpoint"], name, own, int(time.time()))
+        _replace(state, note)
+        published = {"witness_key": str(witness(name, own)), "checkpoint": note}
+        edge.post(f"/v1/organizations/{organization}/auditLog:cosign", published)
     out.out(note, end="", highlight=False)
     err.print(Text(f"witness key {witness(name, own)}", "dim"))
 
@@ -147,11 +152,23 @@ def _verify_edge(organization: str, kept: Path | None, keys: list[str]) -> None:
         verifiers = _verifiers([keys[0] or found["verifier_key"], *keys[1:]])
         now = open_checkpoint(found["checkpoint"], verifiers[:1])
         _say(f"the checkpoint of {now.size} entries is signed by {verifiers[0].name}")
-        if kept is not None:
-            before = open_checkpoint(kept.read_text(), verifiers)
+        for before, whose in _befores(found, kept, verifiers):
             verify_growth(before, now, lambda first, second: _growth(edge, organization, first, second))
-            _say(f"the {before.size} entries of the kept checkpoint are its beginning")
+            _say(f"the {before.size} entries of {whose} are its beginning")
         _say_entries(now, _entries(edge, organization))
+
+
+def _befores(found: Json, kept: Path | None, verifiers: list[Verifier]) -> Iterator[tuple[Checkpoint, str]]:
+    """Give the checkpoints that the log must have grown from: the kept one, else what each witness signed."""
+    own, *witnesses = verifiers
+    if kept is not None:
+        yield open_checkpoint(kept.read_text(), verifiers), "the kept checkpoint"
+        return
+    published = {each["witness_key"]: each["checkpoint"] for each in found.get("cosigned_checkpoints", [])}
+    for each in witnesses:
+        if str(each) not in published:
+            raise ProofError(f"{each.name} has signed no checkpoint of this log")
+        yield open_checkpoint(published[str(each)], [own, each]), f"the checkpoint that {each.name} signed"
 
 
 def _verify_files(kept: Path, entries: Path, keys: list[str]) -> None:

@@ -92,6 +92,15 @@ class AuditLog:
             tree = await store.frontier(connection, organization)
         return tree.size, await self.signed(organization, tree)
 
+    async def checkpoint_at(self, organization: str, size: int) -> str:
+        """Give the signed checkpoint of a log as it was when it had so many entries.
+
+        Raises:
+            InvalidArgument: the log has not that size (INVALID_ARGUMENT).
+        """
+        (root,) = await self._proof(organization, [(0, size)], size)
+        return (await self._signer(organization)).sign(size, root)
+
     async def signed(self, organization: str, tree: Frontier) -> str:
         """Sign a tree."""
         return (await self._signer(organization)).sign(tree.size, tree.root)

@@ -1,6 +1,7 @@
 """Sign checkpoints. Each organization's log has a key of its own, which replicas share."""
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from penstock_guardrail.audit.checkpoint import checkpoint, origin, signed, verifier_key
 
@@ -24,3 +25,12 @@ class Signer:
     @property
     def _public(self) -> bytes:
         return self._key.public_key().public_bytes_raw()
+
+
+def verified(public_key: bytes, signature: bytes, text: bytes) -> bool:
+    """Tell whether a signature over a text is of a public key."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, text)
+    except InvalidSignature:
+        return False
+    return True

@@ -1,20 +1,34 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AuditLog(_message.Message):
-    __slots__ = ("name", "size", "verifier_key", "checkpoint")
+    __slots__ = ("name", "size", "verifier_key", "checkpoint", "cosigned_checkpoints")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    COSIGNED_CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     size: int
     verifier_key: str
     checkpoint: str
-    def __init__(self, name: _Optional[str] = ..., size: _Optional[int] = ..., verifier_key: _Optional[str] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+    cosigned_checkpoints: _containers.RepeatedCompositeFieldContainer[CosignedCheckpoint]
+    def __init__(self, name: _Optional[str] = ..., size: _Optional[int] = ..., verifier_key: _Optional[str] = ..., checkpoint: _Optional[str] = ..., cosigned_checkpoints: _Optional[_Iterable[_Union[CosignedCheckpoint, _Mapping]]] = ...) -> None: ...
+
+class CosignedCheckpoint(_message.Message):
+    __slots__ = ("witness_key", "size", "checkpoint")
+    WITNESS_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    witness_key: str
+    size: int
+    checkpoint: str
+    def __init__(self, witness_key: _Optional[str] = ..., size: _Optional[int] = ..., checkpoint: _Optional[str] = ...) -> None: ...
 
 class AuditEntry(_message.Message):
     __slots__ = ("index", "leaf_hash", "record", "salt")

@@ -68,3 +68,19 @@ class GetConsistencyProofResponse(_message.Message):
     HASHES_FIELD_NUMBER: _ClassVar[int]
     hashes: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class CosignAuditLogRequest(_message.Message):
+    __slots__ = ("name", "witness_key", "checkpoint")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WITNESS_KEY_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    witness_key: str
+    checkpoint: str
+    def __init__(self, name: _Optional[str] = ..., witness_key: _Optional[str] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+
+class CosignAuditLogResponse(_message.Message):
+    __slots__ = ("cosigned_checkpoint",)
+    COSIGNED_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    cosigned_checkpoint: _audit_pb2.CosignedCheckpoint
+    def __init__(self, cosigned_checkpoint: _Optional[_Union[_audit_pb2.CosignedCheckpoint, _Mapping]] = ...) -> None: ...

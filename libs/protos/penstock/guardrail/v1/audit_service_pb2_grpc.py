@@ -56,6 +56,11 @@ class AuditServiceStub:
                 request_serializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.SerializeToString,
                 response_deserializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.FromString,
                 _registered_method=True)
+        self.CosignAuditLog = channel.unary_unary(
+                '/penstock.guardrail.v1.AuditService/CosignAuditLog',
+                request_serializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.CosignAuditLogRequest.SerializeToString,
+                response_deserializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.CosignAuditLogResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -99,6 +104,17 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CosignAuditLog(self, request, context):
+        """CosignAuditLog keeps a checkpoint that a witness signed, for all who read the log. Of each witness the newest is kept; an older one
+        changes nothing.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when it is not a checkpoint of this log, not signed by
+        the witness, or of a 17th witness; UNAVAILABLE (STORAGE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -121,6 +137,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetConsistencyProof,
                     request_deserializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.FromString,
                     response_serializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.SerializeToString,
+            ),
+            'CosignAuditLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.CosignAuditLog,
+                    request_deserializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.CosignAuditLogRequest.FromString,
+                    response_serializer=penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.CosignAuditLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -233,6 +254,33 @@ class AuditService:
             '/penstock.guardrail.v1.AuditService/GetConsistencyProof',
             penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.SerializeToString,
             penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CosignAuditLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.guardrail.v1.AuditService/CosignAuditLog',
+            penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.CosignAuditLogRequest.SerializeToString,
+            penstock_dot_guardrail_dot_v1_dot_audit__service__pb2.CosignAuditLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

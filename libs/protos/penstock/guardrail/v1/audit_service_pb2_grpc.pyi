@@ -55,6 +55,13 @@ class AuditServiceStub:
 
     Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when the log has not these sizes.
     """
+    CosignAuditLog: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.CosignAuditLogRequest, _audit_service_pb2.CosignAuditLogResponse]
+    """CosignAuditLog keeps a checkpoint that a witness signed, for all who read the log. Of each witness the newest is kept; an older one
+    changes nothing.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when it is not a checkpoint of this log, not signed by
+    the witness, or of a 17th witness; UNAVAILABLE (STORAGE_UNAVAILABLE).
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -82,6 +89,13 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """GetConsistencyProof proves that the log of a size begins with the log of a smaller one (RFC 9162, 2.1.4).
 
     Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when the log has not these sizes.
+    """
+    CosignAuditLog: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.CosignAuditLogRequest, _audit_service_pb2.CosignAuditLogResponse]  # type: ignore[assignment]
+    """CosignAuditLog keeps a checkpoint that a witness signed, for all who read the log. Of each witness the newest is kept; an older one
+    changes nothing.
+
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when it is not a checkpoint of this log, not signed by
+    the witness, or of a 17th witness; UNAVAILABLE (STORAGE_UNAVAILABLE).
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +145,19 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetConsistencyProof proves that the log of a size begins with the log of a smaller one (RFC 9162, 2.1.4).
 
         Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when the log has not these sizes.
+        """
+
+    @_abc_1.abstractmethod
+    def CosignAuditLog(
+        self,
+        request: _audit_service_pb2.CosignAuditLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.CosignAuditLogResponse, _abc.Awaitable[_audit_service_pb2.CosignAuditLogResponse]]:
+        """CosignAuditLog keeps a checkpoint that a witness signed, for all who read the log. Of each witness the newest is kept; an older one
+        changes nothing.
+
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when it is not a checkpoint of this log, not signed by
+        the witness, or of a 17th witness; UNAVAILABLE (STORAGE_UNAVAILABLE).
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

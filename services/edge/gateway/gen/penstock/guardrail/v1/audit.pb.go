@@ -31,9 +31,11 @@ type AuditLog struct {
 	// Public key that checkpoints are signed with, as a verifier key of C2SP signed-note.
 	VerifierKey string `protobuf:"bytes,3,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`
 	// Checkpoint of all entries (C2SP tlog-checkpoint): origin, size and root, signed with Ed25519.
-	Checkpoint    string `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Checkpoint string `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// What witnesses signed, each its newest. They are worth what the reader knows of the witnesses' keys from elsewhere.
+	CosignedCheckpoints []*CosignedCheckpoint `protobuf:"bytes,5,rep,name=cosigned_checkpoints,json=cosignedCheckpoints,proto3" json:"cosigned_checkpoints,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *AuditLog) Reset() {
@@ -94,6 +96,77 @@ func (x *AuditLog) GetCheckpoint() string {
 	return ""
 }
 
+func (x *AuditLog) GetCosignedCheckpoints() []*CosignedCheckpoint {
+	if x != nil {
+		return x.CosignedCheckpoints
+	}
+	return nil
+}
+
+// CosignedCheckpoint is a checkpoint of a log that a witness has seen, and signed because the log had only grown.
+type CosignedCheckpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Public key of the witness, as a verifier key of C2SP signed-note.
+	WitnessKey string `protobuf:"bytes,1,opt,name=witness_key,json=witnessKey,proto3" json:"witness_key,omitempty"`
+	// Number of entries that it covers.
+	Size uint32 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// The checkpoint with the log's signature and the witness's (C2SP tlog-cosignature, cosignature/v1).
+	Checkpoint    string `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignedCheckpoint) Reset() {
+	*x = CosignedCheckpoint{}
+	mi := &file_penstock_guardrail_v1_audit_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignedCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignedCheckpoint) ProtoMessage() {}
+
+func (x *CosignedCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_audit_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignedCheckpoint.ProtoReflect.Descriptor instead.
+func (*CosignedCheckpoint) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_audit_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CosignedCheckpoint) GetWitnessKey() string {
+	if x != nil {
+		return x.WitnessKey
+	}
+	return ""
+}
+
+func (x *CosignedCheckpoint) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *CosignedCheckpoint) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
 // AuditEntry is one leaf of the log. Its leaf hash is SHA-256(0x00 || HMAC-SHA-256(salt, record)).
 type AuditEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -111,7 +184,7 @@ type AuditEntry struct {
 
 func (x *AuditEntry) Reset() {
 	*x = AuditEntry{}
-	mi := &file_penstock_guardrail_v1_audit_proto_msgTypes[1]
+	mi := &file_penstock_guardrail_v1_audit_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -123,7 +196,7 @@ func (x *AuditEntry) String() string {
 func (*AuditEntry) ProtoMessage() {}
 
 func (x *AuditEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_guardrail_v1_audit_proto_msgTypes[1]
+	mi := &file_penstock_guardrail_v1_audit_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -136,7 +209,7 @@ func (x *AuditEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
 func (*AuditEntry) Descriptor() ([]byte, []int) {
-	return file_penstock_guardrail_v1_audit_proto_rawDescGZIP(), []int{1}
+	return file_penstock_guardrail_v1_audit_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AuditEntry) GetIndex() uint32 {
@@ -171,13 +244,21 @@ var File_penstock_guardrail_v1_audit_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"!penstock/guardrail/v1/audit.proto\x12\x15penstock.guardrail.v1\"u\n" +
+	"!penstock/guardrail/v1/audit.proto\x12\x15penstock.guardrail.v1\"\xd3\x01\n" +
 	"\bAuditLog\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\rR\x04size\x12!\n" +
 	"\fverifier_key\x18\x03 \x01(\tR\vverifierKey\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x04 \x01(\tR\n" +
+	"checkpoint\x12\\\n" +
+	"\x14cosigned_checkpoints\x18\x05 \x03(\v2).penstock.guardrail.v1.CosignedCheckpointR\x13cosignedCheckpoints\"i\n" +
+	"\x12CosignedCheckpoint\x12\x1f\n" +
+	"\vwitness_key\x18\x01 \x01(\tR\n" +
+	"witnessKey\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\rR\x04size\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\tR\n" +
 	"checkpoint\"k\n" +
 	"\n" +
 	"AuditEntry\x12\x14\n" +
@@ -198,17 +279,19 @@ func file_penstock_guardrail_v1_audit_proto_rawDescGZIP() []byte {
 	return file_penstock_guardrail_v1_audit_proto_rawDescData
 }
 
-var file_penstock_guardrail_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_penstock_guardrail_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_penstock_guardrail_v1_audit_proto_goTypes = []any{
-	(*AuditLog)(nil),   // 0: penstock.guardrail.v1.AuditLog
-	(*AuditEntry)(nil), // 1: penstock.guardrail.v1.AuditEntry
+	(*AuditLog)(nil),           // 0: penstock.guardrail.v1.AuditLog
+	(*CosignedCheckpoint)(nil), // 1: penstock.guardrail.v1.CosignedCheckpoint
+	(*AuditEntry)(nil),         // 2: penstock.guardrail.v1.AuditEntry
 }
 var file_penstock_guardrail_v1_audit_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: penstock.guardrail.v1.AuditLog.cosigned_checkpoints:type_name -> penstock.guardrail.v1.CosignedCheckpoint
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_penstock_guardrail_v1_audit_proto_init() }
@@ -222,7 +305,7 @@ func file_penstock_guardrail_v1_audit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_guardrail_v1_audit_proto_rawDesc), len(file_penstock_guardrail_v1_audit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -445,6 +445,116 @@ func (x *GetConsistencyProofResponse) GetHashes() [][]byte {
 	return nil
 }
 
+// CosignAuditLogRequest is what a witness signed.
+type CosignAuditLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "organizations/{organization}/auditLog".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Public key of the witness, as a verifier key of C2SP signed-note of type 0x04.
+	WitnessKey string `protobuf:"bytes,2,opt,name=witness_key,json=witnessKey,proto3" json:"witness_key,omitempty"`
+	// A checkpoint as GetAuditLog gave it, and a line with the signature of the witness.
+	Checkpoint    string `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignAuditLogRequest) Reset() {
+	*x = CosignAuditLogRequest{}
+	mi := &file_penstock_guardrail_v1_audit_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignAuditLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignAuditLogRequest) ProtoMessage() {}
+
+func (x *CosignAuditLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_audit_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignAuditLogRequest.ProtoReflect.Descriptor instead.
+func (*CosignAuditLogRequest) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_audit_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CosignAuditLogRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CosignAuditLogRequest) GetWitnessKey() string {
+	if x != nil {
+		return x.WitnessKey
+	}
+	return ""
+}
+
+func (x *CosignAuditLogRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+// CosignAuditLogResponse is what is kept.
+type CosignAuditLogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest that is kept of the witness.
+	CosignedCheckpoint *CosignedCheckpoint `protobuf:"bytes,1,opt,name=cosigned_checkpoint,json=cosignedCheckpoint,proto3" json:"cosigned_checkpoint,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *CosignAuditLogResponse) Reset() {
+	*x = CosignAuditLogResponse{}
+	mi := &file_penstock_guardrail_v1_audit_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignAuditLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignAuditLogResponse) ProtoMessage() {}
+
+func (x *CosignAuditLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_audit_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignAuditLogResponse.ProtoReflect.Descriptor instead.
+func (*CosignAuditLogResponse) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_audit_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CosignAuditLogResponse) GetCosignedCheckpoint() *CosignedCheckpoint {
+	if x != nil {
+		return x.CosignedCheckpoint
+	}
+	return nil
+}
+
 var File_penstock_guardrail_v1_audit_service_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_audit_service_proto_rawDesc = "" +
@@ -477,12 +587,24 @@ const file_penstock_guardrail_v1_audit_service_proto_rawDesc = "" +
 	"*\b\x10\x80\x80\x80\x80\b(\x01R\n" +
 	"secondSize\"5\n" +
 	"\x1bGetConsistencyProofResponse\x12\x16\n" +
-	"\x06hashes\x18\x01 \x03(\fR\x06hashes2\xe1\x05\n" +
+	"\x06hashes\x18\x01 \x03(\fR\x06hashes\"\xb5\x01\n" +
+	"\x15CosignAuditLogRequest\x12C\n" +
+	"\x04name\x18\x01 \x01(\tB/\xbaH,r*2(^organizations/[a-z0-9-]{1,64}/auditLog$R\x04name\x12+\n" +
+	"\vwitness_key\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\n" +
+	"witnessKey\x12*\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\n" +
+	"checkpoint\"t\n" +
+	"\x16CosignAuditLogResponse\x12Z\n" +
+	"\x13cosigned_checkpoint\x18\x01 \x01(\v2).penstock.guardrail.v1.CosignedCheckpointR\x12cosignedCheckpoint2\xa0\a\n" +
 	"\fAuditService\x12\x9f\x01\n" +
 	"\vGetAuditLog\x12).penstock.guardrail.v1.GetAuditLogRequest\x1a*.penstock.guardrail.v1.GetAuditLogResponse\"9\x82\xd3\xe4\x93\x020b\taudit_log\x12#/v1/{name=organizations/*/auditLog}\x90\x02\x01\x12\xad\x01\n" +
 	"\x10ListAuditEntries\x12..penstock.guardrail.v1.ListAuditEntriesRequest\x1a/.penstock.guardrail.v1.ListAuditEntriesResponse\"8\x82\xd3\xe4\x93\x02/\x12-/v1/{parent=organizations/*/auditLog}/entries\x90\x02\x01\x12\xbe\x01\n" +
 	"\x11GetInclusionProof\x12/.penstock.guardrail.v1.GetInclusionProofRequest\x1a0.penstock.guardrail.v1.GetInclusionProofResponse\"F\x82\xd3\xe4\x93\x02=\x12;/v1/{parent=organizations/*/auditLog}/entries/{index}:prove\x90\x02\x01\x12\xbd\x01\n" +
-	"\x13GetConsistencyProof\x121.penstock.guardrail.v1.GetConsistencyProofRequest\x1a2.penstock.guardrail.v1.GetConsistencyProofResponse\"?\x82\xd3\xe4\x93\x026\x124/v1/{name=organizations/*/auditLog}:proveConsistency\x90\x02\x01B]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3"
+	"\x13GetConsistencyProof\x121.penstock.guardrail.v1.GetConsistencyProofRequest\x1a2.penstock.guardrail.v1.GetConsistencyProofResponse\"?\x82\xd3\xe4\x93\x026\x124/v1/{name=organizations/*/auditLog}:proveConsistency\x90\x02\x01\x12\xbc\x01\n" +
+	"\x0eCosignAuditLog\x12,.penstock.guardrail.v1.CosignAuditLogRequest\x1a-.penstock.guardrail.v1.CosignAuditLogResponse\"M\x82\xd3\xe4\x93\x02D:\x01*b\x13cosigned_checkpoint\"*/v1/{name=organizations/*/auditLog}:cosign\x90\x02\x02B]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3"
 
 var (
 	file_penstock_guardrail_v1_audit_service_proto_rawDescOnce sync.Once
@@ -496,7 +618,7 @@ func file_penstock_guardrail_v1_audit_service_proto_rawDescGZIP() []byte {
 	return file_penstock_guardrail_v1_audit_service_proto_rawDescData
 }
 
-var file_penstock_guardrail_v1_audit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_penstock_guardrail_v1_audit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_penstock_guardrail_v1_audit_service_proto_goTypes = []any{
 	(*GetAuditLogRequest)(nil),          // 0: penstock.guardrail.v1.GetAuditLogRequest
 	(*GetAuditLogResponse)(nil),         // 1: penstock.guardrail.v1.GetAuditLogResponse
@@ -506,25 +628,31 @@ var file_penstock_guardrail_v1_audit_service_proto_goTypes = []any{
 	(*GetInclusionProofResponse)(nil),   // 5: penstock.guardrail.v1.GetInclusionProofResponse
 	(*GetConsistencyProofRequest)(nil),  // 6: penstock.guardrail.v1.GetConsistencyProofRequest
 	(*GetConsistencyProofResponse)(nil), // 7: penstock.guardrail.v1.GetConsistencyProofResponse
-	(*AuditLog)(nil),                    // 8: penstock.guardrail.v1.AuditLog
-	(*AuditEntry)(nil),                  // 9: penstock.guardrail.v1.AuditEntry
+	(*CosignAuditLogRequest)(nil),       // 8: penstock.guardrail.v1.CosignAuditLogRequest
+	(*CosignAuditLogResponse)(nil),      // 9: penstock.guardrail.v1.CosignAuditLogResponse
+	(*AuditLog)(nil),                    // 10: penstock.guardrail.v1.AuditLog
+	(*AuditEntry)(nil),                  // 11: penstock.guardrail.v1.AuditEntry
+	(*CosignedCheckpoint)(nil),          // 12: penstock.guardrail.v1.CosignedCheckpoint
 }
 var file_penstock_guardrail_v1_audit_service_proto_depIdxs = []int32{
-	8, // 0: penstock.guardrail.v1.GetAuditLogResponse.audit_log:type_name -> penstock.guardrail.v1.AuditLog
-	9, // 1: penstock.guardrail.v1.ListAuditEntriesResponse.entries:type_name -> penstock.guardrail.v1.AuditEntry
-	0, // 2: penstock.guardrail.v1.AuditService.GetAuditLog:input_type -> penstock.guardrail.v1.GetAuditLogRequest
-	2, // 3: penstock.guardrail.v1.AuditService.ListAuditEntries:input_type -> penstock.guardrail.v1.ListAuditEntriesRequest
-	4, // 4: penstock.guardrail.v1.AuditService.GetInclusionProof:input_type -> penstock.guardrail.v1.GetInclusionProofRequest
-	6, // 5: penstock.guardrail.v1.AuditService.GetConsistencyProof:input_type -> penstock.guardrail.v1.GetConsistencyProofRequest
-	1, // 6: penstock.guardrail.v1.AuditService.GetAuditLog:output_type -> penstock.guardrail.v1.GetAuditLogResponse
-	3, // 7: penstock.guardrail.v1.AuditService.ListAuditEntries:output_type -> penstock.guardrail.v1.ListAuditEntriesResponse
-	5, // 8: penstock.guardrail.v1.AuditService.GetInclusionProof:output_type -> penstock.guardrail.v1.GetInclusionProofResponse
-	7, // 9: penstock.guardrail.v1.AuditService.GetConsistencyProof:output_type -> penstock.guardrail.v1.GetConsistencyProofResponse
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	10, // 0: penstock.guardrail.v1.GetAuditLogResponse.audit_log:type_name -> penstock.guardrail.v1.AuditLog
+	11, // 1: penstock.guardrail.v1.ListAuditEntriesResponse.entries:type_name -> penstock.guardrail.v1.AuditEntry
+	12, // 2: penstock.guardrail.v1.CosignAuditLogResponse.cosigned_checkpoint:type_name -> penstock.guardrail.v1.CosignedCheckpoint
+	0,  // 3: penstock.guardrail.v1.AuditService.GetAuditLog:input_type -> penstock.guardrail.v1.GetAuditLogRequest
+	2,  // 4: penstock.guardrail.v1.AuditService.ListAuditEntries:input_type -> penstock.guardrail.v1.ListAuditEntriesRequest
+	4,  // 5: penstock.guardrail.v1.AuditService.GetInclusionProof:input_type -> penstock.guardrail.v1.GetInclusionProofRequest
+	6,  // 6: penstock.guardrail.v1.AuditService.GetConsistencyProof:input_type -> penstock.guardrail.v1.GetConsistencyProofRequest
+	8,  // 7: penstock.guardrail.v1.AuditService.CosignAuditLog:input_type -> penstock.guardrail.v1.CosignAuditLogRequest
+	1,  // 8: penstock.guardrail.v1.AuditService.GetAuditLog:output_type -> penstock.guardrail.v1.GetAuditLogResponse
+	3,  // 9: penstock.guardrail.v1.AuditService.ListAuditEntries:output_type -> penstock.guardrail.v1.ListAuditEntriesResponse
+	5,  // 10: penstock.guardrail.v1.AuditService.GetInclusionProof:output_type -> penstock.guardrail.v1.GetInclusionProofResponse
+	7,  // 11: penstock.guardrail.v1.AuditService.GetConsistencyProof:output_type -> penstock.guardrail.v1.GetConsistencyProofResponse
+	9,  // 12: penstock.guardrail.v1.AuditService.CosignAuditLog:output_type -> penstock.guardrail.v1.CosignAuditLogResponse
+	8,  // [8:13] is the sub-list for method output_type
+	3,  // [3:8] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_penstock_guardrail_v1_audit_service_proto_init() }
@@ -539,7 +667,7 @@ func file_penstock_guardrail_v1_audit_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_guardrail_v1_audit_service_proto_rawDesc), len(file_penstock_guardrail_v1_audit_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

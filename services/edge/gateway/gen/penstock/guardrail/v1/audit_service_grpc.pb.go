@@ -23,6 +23,7 @@ const (
 	AuditService_ListAuditEntries_FullMethodName    = "/penstock.guardrail.v1.AuditService/ListAuditEntries"
 	AuditService_GetInclusionProof_FullMethodName   = "/penstock.guardrail.v1.AuditService/GetInclusionProof"
 	AuditService_GetConsistencyProof_FullMethodName = "/penstock.guardrail.v1.AuditService/GetConsistencyProof"
+	AuditService_CosignAuditLog_FullMethodName      = "/penstock.guardrail.v1.AuditService/CosignAuditLog"
 )
 
 // AuditServiceClient is the client API for AuditService service.
@@ -48,6 +49,12 @@ type AuditServiceClient interface {
 	//
 	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when the log has not these sizes.
 	GetConsistencyProof(ctx context.Context, in *GetConsistencyProofRequest, opts ...grpc.CallOption) (*GetConsistencyProofResponse, error)
+	// CosignAuditLog keeps a checkpoint that a witness signed, for all who read the log. Of each witness the newest is kept; an older one
+	// changes nothing.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when it is not a checkpoint of this log, not signed by
+	// the witness, or of a 17th witness; UNAVAILABLE (STORAGE_UNAVAILABLE).
+	CosignAuditLog(ctx context.Context, in *CosignAuditLogRequest, opts ...grpc.CallOption) (*CosignAuditLogResponse, error)
 }
 
 type auditServiceClient struct {
@@ -98,6 +105,16 @@ func (c *auditServiceClient) GetConsistencyProof(ctx context.Context, in *GetCon
 	return out, nil
 }
 
+func (c *auditServiceClient) CosignAuditLog(ctx context.Context, in *CosignAuditLogRequest, opts ...grpc.CallOption) (*CosignAuditLogResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CosignAuditLogResponse)
+	err := c.cc.Invoke(ctx, AuditService_CosignAuditLog_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AuditServiceServer is the server API for AuditService service.
 // All implementations must embed UnimplementedAuditServiceServer
 // for forward compatibility.
@@ -121,6 +138,12 @@ type AuditServiceServer interface {
 	//
 	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when the log has not these sizes.
 	GetConsistencyProof(context.Context, *GetConsistencyProofRequest) (*GetConsistencyProofResponse, error)
+	// CosignAuditLog keeps a checkpoint that a witness signed, for all who read the log. Of each witness the newest is kept; an older one
+	// changes nothing.
+	//
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), INVALID_ARGUMENT (INVALID_ARGUMENT) when it is not a checkpoint of this log, not signed by
+	// the witness, or of a 17th witness; UNAVAILABLE (STORAGE_UNAVAILABLE).
+	CosignAuditLog(context.Context, *CosignAuditLogRequest) (*CosignAuditLogResponse, error)
 	mustEmbedUnimplementedAuditServiceServer()
 }
 
@@ -142,6 +165,9 @@ func (UnimplementedAuditServiceServer) GetInclusionProof(context.Context, *GetIn
 }
 func (UnimplementedAuditServiceServer) GetConsistencyProof(context.Context, *GetConsistencyProofRequest) (*GetConsistencyProofResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetConsistencyProof not implemented")
+}
+func (UnimplementedAuditServiceServer) CosignAuditLog(context.Context, *CosignAuditLogRequest) (*CosignAuditLogResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CosignAuditLog not implemented")
 }
 func (UnimplementedAuditServiceServer) mustEmbedUnimplementedAuditServiceServer() {}
 func (UnimplementedAuditServiceServer) testEmbeddedByValue()                      {}
@@ -236,6 +262,24 @@ func _AuditService_GetConsistencyProof_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuditService_CosignAuditLog_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CosignAuditLogRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuditServiceServer).CosignAuditLog(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuditService_CosignAuditLog_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuditServiceServer).CosignAuditLog(ctx, req.(*CosignAuditLogRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AuditService_ServiceDesc is the grpc.ServiceDesc for AuditService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -258,6 +302,10 @@ var AuditService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetConsistencyProof",
 			Handler:    _AuditService_GetConsistencyProof_Handler,
+		},
+		{
+			MethodName: "CosignAuditLog",
+			Handler:    _AuditService_CosignAuditLog_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
