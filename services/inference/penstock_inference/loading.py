@@ -23,6 +23,7 @@ from penstock_inference.models import GenerativeModel
 from penstock_inference.prompt import PromptReader
 from penstock_inference.scheduler import Scheduler
 from penstock_inference.settings import AdapterSettings, EncoderSettings, InferenceSettings, ModelSettings
+from penstock_inference.work import WorkModel
 
 
 class Loader:
@@ -43,7 +44,8 @@ class Loader:
         grammars = await asyncio.to_thread(
             Grammars, loaded.tokenizer, loaded.engine.limits.vocabulary_tokens, loaded.config.eos_ids
         )
-        metrics = BatchMetrics(self._metrics, model.id)
+        work = WorkModel.of(loaded.config, loaded.engine_name, model.kind)
+        metrics = BatchMetrics(self._metrics, model.id, work)
         scheduler = Scheduler(loaded.engine.limits, self._settings.waiting_max)
         metrics.watch(scheduler)
         return GenerativeModel(

@@ -6,6 +6,7 @@ from servicekit.metrics import Metrics
 from penstock_inference.answer import FinishReason
 from penstock_inference.engines import StepBatch
 from penstock_inference.scheduler import Scheduler
+from penstock_inference.work import WorkModel
 
 _SEQUENCES_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -13,9 +14,10 @@ _SEQUENCES_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 class BatchMetrics:
     """The collectors of one model, bound to its label once."""
 
-    def __init__(self, metrics: Metrics, model: str) -> None:
+    def __init__(self, metrics: Metrics, model: str, work: WorkModel) -> None:
         self._metrics = metrics
         self._model = model
+        self._work = work
         self._step_seconds = self._histogram("step_seconds", "Time of one engine step, sampling and all.")
         self._step_sequences = metrics.histogram(
             "inference_step_sequences", "Sequences in one engine step.", ["model"], _SEQUENCES_BUCKETS
@@ -33,6 +35,15 @@ class BatchMetrics:
             "cached_prompt_tokens_total", "Prompt tokens copied from another prompt."
         )
         self._completion_tokens = self._counter("completion_tokens_total", "Tokens generated.")
+        self._prefix_hits = self._counter(
+            "prefix_hits_total", "Prompts that began as another whose keys and values were there."
+        )
+        self._flops = self._counter(
+            "estimated_flops_total", "Floating-point operations that the model's steps take at least."
+        )
+        self._read_bytes = self._counter(
+            "estimated_read_bytes_total", "Bytes of weights, keys and values that the steps read at least."
+        )
         self.cancelled = self._counter("cancelled_total", "Answers that their caller gave up.")
         self.expired = self._counter("expired_total", "Answers whose deadline passed.")
         self.preempted = self._counter(
@@ -57,6 +68,9 @@ class BatchMetrics:
         self._step_sequences.observe(len(batch.decode) + len(batch.prefills))
         self._completion_tokens.inc(sampled)
         self._prompt_tokens.inc(sum(len(chunk.tokens) for chunk in batch.prefills))
+        work = self._work.of_step(batch)
+        self._flops.inc(work.flops)
+        self._read_bytes.inc(work.read_bytes)
 
     def finished(self, reason: FinishReason) -> None:
         """Count a whole answer."""
@@ -65,6 +79,7 @@ class BatchMetrics:
     def cached(self, tokens: int) -> None:
         """Count prompt tokens that need not be computed."""
         self._cached_tokens.inc(tokens)
+        self._prefix_hits.inc(tokens > 0)
 
     def _counter(self, name: str, documentation: str) -> Counter:
         return self._metrics.counter(f"inference_{name}", documentation, ["model"]).labels(self._model)

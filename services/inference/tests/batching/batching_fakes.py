@@ -22,6 +22,7 @@ from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import EndConditions, Sequence, Urgency
 from penstock_inference.tokenizer import Tokenizer
 from penstock_inference.usage_record import Attempt
+from penstock_inference.work import WorkModel
 from servicekit.metrics import Metrics
 
 VOCABULARY = 64
@@ -172,7 +173,7 @@ class Loop:
         self.engine = engine
         self.scheduler = scheduler
         self.metrics = Metrics()
-        batch_metrics = BatchMetrics(self.metrics, "fake")
+        batch_metrics = BatchMetrics(self.metrics, "fake", WorkModel(100, 10, 5, 3, 1))
         batch_metrics.watch(self.scheduler)
         self.accounts = Accounts(journal, batch_metrics)
         self.batcher = Batcher(
