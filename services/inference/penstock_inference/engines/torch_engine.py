@@ -1,13 +1,16 @@
 """The PyTorch engine: CPU as a reference, and CUDA."""
 
+from collections.abc import Callable
+
 from penstock_inference.engines import EngineLimits, Logits, StepBatch
 from penstock_inference.engines.batch_check import check_batch
 from penstock_inference.engines.setup import EngineSetup, LoadedModel
-from penstock_inference.engines.torch_library import torch
+from penstock_inference.engines.torch_library import Tensor, torch
 from penstock_inference.engines.torch_model.adapter import TorchAdapters
+from penstock_inference.engines.torch_model.decode_graphs import DecodeGraphs
 from penstock_inference.engines.torch_model.decoder import Decoder
 from penstock_inference.engines.torch_model.kv_pool import KvPool
-from penstock_inference.engines.torch_model.step import make_step
+from penstock_inference.engines.torch_model.step import Step, make_step
 from penstock_inference.engines.torch_model.target import Target, choose_target
 from penstock_inference.engines.torch_model.weights import decoder_bytes, read_decoder
 from penstock_inference.formats import ModelWeights
@@ -49,7 +52,10 @@ class TorchEngine:
         self._threads = threads
         self._pool = KvPool(weights.config, target, slots=limits.slots_max, rows=limits.context_tokens_max)
         decoder = read_decoder(weights, target)
-        self._decoder = Decoder(weights.config, decoder, self._pool, target, limits.context_tokens_max)
+        self._compute: Callable[[Step], Tensor]
+        self._compute = Decoder(weights.config, decoder, self._pool, target, limits.context_tokens_max)
+        if target.has_flash:
+            self._compute = DecodeGraphs(self._compute, self._pool, target, limits)
         self.adapters = TorchAdapters(weights.config, target)
 
     @property
@@ -65,7 +71,7 @@ class TorchEngine:
         if torch.get_num_threads() != self._threads:  # it is a thread's own setting
             torch.set_num_threads(self._threads)
         step = make_step(batch, self._pool, self.adapters, self._target.device)
-        logits: Logits = self._decoder(step).cpu().numpy()
+        logits: Logits = self._compute(step).cpu().numpy()
         return logits
 
     def _check_adapters(self, batch: StepBatch) -> None:
@@ -80,4 +86,4 @@ class TorchEngine:
 
     def close(self) -> None:
         """Give back memory; no call may follow."""
-        del self._decoder, self._pool, self.adapters
+        del self._compute, self._pool, self.adapters

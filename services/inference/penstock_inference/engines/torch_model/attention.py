@@ -20,7 +20,7 @@ class Attention(Protocol):
 
 def choose_attention(step: Step, target: Target) -> Attention:
     """Take the fastest that the device and the number format have."""
-    if target.is_cuda and target.dtype != torch.float32:
+    if target.has_flash:
         return FlashAttention(step)
     return GatheredAttention(step)
 

@@ -19,6 +19,11 @@ class Target:
         """Tell whether it is a GPU."""
         return self.device.type == "cuda"
 
+    @property
+    def has_flash(self) -> bool:
+        """Tell whether FlashAttention runs there."""
+        return self.is_cuda and self.dtype != torch.float32
+
 
 def choose_target(kind: str) -> Target:
     """Take a GPU if there is one. `kind` is "fp32" or "bf16"."""
