@@ -13,7 +13,6 @@ from pathlib import Path
 
 from penstock.billing.v1 import usage_pb2
 from penstock_billing.fold import fold
-from penstock_billing.folder import LINES_MAX
 from penstock_billing.report_tables import SUMS
 from penstock_billing.rollup_store import UsageQuestion, sum_usage
 from penstock_billing.settings import BillingSettings
@@ -22,6 +21,8 @@ from sqlalchemy import Connection, text
 
 # A statement of PostgreSQL may take 10 s.
 BATCH_LINES = 50_000
+# More than billing folds at a time, which keeps SQLite's writer free for admissions.
+FOLD_LINES = 1024
 START_US = 1_767_225_600_000_000
 DAYS = 30
 DAY_US = 86_400_000_000
@@ -68,7 +69,7 @@ async def _measure(settings: BillingSettings, lines: int) -> tuple[list[Answered
             last = min(first + BATCH_LINES, lines) - 1
             await transactions.write(partial(_post, first=first, last=last, lines=lines))
             begin = time.perf_counter()
-            while await transactions.write(partial(fold, tag_keys=("project",), lines_max=LINES_MAX)):
+            while await transactions.write(partial(fold, tag_keys=("project",), lines_max=FOLD_LINES)):
                 pass
             folding += time.perf_counter() - begin
         if settings.database_url:
