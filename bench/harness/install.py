@@ -31,6 +31,11 @@ def presidio() -> str:
     return _python_peer("presidio", [])
 
 
+def lm_eval() -> str:
+    """Install the evaluation harness; return why that failed, or nothing."""
+    return _python_peer("lm_eval", [])
+
+
 def libcachesim() -> str:
     """Install libcachesim; return why that failed, or nothing."""
     return _python_peer("libcachesim", [])

@@ -40,16 +40,30 @@ class Stack:
 
 
 def penstock(upstream_base: str) -> System:
-    """Start the whole stack, edge included, with its defaults."""
-    shutil.rmtree(RUN_DIR, ignore_errors=True)
-    RUN_DIR.mkdir(parents=True)
+    """Start the whole stack, edge included, with its defaults, but for the mock upstream as its one model."""
+    _clear()
     catalog = RUN_DIR / "catalog.yaml"
     catalog.write_text(json.dumps(_catalog(upstream_base), indent=2))
+    return _up({"PENSTOCK_ROUTER_CATALOG": str(catalog)})
+
+
+def penstock_with_its_models() -> System:
+    """Start the whole stack, edge included, with its defaults."""
+    _clear()
+    return _up({})
+
+
+def _clear() -> None:
+    shutil.rmtree(RUN_DIR, ignore_errors=True)
+    RUN_DIR.mkdir(parents=True)
+
+
+def _up(more: dict[str, str]) -> System:
     env = {
         "PENSTOCK_RUN_DIR": str(RUN_DIR),
         "PENSTOCK_DATA_DIR": str(RUN_DIR / "data"),
         "PENSTOCK_PORT_OFFSET": str(_free_offset()),
-        "PENSTOCK_ROUTER_CATALOG": str(catalog),
+        **more,
     }
     stack = Stack(env)
     _penstock("up", env)
