@@ -45,6 +45,8 @@ _LOOKALIKES = dict(
 _ESCAPE = re.compile(r"""\\{1,8}(?:["'/bfnrt]|u[0-9A-Fa-f]{4})""")
 _ESCAPE_BEGUN = re.compile(r"\\{1,8}(?:u[0-9A-Fa-f]{0,3})?\Z")
 _ESCAPE_CHARACTERS_MAX = 12
+_TAG = re.compile("[\U000e0020-\U000e007e]")
+_TAGS_START = 0xE0000
 _STANDS_FOR = {**dict.fromkeys("bfnrt", "\n"), **{each: each for each in "\"'/"}}
 
 
@@ -84,6 +86,16 @@ def view_of(text: str, offset: int = 0) -> View:
         characters = characters[kept]
         starts, ends = np.array(starts)[kept].tolist(), np.array(ends)[kept].tolist()
     return View(characters.astype(np.uint8).tobytes(), starts, ends)
+
+
+def has_tags(text: str) -> bool:
+    """Tell whether a text holds tag characters, which only a model reads."""
+    return not text.isascii() and _TAG.search(text) is not None
+
+
+def tags_spelled(text: str) -> str:
+    """Write tag characters as the ASCII that a model reads in them, one for one."""
+    return _TAG.sub(lambda tag: chr(ord(tag[0]) - _TAGS_START), text)
 
 
 def whole_escapes(text: str) -> int:

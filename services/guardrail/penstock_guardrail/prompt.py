@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter
+from penstock_guardrail.canonical import has_tags, tags_spelled
+from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter, Piece
 from penstock_guardrail.injection.classifier import Judgement
 from penstock_guardrail.policy import Replacement
 from penstock_guardrail.redaction import placeholder
 from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
+from penstock_guardrail.scanner import Scanner
 from penstock_guardrail.suspicion import suspects, suspicions
 from penstock_guardrail.verdict import Finding, Judged, findings_of, judge, limit_reached
 
@@ -74,6 +76,8 @@ def _screened(asked: Asked, judgements: Mapping[int, Judgement]) -> Prompt:
     judged: dict[int, Sequence[Judged]] = {}
     for position, text in enumerate(asked.texts):
         pieces = Cutter(rules.incoming).finish(text)
+        if has_tags(text):
+            pieces = [part for piece in pieces for part in _read_by_models(piece, rules.incoming)]
         if any(piece.found is not None for piece in pieces):
             judged[position] = judge(pieces, rules.policy, position)
             findings += findings_of(judged[position])
@@ -81,6 +85,16 @@ def _screened(asked: Asked, judgements: Mapping[int, Judgement]) -> Prompt:
             return Prompt([limit_reached(TOO_MANY_FINDINGS)])
     findings += suspicions(judgements, asked.roles, rules.policy, rules.classifier.name)
     return Prompt(findings, judged) if findings else _CLEAN
+
+
+def _read_by_models(piece: Piece, scanner: Scanner) -> list[Piece]:
+    """Cut what is clear to people once more, by what its tag characters say."""
+    if piece.found is not None or not has_tags(piece.text):
+        return [piece]
+    return [
+        Piece(piece.start + part.start, piece.text[part.start : part.end], part.found)
+        for part in Cutter(scanner).finish(tags_spelled(piece.text))
+    ]
 
 
 def _written(judged: Judged, tokens: Mapping[tuple[str, str], str]) -> str:

@@ -199,3 +199,22 @@ async def test_no_value_is_in_any_log_or_metric(start, capfd):
     assert 'penstock_guardrail_findings_total{action="redact",type="EMAIL_ADDRESS"}' in metrics
     assert "penstock_guardrail_held_characters_bucket" in metrics
     assert not [value for value in values if value in written]
+
+
+async def test_what_is_written_in_tag_characters_for_a_model_alone_is_redacted_and_comes_back(
+    guardrail, tools
+):
+    def hidden(text):
+        return "".join(chr(0xE0000 + ord(each)) for each in text)
+
+    card = hidden("4111 1111 1111 1111")
+    text = f"Nice weather{hidden(', bill ')}{card} \U0001f3f4{hidden('gbeng')}\U000e007f, write to ann@example.com"
+    sent = await guardrail.redact(text)
+    assert [(each.type, text[each.start : each.end]) for each in sent.findings] == [
+        ("CREDIT_CARD", card),
+        ("EMAIL_ADDRESS", "ann@example.com"),
+    ]
+    redacted = tools.text_of(sent, text)
+    assert card not in redacted
+    assert hidden("gbeng") in redacted
+    assert tools.text_of(await guardrail.restore(redacted, sent.redaction_session), redacted) == text
