@@ -1,6 +1,7 @@
-"""Many callers, one budget; and two replicas on one PostgreSQL."""
+"""Many callers, one budget; and replicas on one PostgreSQL."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -67,22 +68,23 @@ async def test_full_queue_never_drops(start: Any, tools: Any) -> None:
 
 
 @pytest.mark.timeout(60)
-async def test_two_replicas_on_postgresql_never_overrun(
-    start: Any, tools: Any, postgres_url: str, differences: Any
+@pytest.mark.parametrize("number", [2, 4])
+async def test_replicas_on_postgresql_never_overrun(
+    start: Any, tools: Any, postgres_url: str, differences: Any, number: int
 ) -> None:
-    async with start(database_url=postgres_url) as (one, _), start(database_url=postgres_url) as (two, _):
-        await one.create_budget(AFFORDABLE * ANSWER_NANOS)
-        admitted = await _admit_all(tools, [one, two])
+    async with AsyncExitStack() as running:
+        starting = [running.enter_async_context(start(database_url=postgres_url)) for _ in range(number)]
+        replicas = [(await each)[0] for each in starting]
+        await replicas[0].create_budget(AFFORDABLE * ANSWER_NANOS)
+        admitted = await _admit_all(tools, replicas)
         assert len(admitted) == AFFORDABLE
-        settled = [
-            tools.settle_item(operation, output=number % 2) for number, operation in enumerate(admitted)
-        ]
-        both = [replica.settle_all([item]) for item in settled for replica in (one, two)]
-        costs = [result[0].cost_nanos for result in await asyncio.gather(*both)]
-        assert costs[::2] == costs[1::2]
-        budget = await two.budget()
+        settled = [tools.settle_item(operation, output=place % 2) for place, operation in enumerate(admitted)]
+        everywhere = [replica.settle_all([item]) for item in settled for replica in replicas]
+        costs = [result[0].cost_nanos for result in await asyncio.gather(*everywhere)]
+        assert all(costs[place::number] == costs[::number] for place in range(number))
+        budget = await replicas[-1].budget()
         assert (budget.spent_nanos, budget.held_nanos) == (50 * ANSWER_NANOS, 0)
-        assert len(await one.records()) == AFFORDABLE
+        assert len(await replicas[0].records()) == AFFORDABLE
     assert await differences(database_url=postgres_url) == []
 
 
