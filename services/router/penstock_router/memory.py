@@ -16,6 +16,7 @@ from servicekit.metrics import Metrics
 from penstock_router.answer import is_whole
 from penstock_router.conversation import question as question_of
 from penstock_router.flights import Flights
+from penstock_router.foresight import Foresight, is_ahead
 from penstock_router.identity import Principal
 from penstock_router.operation import Operation
 from penstock_router.peers import CachePeer
@@ -36,9 +37,10 @@ class Memory:
     What is kept is what the model said, with redactions in place; they are restored for whoever asks.
     """
 
-    def __init__(self, cache: CachePeer, flights: Flights, metrics: Metrics) -> None:
+    def __init__(self, cache: CachePeer, flights: Flights, foresight: Foresight, metrics: Metrics) -> None:
         self._cache = cache
         self._flights = flights
+        self._foresight = foresight
         self._storing: set[asyncio.Task[None]] = set()
         self._dropped = metrics.counter(
             "cache_stores_dropped_total", "Answers not kept because too many were on their way."
@@ -47,6 +49,7 @@ class Memory:
     async def recall(self, operation: Operation, asked: Parameters) -> Completion | None:
         """Give what was said to an equal question, or nothing; a cache that is away is asked no more than briefly."""
         control = asked.cache_control
+        is_first = operation.question is None
         semantic = control.semantic if control.HasField("semantic") else operation.model.semantic_cache
         operation.question = question_of(asked, _partition(operation), semantic=semantic)
         operation.keep = not control.no_store
@@ -62,6 +65,8 @@ class Memory:
         )
         if operation.keep:
             item.flight_id = operation.id
+            if is_first:
+                self._foresight.prepare(operation, asked, item)
         if control.max_age_seconds:
             item.max_age.FromTimedelta(timedelta(seconds=control.max_age_seconds))
         try:
@@ -69,6 +74,7 @@ class Memory:
         except ServiceError as error:
             log.info("cache_bypassed", reason=error.reason)
             return None
+        self._foresight.consider(operation, asked, result)
         operation.cache_status = receipt_pb2.CACHE_STATUS_MISS
         if result.HasField("shadow"):
             operation.shadow = result.shadow
@@ -151,6 +157,7 @@ class Memory:
             classification=operation.classification,
             temperature=asked.temperature,
             tools_offered=bool(asked.tools),
+            ahead=is_ahead(operation),
             tags=control.tags,
             answer=cache_entry_pb2.CachedAnswer(
                 body=said.SerializeToString(),

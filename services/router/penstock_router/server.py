@@ -23,6 +23,7 @@ from penstock_router.catalog import Catalog, load_catalog
 from penstock_router.completions import Completions
 from penstock_router.embeddings import Embeddings
 from penstock_router.flights import Flights
+from penstock_router.foresight import Foresight
 from penstock_router.forward import BILLING, CACHE, CACHE_FEEDBACK, GUARDRAIL, Owner, forwarded
 from penstock_router.generation import Generation
 from penstock_router.identity import Identity
@@ -73,10 +74,12 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
         identity = Identity(store.find_by_hash, seconds_max=settings.key_seconds_max)
         router = Router(catalog, _providers(catalog, peers, session))
         guard, flights = Guard(peers.guardrail), Flights(peers.cache, metrics)
-        memory = Memory(peers.cache, flights, metrics)
+        foresight = Foresight(settings.ahead_nanos_per_hour, settings.ahead_probability_min)
+        memory = Memory(peers.cache, flights, foresight, metrics)
         admission = Admission(router, peers.billing, leases)
         generation = Generation(router, settings, metrics)
         pipeline = ChatPipeline(guard, memory, admission, generation, settlement, flights)
+        foresight.answer_with(pipeline.complete)
         completions = Completions(pipeline, catalog, peers.inference)
         embeddings = Embeddings(router, guard, peers.billing, peers.inference, settlement, leases)
         async with background(flights.run(), "flights"):
@@ -116,6 +119,7 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
                     "billing": peers.billing.ping,
                 },
             )
+        await foresight.close()
         await memory.close()
 
 

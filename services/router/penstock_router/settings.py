@@ -29,4 +29,6 @@ class RouterSettings(ServiceSettings):
     holder: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     lease_seconds: int = Field(default=60, ge=3, le=3600)
     linger_seconds: float = Field(default=0.005, ge=0, le=0.1)
+    ahead_nanos_per_hour: int = Field(default=0, ge=0)
+    ahead_probability_min: float = Field(default=0.05, ge=0, le=1)
     provider_connections_max: int = Field(default=1024, ge=1, le=65536)

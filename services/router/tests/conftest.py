@@ -76,7 +76,8 @@ def catalog(tmp_path: Path, upstream: Upstream) -> Path:
 
 
 @pytest_asyncio.fixture
-async def world(tmp_path: Path, catalog: Path) -> AsyncIterator[World]:
+async def world(request: pytest.FixtureRequest, tmp_path: Path, catalog: Path) -> AsyncIterator[World]:
+    """Run a router among fakes; the parameter, if there is one, is what it may spend ahead."""
     guardrail, cache, billing, inference = FakeGuardrail(), FakeCache(), FakeBilling(), FakeInference()
     peers = Service(
         _PeerSettings(grpc_port=0, data_dir=tmp_path, drain_seconds=1),
@@ -100,6 +101,7 @@ async def world(tmp_path: Path, catalog: Path) -> AsyncIterator[World]:
             drain_seconds=2,
             next_token_seconds_max=1,
             lease_seconds=3,
+            ahead_nanos_per_hour=getattr(request, "param", 0),
             **{f"{name}_address": at.address for name in ("guardrail", "cache", "billing", "inference")},
         )
         async with build(settings) as service, running(service) as router, connect(router.address) as channel:

@@ -109,6 +109,7 @@ class FakeCache(
         self.shadow = False  # whether that is only to be compared
         self.compared: list[Any] = []
         self.flights: dict[bytes, str] = {}  # who generates
+        self.predicted: list[str] = []  # what comes after every question
 
     async def Lookup(self, request: Any, context: Any) -> Any:
         response = cache_service_pb2.LookupResponse()
@@ -125,6 +126,9 @@ class FakeCache(
                 result.hit.tier = cache_entry_pb2.CACHE_TIER_L1
             elif self.by_meaning is not None and item.query_text:
                 (result.shadow if self.shadow else result.hit).CopyFrom(self.by_meaning)
+            if item.predictions_max:
+                for text in self.predicted:
+                    result.predictions.add(query_text=text, probability=0.5)
             if item.flight_id and not result.HasField("hit"):
                 result.flight.leader_flight_id = self.flights.setdefault(_key(item), item.flight_id)
         return response
