@@ -3,7 +3,8 @@
 Messages of the contracts are used as they are: on this path a copy into values of our own costs more than it clarifies.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
@@ -52,7 +53,7 @@ class ChatPipeline:
     ) -> Completion:
         """Answer whole; with prompts, the parameters' messages are their texts."""
         operation = self._admission.begin(parameters, principal, prompts)
-        async with self._settled(operation):
+        async with self._settled(operation) as settle:
             asked = await self._guard.screen(operation, parameters)
             said = await self._memory.recall(operation, asked)
             if said is None:
@@ -61,6 +62,7 @@ class ChatPipeline:
                     async for event in events:
                         answer.add(event)
                 said = answer.build(operation.counted)
+            settle()  # what was used goes to the disk while the answer is inspected
             completion = await self._guard.release(operation, said)
         self._memory.keep(operation, said, asked)
         complete(operation, completion)
@@ -115,15 +117,27 @@ class ChatPipeline:
                     yield event
 
     @asynccontextmanager
-    async def _settled(self, operation: Operation) -> AsyncIterator[None]:
-        """Whatever happens inside, what was used is counted and on its way to the ledger when this is left."""
+    async def _settled(self, operation: Operation) -> AsyncIterator[Callable[[], None]]:
+        """Whatever happens inside, what was used is counted and on its way to the ledger when this is left.
+
+        Gives a function that begins with it earlier: when nothing more can be used.
+        """
+        settling: asyncio.Task[None] | None = None
+
+        def settle() -> None:
+            nonlocal settling
+            settling = asyncio.create_task(self._settle(operation))
+
         try:
-            yield
+            yield settle
         except BaseException:
             self._memory.keep_nothing(operation)
             raise
         finally:
-            await self._generation.account(operation)
-            operation.conclude()
-            await self._settlement.close(operation)
-            log.debug("chat_ended", operation_id=operation.id, cost_nanos=operation.cost_nanos)
+            await (settling or self._settle(operation))
+
+    async def _settle(self, operation: Operation) -> None:
+        await self._generation.account(operation)
+        operation.conclude()
+        await self._settlement.close(operation)
+        log.debug("chat_ended", operation_id=operation.id, cost_nanos=operation.cost_nanos)
