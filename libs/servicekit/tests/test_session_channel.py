@@ -116,6 +116,21 @@ async def test_a_session_that_breaks_fails_what_was_sent_and_the_next_call_opens
             assert answer.value == "a"
 
 
+async def test_a_session_that_is_old_ends_when_its_calls_are_answered(
+    session_channel, stub, grpc_servicer
+) -> None:
+    calling = asyncio.create_task(stub.unary(StringValue(value="wait"), **IN_TIME))
+    await grpc_servicer.started.wait()
+    old = session_channel.session()
+    old.retire()
+    assert (await stub.unary(StringValue(value="a"), **IN_TIME)).value == "a"
+    assert session_channel.session() is not old
+    assert not old.ended.done()
+    grpc_servicer.release.set()
+    assert (await calling).value == "wait"
+    await asyncio.wait_for(old.ended, 5)
+
+
 async def test_a_server_that_stops_answers_what_was_sent(
     grpc_service: Service, grpc_servicer, echo_stub_cls
 ) -> None:

@@ -28,7 +28,8 @@ class SessionStream:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._ready = session_service_pb2.ConnectRequest()
+        self._unsent: dict[int, Call] = {}
+        self._cancelled: list[int] = []
         self._wake = asyncio.Event()
         self._last_id = 0
         self._until = time.monotonic() + AGE_SECONDS_MAX
@@ -51,18 +52,21 @@ class SessionStream:
         """
         self._last_id += 1
         call.id = self._last_id
-        self._ready.calls.append(call)
+        self._unsent[call.id] = call
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[call.id] = answer
         self._wake.set()
         try:
             return await answer
         except asyncio.CancelledError:
-            self._ready.cancelled_ids.append(call.id)
-            self._wake.set()
+            if self._unsent.pop(call.id, None) is None:
+                self._cancelled.append(call.id)
+                self._wake.set()
             raise
         finally:
             self._waiting.pop(call.id, None)
+            if not self._until:
+                self._wake.set()  # it may have been the last
 
     def _expire(self) -> bool:
         self.retire()
@@ -84,20 +88,23 @@ class SessionStream:
             self.retire()
             writing.cancel()
             self._stream.cancel()
-            unsent = {call.id for call in self._ready.calls}
             for call_id, waiter in self._waiting.items():
                 if not waiter.done():
-                    waiter.set_exception(SessionLostError(sent=call_id not in unsent))
+                    waiter.set_exception(SessionLostError(sent=call_id not in self._unsent))
 
     async def _write(self) -> None:
         """Write what is ready, message after message, until the session is retired and all is answered."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            ready, self._ready = self._ready, session_service_pb2.ConnectRequest()
+            calls, self._unsent = self._unsent, {}
+            cancelled, self._cancelled = self._cancelled, []
             try:
-                if ready.calls or ready.cancelled_ids:
-                    await self._stream.write(ready)
+                if calls or cancelled:
+                    message = session_service_pb2.ConnectRequest(
+                        calls=calls.values(), cancelled_ids=cancelled
+                    )
+                    await self._stream.write(message)
                 if not self._until and not self._waiting:
                     await self._stream.done_writing()
                     return
