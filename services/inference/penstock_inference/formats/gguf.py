@@ -99,7 +99,8 @@ class GgufWeights:
         model = fields.text("tokenizer.ggml.model")
         if model != "gpt2":
             raise UnsupportedModelError(f"{self._path}: the tokenizer {model!r} is not supported")
-        if fields.get("tokenizer.ggml.add_bos_token", False):
+        template_writes_bos = "bos_token" in (self.config.chat_template or "")
+        if fields.get("tokenizer.ggml.add_bos_token", False) and not template_writes_bos:
             raise UnsupportedModelError(f"{self._path}: a BOS token before each text is not supported")
         kinds = fields.items_of("tokenizer.ggml.token_type", int)
         return byte_level_tokenizer_json(

@@ -7,6 +7,7 @@ from penstock_inference.engines.conversion.kernels import quantize_blocks
 from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.gguf import GgufWeights
 from penstock_inference.formats.references import resolve_reference
+from tokenizers import Tokenizer
 
 HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 64, 4, 2, 96
 TOKENS = ["<|end|>", "a", "b", "ab"]
@@ -181,6 +182,34 @@ def test_a_tokenizer_that_we_cannot_follow_is_refused(tmp_path, part):
 
     with pytest.raises(UnsupportedModelError, match="is not supported"):
         weights.tokenizer_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "cuts"),
+    [
+        ("gpt-2", ["WE", "'", "LL", "Ġpay", "Ġ12345", "Ġ($", "6", ")", "ĊĊĠ", "Ġnow"]),
+        ("smollm", ["WE", "'", "LL", "Ġpay", "Ġ", *"12345", "Ġ($", "6", ")", "ĊĊĠ", "Ġnow"]),
+        ("llama-bpe", ["WE", "'LL", "Ġpay", "Ġ", "123", "45", "Ġ($", "6", ")ĊĊ", "Ġ", "Ġnow"]),
+        ("qwen2", ["WE", "'LL", "Ġpay", "Ġ", *"12345", "Ġ($", "6", ")ĊĊ", "Ġ", "Ġnow"]),
+    ],
+)
+def test_text_is_cut_into_words_as_each_family_was_trained(tmp_path, name, cuts):
+    weights = GgufWeights(write_gguf(tmp_path / "model.gguf", tensors(), pre_tokenizer=name))
+    tokenizer = Tokenizer.from_str(weights.tokenizer_json())
+
+    assert [
+        word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str("WE'LL pay 12345 ($6)\n\n  now")
+    ] == cuts
+
+
+def test_a_bos_token_is_left_to_a_template_that_writes_it(tmp_path):
+    wanted = {"tokenizer.ggml.add_bos_token": 1}
+    refused = GgufWeights(write_gguf(tmp_path / "a.gguf", tensors(), metadata=wanted))
+    with pytest.raises(UnsupportedModelError, match="a BOS token before each text"):
+        refused.tokenizer_json()
+
+    wanted |= {"tokenizer.chat_template": "{{ bos_token }}{{ messages }}"}
+    assert GgufWeights(write_gguf(tmp_path / "b.gguf", tensors(), metadata=wanted)).tokenizer_json()
 
 
 def test_a_file_that_is_not_gguf_is_refused(tmp_path):
