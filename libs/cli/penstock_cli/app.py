@@ -14,10 +14,12 @@ from penstock_cli.commands import (
     demo,
     embed,
     engine,
+    erase,
     invoice,
     keys,
     limits,
     logs,
+    model,
     models,
     policy,
     prices,
@@ -55,6 +57,7 @@ for command in _THE_STACK:
 for command in _REQUESTS:
     app.command(rich_help_panel="Requests")(command)
 app.add_typer(engine.app, name="engine", rich_help_panel="Models")
+app.add_typer(model.app, name="model", rich_help_panel="Models")
 app.add_typer(keys.app, name="keys", rich_help_panel="Requests")
 for name, group in (
     ("usage", usage.app),
@@ -67,6 +70,7 @@ for name, group in (
 app.add_typer(cache.app, name="cache", rich_help_panel="Requests")
 app.add_typer(policy.app, name="policy", rich_help_panel="Compliance")
 app.add_typer(audit.app, name="audit", rich_help_panel="Compliance")
+app.add_typer(erase.app, name="erase", rich_help_panel="Compliance")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
