@@ -16,10 +16,11 @@ from servicekit.errors import InvalidArgument
 from penstock_inference.answer import Answer
 from penstock_inference.answer_text import AnswerText, Logprobs
 from penstock_inference.forms import Form, tool_calls
+from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.grammar import Grammar
 from penstock_inference.job import Job
 from penstock_inference.mailbox import AnswerDelta, Mailbox
-from penstock_inference.models import GenerativeModel, Models
+from penstock_inference.models import Models
 from penstock_inference.prompt import Chat, PromptInput
 from penstock_inference.sampler import Sampler, SamplingParameters
 from penstock_inference.sequence import EndConditions, Sequence, Urgency

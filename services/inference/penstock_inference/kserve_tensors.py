@@ -13,8 +13,9 @@ from servicekit import context as request_context
 from servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 
+from penstock_inference.catalog import Model
 from penstock_inference.generate import EndRequest, GenerationRequest
-from penstock_inference.models import GenerativeModel, Model
+from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.penalties import Penalties
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls

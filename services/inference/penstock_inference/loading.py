@@ -5,21 +5,24 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from servicekit.errors import InvalidArgument
 from servicekit.metrics import Metrics
 
 from penstock_inference.accounts import Accounts
 from penstock_inference.batcher import Batcher
+from penstock_inference.catalog import AdapterLoader
 from penstock_inference.chat_template import ChatTemplate
 from penstock_inference.delivery import HandOver
 from penstock_inference.embed import EmbeddingModel
 from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
+from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.lora import read_lora
+from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.grammar import Grammars
 from penstock_inference.job import Result, deliver
 from penstock_inference.journal import Journal
 from penstock_inference.memory import MemoryBudget
 from penstock_inference.metrics import BatchMetrics
-from penstock_inference.models import GenerativeModel
 from penstock_inference.prompt import PromptReader
 from penstock_inference.scheduler import Scheduler
 from penstock_inference.settings import AdapterSettings, EncoderSettings, InferenceSettings, ModelSettings
@@ -69,7 +72,27 @@ class Loader:
             ),
         )
 
-    async def adapter(self, settings: AdapterSettings, base: GenerativeModel) -> GenerativeModel:
+    def adapter(self, settings: AdapterSettings) -> AdapterLoader:
+        """Give what loads an adapter onto its base."""
+        return AdapterLoader(settings.base, settings.reference, partial(self._adapter, settings))
+
+    def found_adapter(self, model_id: str, base: str, directory: str) -> AdapterLoader:
+        """Give what loads an adapter of the directory for such.
+
+        Raises:
+            InvalidArgument: there is no directory for adapters (UNSUPPORTED_FEATURE).
+        """
+        place = self._settings.adapters_dir
+        if place is None:
+            setting = InferenceSettings.variable("adapters_dir")
+            raise InvalidArgument(
+                "UNSUPPORTED_FEATURE",
+                f"Adapters that are not in the settings need {setting}.",
+                metadata={"field": "adapter", "model": model_id},
+            )
+        return self.adapter(AdapterSettings(id=model_id, base=base, reference=str(place / directory)))
+
+    async def _adapter(self, settings: AdapterSettings, base: GenerativeModel) -> GenerativeModel:
         """Load an adapter onto its base, whose steps go on meanwhile."""
         name, fingerprint = await asyncio.to_thread(self._load_adapter, settings, base)
         base.batcher.take(name)
@@ -86,7 +109,8 @@ class Loader:
 
     def _load_adapter(self, settings: AdapterSettings, base: GenerativeModel) -> tuple[str, str]:
         """Give its name and its digest. It is another name for other weights, as cached rows of KV go by it."""
-        assert base.adapters is not None
+        if base.adapters is None:
+            raise UnsupportedModelError(f"the engine {base.engine} takes no adapters")
         weights = read_lora(Path(settings.reference).expanduser(), base.config)
         name = f"{settings.id}@{weights.fingerprint}"
         base.adapters.add(name, weights, partial(self._memory.hold, settings.id))

@@ -3,75 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
-from servicekit.errors import NotFound, ServiceError, Unavailable
+from servicekit.errors import ServiceError, Unavailable
 from servicekit.logging import get_logger
 from servicekit.metrics import Metrics
 
-from penstock_inference.batcher import Batcher
+from penstock_inference.catalog import AdapterLoader, Catalog, Load, Model, model_not_found
 from penstock_inference.embed import EmbeddingModel
-from penstock_inference.engines import Adapters, EngineLimits
-from penstock_inference.formats import ModelConfig
-from penstock_inference.grammar import Grammars
+from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.memory import MemoryBudget
-from penstock_inference.prompt import PromptReader
-from penstock_inference.tokenizer import Tokenizer
 
 log = get_logger(__name__)
 
 _INFO_LABELS = ("model", "engine", "kind")
-
-
-@dataclass(frozen=True, slots=True)
-class GenerativeModel:
-    """A model that answers: by itself, or as an adapter changes another, whose engine it shares."""
-
-    id: str
-    engine: str
-    kind: str
-    fingerprint: str
-    limits: EngineLimits
-    config: ModelConfig
-    end_tokens: tuple[int, ...]
-    tokenizer: Tokenizer
-    prompts: PromptReader
-    grammars: Grammars
-    batcher: Batcher
-    adapters: Adapters | None  # None: the engine has none
-    base: str = ""  # whose adapter it is
-    adapter: str | None = None  # its name among them
-
-    async def check(self) -> None:
-        """Probe: raise Unavailable while the engine fails."""
-        await self.batcher.check()
-
-    async def drain(self, seconds: float) -> None:
-        """Let answers end, for so long at most."""
-        await asyncio.to_thread(self.batcher.drain, seconds, self.adapter)
-
-    async def close(self) -> None:
-        """Free the adapter, or stop the batch loop and free the engine."""
-        if self.adapter is not None:
-            await asyncio.to_thread(self.batcher.dismiss, self.adapter)
-            assert self.adapters is not None
-            self.adapters.remove(self.adapter)
-            return
-        await asyncio.to_thread(self.batcher.close)
-        self.grammars.close()
-
-
-Model = GenerativeModel | EmbeddingModel
-Load = Callable[[], Awaitable[Model]]
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterLoader:
-    """What loads an adapter onto its base."""
-
-    base: str
-    load: Callable[[GenerativeModel], Awaitable[GenerativeModel]]
 
 
 class Models:
@@ -85,8 +30,8 @@ class Models:
         *,
         at_start: Collection[str],
     ) -> None:
-        """Name the models by id, with what loads each, and which of them are wanted from the start."""
-        self._loaders = loaders
+        """Name what can be loaded by id, and what of it is wanted from the start."""
+        self._catalog = Catalog(loaders)
         self._memory = memory
         self._info = metrics.gauge("inference_model_info", "Models that are loaded.", _INFO_LABELS)
         self._wanted = [model_id for model_id in loaders if model_id in at_start]
@@ -108,10 +53,24 @@ class Models:
             ResourceExhausted: the memory budget has no room for it (OVERLOADED).
             Unavailable: it cannot be loaded (DEPENDENCY_UNAVAILABLE).
         """
-        if model_id not in self._loaders:
-            raise _not_found(model_id)
         async with self._changing:
             return await self._ensure(model_id)
+
+    async def load_adapter(self, model_id: str, loader: AdapterLoader) -> Model:
+        """Load an adapter that the settings do not name, until it is unloaded; nothing is done if it is there.
+
+        Raises:
+            NotFound: there is no such base (MODEL_NOT_FOUND).
+            AlreadyExists: the id is another model's (RESOURCE_EXISTS).
+            ResourceExhausted, Unavailable: as above.
+        """
+        async with self._changing:
+            self._catalog.add(model_id, loader)
+            try:
+                return await self._ensure(model_id)
+            finally:
+                if model_id not in self._loaded:
+                    self._catalog.forget(model_id)
 
     async def unload_model(self, model_id: str, drain_seconds: float) -> None:
         """Take no more work for a model and for its adapters, let answers end, and free memory.
@@ -121,7 +80,7 @@ class Models:
         """
         async with self._changing:
             if model_id not in self._loaded:
-                raise _not_found(model_id)
+                raise model_not_found(model_id)
             for adapter_id in self._adapters_of(model_id):
                 await self._unload(adapter_id, drain_seconds)
             await self._unload(model_id, drain_seconds)
@@ -135,14 +94,14 @@ class Models:
         """
         model = self.find(model_id)
         if not isinstance(model, GenerativeModel):
-            raise _not_found(model_id)
+            raise model_not_found(model_id)
         return model
 
     def embedding(self, model_id: str) -> EmbeddingModel:
         """Give a model that embeds. Raises as `generative` does."""
         model = self.find(model_id)
         if not isinstance(model, EmbeddingModel):
-            raise _not_found(model_id)
+            raise model_not_found(model_id)
         return model
 
     def get(self, model_id: str) -> Model | None:
@@ -151,7 +110,7 @@ class Models:
 
     def ids(self) -> list[str]:
         """Give the ids of all models that could be loaded."""
-        return sorted(self._loaders)
+        return sorted(self._catalog.ids())
 
     def all(self) -> list[Model]:
         """Give the loaded models, by id."""
@@ -168,11 +127,18 @@ class Models:
             await model.close()
 
     async def _ensure(self, model_id: str) -> Model:
-        if model_id not in self._wanted:
-            self._wanted.append(model_id)
+        loader = self._catalog.loader(model_id)
         if model_id not in self._loaded:
-            model = await self._load(model_id)
-            self._loaded[model_id] = model
+            was_wanted = model_id in self._wanted
+            if not was_wanted:
+                self._wanted.append(model_id)
+            try:
+                model = self._loaded[model_id] = await self._load(model_id, loader)
+            finally:
+                if (
+                    not was_wanted and model_id not in self._loaded
+                ):  # who asked is told, and we serve as before
+                    self._wanted.remove(model_id)
             self._info.labels(model.id, model.engine, model.kind).set(1)
         return self._loaded[model_id]
 
@@ -183,18 +149,18 @@ class Models:
         await model.drain(drain_seconds)
         await model.close()
         self._memory.release(model_id)
+        self._catalog.forget(model_id)
         log.info("model_unloaded", model=model_id)
 
     def _adapters_of(self, model_id: str) -> list[str]:
         models = [model for model in self._loaded.values() if isinstance(model, GenerativeModel)]
         return [model.id for model in models if model.base == model_id]
 
-    async def _load(self, model_id: str) -> Model:
+    async def _load(self, model_id: str, loader: Load | AdapterLoader) -> Model:
         log.info("model_loading", model=model_id)
         began = time.monotonic()
         self._failed.pop(model_id, None)
         try:
-            loader = self._loaders[model_id]
             if isinstance(loader, AdapterLoader):
                 await self._ensure(loader.base)
                 model: Model = await loader.load(self.generative(loader.base))
@@ -215,7 +181,7 @@ class Models:
         if model_id in self._loaded:
             return self._loaded[model_id]
         if model_id not in self._wanted:
-            raise _not_found(model_id)
+            raise model_not_found(model_id)
         raise self._unavailable(model_id)
 
     def _unavailable(self, model_id: str) -> Unavailable:
@@ -224,7 +190,3 @@ class Models:
         return Unavailable(
             "DEPENDENCY_UNAVAILABLE", f"The model {model_id} {state}.", metadata={"dependency": model_id}
         )
-
-
-def _not_found(model_id: str) -> NotFound:
-    return NotFound("MODEL_NOT_FOUND", f"There is no model {model_id} here.", metadata={"model": model_id})

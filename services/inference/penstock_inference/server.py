@@ -10,11 +10,12 @@ from penstock.inference.v1.inference_service_pb2_grpc import add_InferenceServic
 from servicekit.metrics import Metrics
 from servicekit.server import AddServicer, Service
 
+from penstock_inference.catalog import AdapterLoader, Load
 from penstock_inference.generate import Generate
 from penstock_inference.journal import Journal
 from penstock_inference.loading import Loader
 from penstock_inference.memory import MemoryBudget
-from penstock_inference.models import AdapterLoader, Load, Models
+from penstock_inference.models import Models
 from penstock_inference.servicer import InferenceServicer
 from penstock_inference.settings import InferenceSettings
 
@@ -26,11 +27,14 @@ async def build(settings: InferenceSettings) -> AsyncIterator[Service]:
     journal = await asyncio.to_thread(Journal, settings.service_dir / "journal", settings.journal_bytes_max)
     memory = MemoryBudget(settings.memory_bytes_max)
     at_start = {model.id for model in settings.catalog if model.at_start}
-    loaders = _loaders(settings, Loader(settings, journal, metrics, memory))
-    models = Models(loaders, memory, metrics, at_start=at_start)
+    loader = Loader(settings, journal, metrics, memory)
+    models = Models(_loaders(settings, loader), memory, metrics, at_start=at_start)
     generate = Generate(models, settings.delta_interval_seconds)
     servicers: list[tuple[AddServicer, Any]] = [
-        (add_InferenceServiceServicer_to_server, InferenceServicer(models, generate, journal))
+        (
+            add_InferenceServiceServicer_to_server,
+            InferenceServicer(models, generate, journal, loader.found_adapter),
+        )
     ]
     if settings.kserve:
         from penstock_inference import servicer_kserve  # noqa: PLC0415 - it needs the extra "kserve"
@@ -55,7 +59,5 @@ async def build(settings: InferenceSettings) -> AsyncIterator[Service]:
 def _loaders(settings: InferenceSettings, loader: Loader) -> dict[str, Load | AdapterLoader]:
     loaders: dict[str, Load | AdapterLoader] = {}
     loaders |= {model.id: partial(loader.generative, model) for model in settings.models}
-    loaders |= {
-        each.id: AdapterLoader(each.base, partial(loader.adapter, each)) for each in settings.adapters
-    }
+    loaders |= {adapter.id: loader.adapter(adapter) for adapter in settings.adapters}
     return loaders | {model.id: partial(loader.encoder, model) for model in settings.encoders}

@@ -1,7 +1,7 @@
 """InferenceService: wire to domain and back, nothing else."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -9,6 +9,7 @@ from penstock.inference.v1 import inference_service_pb2, inference_service_pb2_g
 from servicekit import context as request_context
 from servicekit.errors import NotFound, ServiceError
 
+from penstock_inference.catalog import AdapterLoader
 from penstock_inference.embed import BATCH_TEXTS_MAX, Embedding
 from penstock_inference.generate import Generate
 from penstock_inference.journal import Journal
@@ -23,12 +24,18 @@ from penstock_inference.wire_input import prompt_input
 
 MODELS_PAGE_MAX = 1000
 
+FindAdapter = Callable[[str, str, str], AdapterLoader]
+
 
 class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
     """Serve models and the usage journal."""
 
-    def __init__(self, models: Models, generate: Generate, journal: Journal) -> None:
+    def __init__(
+        self, models: Models, generate: Generate, journal: Journal, find_adapter: FindAdapter
+    ) -> None:
+        """Take the workflows; `find_adapter` says what loads an adapter, by its id, its base and its directory."""
         self._models = models
+        self._find_adapter = find_adapter
         self._generate = generate
         self._journal = journal
 
@@ -115,7 +122,11 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
         self, request: inference_service_pb2.LoadModelRequest, _context: Any
     ) -> inference_service_pb2.LoadModelResponse:
         """Load a model."""
-        model = await self._models.load_model(request.model)
+        if request.HasField("adapter"):
+            loader = self._find_adapter(request.model, request.adapter.base, request.adapter.directory)
+            model = await self._models.load_adapter(request.model, loader)
+        else:
+            model = await self._models.load_model(request.model)
         return inference_service_pb2.LoadModelResponse(model=loaded_model(model))
 
     async def UnloadModel(

@@ -12,6 +12,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from penstock_inference.embed import EmbeddingModel
 from penstock_inference.generate import Generate, Started
+from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.kserve_tensors import (
     EMBEDDING,
     FINISH_REASON,
@@ -25,7 +26,7 @@ from penstock_inference.kserve_tensors import (
     texts,
 )
 from penstock_inference.mailbox import AnswerDelta
-from penstock_inference.models import GenerativeModel, Models
+from penstock_inference.models import Models
 
 _EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"

@@ -67,6 +67,7 @@ class InferenceSettings(ServiceSettings):
     grpc_port: int = grpc_port_default(50055)
     models: tuple[ModelSettings, ...] = (SMOLLM2,)
     adapters: tuple[AdapterSettings, ...] = ()
+    adapters_dir: Path | None = None  # whose directories LoadModel may load as further adapters
     encoders: tuple[EncoderSettings, ...] = (MINILM,)
     memory_bytes_max: int = Field(default=0, ge=0)  # of all models together; 0: no limit
     kserve: bool = False  # open the Open Inference Protocol's door, too

@@ -8,10 +8,11 @@ from penstock.router.v1 import chat_completion_pb2
 from servicekit import context as request_context
 
 from penstock_inference.answer import FinishReason
+from penstock_inference.catalog import Model
 from penstock_inference.generate import EndRequest, GenerationRequest, Started
+from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.logprobs import TokenLogprob
 from penstock_inference.mailbox import AnswerDelta
-from penstock_inference.models import GenerativeModel, Model
 from penstock_inference.penalties import Penalties
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls

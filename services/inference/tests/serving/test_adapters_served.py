@@ -125,6 +125,42 @@ async def test_an_adapter_that_is_damaged_or_too_large_is_refused_and_the_others
         assert (await load(client, "brief")).id == "brief"
 
 
+async def test_an_adapter_that_no_setting_names_is_loaded_from_the_directory_for_such(
+    settings: Callable, serve: Callable, tmp_path: Path
+) -> None:
+    async with serve(settings(adapters_dir=tmp_path)) as client:
+        await client.loaded()
+        new = pb.LoadModelRequest(model="new", adapter=pb.AdapterSource(base="base", directory="brief"))
+        assert (await client.stub.LoadModel(new)).model.base == "base"
+        assert (await client.stub.LoadModel(new)).model.id == "new"
+        await load(client, "brief")
+        assert await text(client, "new") == await text(client, "brief")
+        new.adapter.directory = "damaged"
+        assert (await refusal(client.stub.LoadModel(new)))[0] == "RESOURCE_EXISTS"
+        await client.stub.UnloadModel(pb.UnloadModelRequest(model="new"))
+        assert (await refusal(client.stub.LoadModel(new)))[0] == "DEPENDENCY_UNAVAILABLE"
+        assert (await refusal(client.stub.LoadModel(pb.LoadModelRequest(model="new"))))[
+            0
+        ] == "MODEL_NOT_FOUND"
+        for directory in ("../base", "..", ".", ""):
+            new.adapter.directory = directory
+            assert (await refusal(client.stub.LoadModel(new)))[0] == "INVALID_ARGUMENT"
+        async with asyncio.timeout(20):
+            while not client.server.health.serving:  # noqa: ASYNC110 - it tells over the wire only
+                await asyncio.sleep(0.05)
+
+
+async def test_without_a_directory_for_them_only_adapters_of_the_settings_are_loaded(
+    settings: Callable, serve: Callable
+) -> None:
+    async with serve(settings()) as client:
+        await client.loaded()
+        new = pb.LoadModelRequest(model="new", adapter=pb.AdapterSource(base="base", directory="brief"))
+        reason, message = await refusal(client.stub.LoadModel(new))
+        assert reason == "UNSUPPORTED_FEATURE"
+        assert "PENSTOCK_INFERENCE_ADAPTERS_DIR" in message
+
+
 def test_an_adapter_of_a_model_that_takes_none_is_refused_at_the_start(settings: Callable) -> None:
     made = settings()
     onnx = made.models[0].model_copy(update={"engine": "onnxruntime"})

@@ -16,7 +16,7 @@ def test_the_settings_table_is_that_of_the_code() -> None:
     own = set(InferenceSettings.model_fields) - set(ServiceSettings.model_fields) | {"grpc_port"}
     assert set(rows) == {InferenceSettings.variable(name) for name in own}
     settings = InferenceSettings()
-    for name in own - {"models", "adapters", "encoders", "cache_dir"}:
+    for name in own - {"models", "adapters", "adapters_dir", "encoders", "cache_dir"}:
         assert json.loads(rows[InferenceSettings.variable(name)]) == getattr(settings, name)
 
 

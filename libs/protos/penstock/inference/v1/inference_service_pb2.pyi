@@ -199,10 +199,20 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[LoadedModel, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class LoadModelRequest(_message.Message):
-    __slots__ = ("model",)
+    __slots__ = ("model", "adapter")
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
     model: str
-    def __init__(self, model: _Optional[str] = ...) -> None: ...
+    adapter: AdapterSource
+    def __init__(self, model: _Optional[str] = ..., adapter: _Optional[_Union[AdapterSource, _Mapping]] = ...) -> None: ...
+
+class AdapterSource(_message.Message):
+    __slots__ = ("base", "directory")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    base: str
+    directory: str
+    def __init__(self, base: _Optional[str] = ..., directory: _Optional[str] = ...) -> None: ...
 
 class LoadModelResponse(_message.Message):
     __slots__ = ("model",)

@@ -138,11 +138,12 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LoadModel(self, request, context):
-        """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded. An
+        """LoadModel loads one of the configured models, or an adapter that is not configured, and answers once it can answer at full speed: at once, if it is loaded. An
         adapter's base is loaded first, unless it is; while an adapter is loaded, its base goes on answering.
 
-        Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
-        UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+        Errors: NOT_FOUND (MODEL_NOT_FOUND), ALREADY_EXISTS (RESOURCE_EXISTS: the id is another model's), INVALID_ARGUMENT
+        (UNSUPPORTED_FEATURE: there is no directory for adapters), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for
+        it), UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

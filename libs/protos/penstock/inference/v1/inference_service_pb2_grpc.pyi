@@ -65,11 +65,12 @@ class InferenceServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.ListModelsRequest, _inference_service_pb2.ListModelsResponse]
     """ListModels lists the loaded models."""
     LoadModel: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.LoadModelRequest, _inference_service_pb2.LoadModelResponse]
-    """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded. An
+    """LoadModel loads one of the configured models, or an adapter that is not configured, and answers once it can answer at full speed: at once, if it is loaded. An
     adapter's base is loaded first, unless it is; while an adapter is loaded, its base goes on answering.
 
-    Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
-    UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+    Errors: NOT_FOUND (MODEL_NOT_FOUND), ALREADY_EXISTS (RESOURCE_EXISTS: the id is another model's), INVALID_ARGUMENT
+    (UNSUPPORTED_FEATURE: there is no directory for adapters), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for
+    it), UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
     """
     UnloadModel: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.UnloadModelRequest, _inference_service_pb2.UnloadModelResponse]
     """UnloadModel takes no more requests for a model and its adapters, lets those that run end, and frees their memory.
@@ -114,11 +115,12 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     ListModels: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.ListModelsRequest, _inference_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels lists the loaded models."""
     LoadModel: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.LoadModelRequest, _inference_service_pb2.LoadModelResponse]  # type: ignore[assignment]
-    """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded. An
+    """LoadModel loads one of the configured models, or an adapter that is not configured, and answers once it can answer at full speed: at once, if it is loaded. An
     adapter's base is loaded first, unless it is; while an adapter is loaded, its base goes on answering.
 
-    Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
-    UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+    Errors: NOT_FOUND (MODEL_NOT_FOUND), ALREADY_EXISTS (RESOURCE_EXISTS: the id is another model's), INVALID_ARGUMENT
+    (UNSUPPORTED_FEATURE: there is no directory for adapters), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for
+    it), UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
     """
     UnloadModel: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.UnloadModelRequest, _inference_service_pb2.UnloadModelResponse]  # type: ignore[assignment]
     """UnloadModel takes no more requests for a model and its adapters, lets those that run end, and frees their memory.
@@ -202,11 +204,12 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_service_pb2.LoadModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inference_service_pb2.LoadModelResponse, _abc.Awaitable[_inference_service_pb2.LoadModelResponse]]:
-        """LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded. An
+        """LoadModel loads one of the configured models, or an adapter that is not configured, and answers once it can answer at full speed: at once, if it is loaded. An
         adapter's base is loaded first, unless it is; while an adapter is loaded, its base goes on answering.
 
-        Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
-        UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+        Errors: NOT_FOUND (MODEL_NOT_FOUND), ALREADY_EXISTS (RESOURCE_EXISTS: the id is another model's), INVALID_ARGUMENT
+        (UNSUPPORTED_FEATURE: there is no directory for adapters), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for
+        it), UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
         """
 
     @_abc_1.abstractmethod

@@ -1296,8 +1296,10 @@ func (x *ListModelsResponse) GetNextPageToken() string {
 // LoadModelRequest names a model to load.
 type LoadModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of a configured model.
-	Model         string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// Id of a configured model; with an adapter, the id that it shall have.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// An adapter (LoRA) that is not configured. It stays until it is unloaded or the process ends. Default: the model is configured.
+	Adapter       *AdapterSource `protobuf:"bytes,2,opt,name=adapter,proto3" json:"adapter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1339,6 +1341,68 @@ func (x *LoadModelRequest) GetModel() string {
 	return ""
 }
 
+func (x *LoadModelRequest) GetAdapter() *AdapterSource {
+	if x != nil {
+		return x.Adapter
+	}
+	return nil
+}
+
+// AdapterSource says where an adapter is, and of what.
+type AdapterSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the configured model that it adapts.
+	Base string `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
+	// Name of its directory in PENSTOCK_INFERENCE_ADAPTERS_DIR, in PEFT's layout.
+	Directory     string `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdapterSource) Reset() {
+	*x = AdapterSource{}
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdapterSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdapterSource) ProtoMessage() {}
+
+func (x *AdapterSource) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdapterSource.ProtoReflect.Descriptor instead.
+func (*AdapterSource) Descriptor() ([]byte, []int) {
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AdapterSource) GetBase() string {
+	if x != nil {
+		return x.Base
+	}
+	return ""
+}
+
+func (x *AdapterSource) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
 // LoadModelResponse says what was loaded.
 type LoadModelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1350,7 +1414,7 @@ type LoadModelResponse struct {
 
 func (x *LoadModelResponse) Reset() {
 	*x = LoadModelResponse{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[22]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1426,7 @@ func (x *LoadModelResponse) String() string {
 func (*LoadModelResponse) ProtoMessage() {}
 
 func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[22]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1439,7 @@ func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelResponse.ProtoReflect.Descriptor instead.
 func (*LoadModelResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{22}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadModelResponse) GetModel() *LoadedModel {
@@ -1398,7 +1462,7 @@ type UnloadModelRequest struct {
 
 func (x *UnloadModelRequest) Reset() {
 	*x = UnloadModelRequest{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[23]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1474,7 @@ func (x *UnloadModelRequest) String() string {
 func (*UnloadModelRequest) ProtoMessage() {}
 
 func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[23]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1487,7 @@ func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelRequest.ProtoReflect.Descriptor instead.
 func (*UnloadModelRequest) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{23}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UnloadModelRequest) GetModel() string {
@@ -1449,7 +1513,7 @@ type UnloadModelResponse struct {
 
 func (x *UnloadModelResponse) Reset() {
 	*x = UnloadModelResponse{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[24]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1525,7 @@ func (x *UnloadModelResponse) String() string {
 func (*UnloadModelResponse) ProtoMessage() {}
 
 func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[24]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1538,7 @@ func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelResponse.ProtoReflect.Descriptor instead.
 func (*UnloadModelResponse) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{24}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{25}
 }
 
 // LoadedModel is a model in memory.
@@ -1502,7 +1566,7 @@ type LoadedModel struct {
 
 func (x *LoadedModel) Reset() {
 	*x = LoadedModel{}
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[25]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1578,7 @@ func (x *LoadedModel) String() string {
 func (*LoadedModel) ProtoMessage() {}
 
 func (x *LoadedModel) ProtoReflect() protoreflect.Message {
-	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[25]
+	mi := &file_penstock_inference_v1_inference_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1591,7 @@ func (x *LoadedModel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadedModel.ProtoReflect.Descriptor instead.
 func (*LoadedModel) Descriptor() ([]byte, []int) {
-	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{25}
+	return file_penstock_inference_v1_inference_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LoadedModel) GetId() string {
@@ -1670,10 +1734,15 @@ const file_penstock_inference_v1_inference_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"x\n" +
 	"\x12ListModelsResponse\x12:\n" +
 	"\x06models\x18\x01 \x03(\v2\".penstock.inference.v1.LoadedModelR\x06models\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"t\n" +
 	"\x10LoadModelRequest\x12 \n" +
 	"\x05model\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\"M\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12>\n" +
+	"\aadapter\x18\x02 \x01(\v2$.penstock.inference.v1.AdapterSourceR\aadapter\"y\n" +
+	"\rAdapterSource\x12\x1e\n" +
+	"\x04base\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x04base\x12H\n" +
+	"\tdirectory\x18\x02 \x01(\tB*\xbaH'r%2#^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$R\tdirectory\"M\n" +
 	"\x11LoadModelResponse\x128\n" +
 	"\x05model\x18\x01 \x01(\v2\".penstock.inference.v1.LoadedModelR\x05model\"e\n" +
 	"\x12UnloadModelRequest\x12 \n" +
@@ -1715,7 +1784,7 @@ func file_penstock_inference_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_penstock_inference_v1_inference_service_proto_rawDescData
 }
 
-var file_penstock_inference_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_penstock_inference_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_penstock_inference_v1_inference_service_proto_goTypes = []any{
 	(*GenerateRequest)(nil),       // 0: penstock.inference.v1.GenerateRequest
 	(*GenerateResponse)(nil),      // 1: penstock.inference.v1.GenerateResponse
@@ -1739,71 +1808,73 @@ var file_penstock_inference_v1_inference_service_proto_goTypes = []any{
 	(*ListModelsRequest)(nil),     // 19: penstock.inference.v1.ListModelsRequest
 	(*ListModelsResponse)(nil),    // 20: penstock.inference.v1.ListModelsResponse
 	(*LoadModelRequest)(nil),      // 21: penstock.inference.v1.LoadModelRequest
-	(*LoadModelResponse)(nil),     // 22: penstock.inference.v1.LoadModelResponse
-	(*UnloadModelRequest)(nil),    // 23: penstock.inference.v1.UnloadModelRequest
-	(*UnloadModelResponse)(nil),   // 24: penstock.inference.v1.UnloadModelResponse
-	(*LoadedModel)(nil),           // 25: penstock.inference.v1.LoadedModel
-	(*v1.RequestContext)(nil),     // 26: penstock.context.v1.RequestContext
-	(*GenerationInput)(nil),       // 27: penstock.inference.v1.GenerationInput
-	(*SamplingParameters)(nil),    // 28: penstock.inference.v1.SamplingParameters
-	(*OutputConstraint)(nil),      // 29: penstock.inference.v1.OutputConstraint
-	(*GenerationStarted)(nil),     // 30: penstock.inference.v1.GenerationStarted
-	(*GenerationDelta)(nil),       // 31: penstock.inference.v1.GenerationDelta
-	(*GenerationFinished)(nil),    // 32: penstock.inference.v1.GenerationFinished
-	(*status.Status)(nil),         // 33: google.rpc.Status
-	(*v11.TokenIds)(nil),          // 34: penstock.router.v1.TokenIds
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*AdapterSource)(nil),         // 22: penstock.inference.v1.AdapterSource
+	(*LoadModelResponse)(nil),     // 23: penstock.inference.v1.LoadModelResponse
+	(*UnloadModelRequest)(nil),    // 24: penstock.inference.v1.UnloadModelRequest
+	(*UnloadModelResponse)(nil),   // 25: penstock.inference.v1.UnloadModelResponse
+	(*LoadedModel)(nil),           // 26: penstock.inference.v1.LoadedModel
+	(*v1.RequestContext)(nil),     // 27: penstock.context.v1.RequestContext
+	(*GenerationInput)(nil),       // 28: penstock.inference.v1.GenerationInput
+	(*SamplingParameters)(nil),    // 29: penstock.inference.v1.SamplingParameters
+	(*OutputConstraint)(nil),      // 30: penstock.inference.v1.OutputConstraint
+	(*GenerationStarted)(nil),     // 31: penstock.inference.v1.GenerationStarted
+	(*GenerationDelta)(nil),       // 32: penstock.inference.v1.GenerationDelta
+	(*GenerationFinished)(nil),    // 33: penstock.inference.v1.GenerationFinished
+	(*status.Status)(nil),         // 34: google.rpc.Status
+	(*v11.TokenIds)(nil),          // 35: penstock.router.v1.TokenIds
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
 }
 var file_penstock_inference_v1_inference_service_proto_depIdxs = []int32{
-	26, // 0: penstock.inference.v1.GenerateRequest.context:type_name -> penstock.context.v1.RequestContext
-	27, // 1: penstock.inference.v1.GenerateRequest.input:type_name -> penstock.inference.v1.GenerationInput
-	28, // 2: penstock.inference.v1.GenerateRequest.sampling:type_name -> penstock.inference.v1.SamplingParameters
-	29, // 3: penstock.inference.v1.GenerateRequest.constraint:type_name -> penstock.inference.v1.OutputConstraint
-	30, // 4: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
-	31, // 5: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
-	32, // 6: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
+	27, // 0: penstock.inference.v1.GenerateRequest.context:type_name -> penstock.context.v1.RequestContext
+	28, // 1: penstock.inference.v1.GenerateRequest.input:type_name -> penstock.inference.v1.GenerationInput
+	29, // 2: penstock.inference.v1.GenerateRequest.sampling:type_name -> penstock.inference.v1.SamplingParameters
+	30, // 3: penstock.inference.v1.GenerateRequest.constraint:type_name -> penstock.inference.v1.OutputConstraint
+	31, // 4: penstock.inference.v1.GenerateResponse.started:type_name -> penstock.inference.v1.GenerationStarted
+	32, // 5: penstock.inference.v1.GenerateResponse.delta:type_name -> penstock.inference.v1.GenerationDelta
+	33, // 6: penstock.inference.v1.GenerateResponse.finished:type_name -> penstock.inference.v1.GenerationFinished
 	3,  // 7: penstock.inference.v1.EmbedRequest.items:type_name -> penstock.inference.v1.EmbedItem
-	26, // 8: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
+	27, // 8: penstock.inference.v1.EmbedItem.context:type_name -> penstock.context.v1.RequestContext
 	5,  // 9: penstock.inference.v1.EmbedResponse.results:type_name -> penstock.inference.v1.EmbedResult
-	33, // 10: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
+	34, // 10: penstock.inference.v1.EmbedResult.status:type_name -> google.rpc.Status
 	7,  // 11: penstock.inference.v1.CountTokensRequest.items:type_name -> penstock.inference.v1.CountTokensItem
-	26, // 12: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
-	27, // 13: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
+	27, // 12: penstock.inference.v1.CountTokensItem.context:type_name -> penstock.context.v1.RequestContext
+	28, // 13: penstock.inference.v1.CountTokensItem.input:type_name -> penstock.inference.v1.GenerationInput
 	9,  // 14: penstock.inference.v1.CountTokensResponse.results:type_name -> penstock.inference.v1.CountTokensResult
-	33, // 15: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
+	34, // 15: penstock.inference.v1.CountTokensResult.status:type_name -> google.rpc.Status
 	11, // 16: penstock.inference.v1.DecodeTokensRequest.items:type_name -> penstock.inference.v1.DecodeTokensItem
-	26, // 17: penstock.inference.v1.DecodeTokensItem.context:type_name -> penstock.context.v1.RequestContext
-	34, // 18: penstock.inference.v1.DecodeTokensItem.tokens:type_name -> penstock.router.v1.TokenIds
+	27, // 17: penstock.inference.v1.DecodeTokensItem.context:type_name -> penstock.context.v1.RequestContext
+	35, // 18: penstock.inference.v1.DecodeTokensItem.tokens:type_name -> penstock.router.v1.TokenIds
 	13, // 19: penstock.inference.v1.DecodeTokensResponse.results:type_name -> penstock.inference.v1.DecodeTokensResult
-	33, // 20: penstock.inference.v1.DecodeTokensResult.status:type_name -> google.rpc.Status
+	34, // 20: penstock.inference.v1.DecodeTokensResult.status:type_name -> google.rpc.Status
 	15, // 21: penstock.inference.v1.GetUsageRequest.items:type_name -> penstock.inference.v1.GetUsageItem
 	17, // 22: penstock.inference.v1.GetUsageResponse.results:type_name -> penstock.inference.v1.GetUsageResult
-	33, // 23: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
+	34, // 23: penstock.inference.v1.GetUsageResult.status:type_name -> google.rpc.Status
 	18, // 24: penstock.inference.v1.GetUsageResult.attempts:type_name -> penstock.inference.v1.AttemptUsage
-	35, // 25: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
-	25, // 26: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
-	25, // 27: penstock.inference.v1.LoadModelResponse.model:type_name -> penstock.inference.v1.LoadedModel
-	0,  // 28: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
-	2,  // 29: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
-	6,  // 30: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
-	10, // 31: penstock.inference.v1.InferenceService.DecodeTokens:input_type -> penstock.inference.v1.DecodeTokensRequest
-	14, // 32: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
-	19, // 33: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
-	21, // 34: penstock.inference.v1.InferenceService.LoadModel:input_type -> penstock.inference.v1.LoadModelRequest
-	23, // 35: penstock.inference.v1.InferenceService.UnloadModel:input_type -> penstock.inference.v1.UnloadModelRequest
-	1,  // 36: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
-	4,  // 37: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
-	8,  // 38: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
-	12, // 39: penstock.inference.v1.InferenceService.DecodeTokens:output_type -> penstock.inference.v1.DecodeTokensResponse
-	16, // 40: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
-	20, // 41: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
-	22, // 42: penstock.inference.v1.InferenceService.LoadModel:output_type -> penstock.inference.v1.LoadModelResponse
-	24, // 43: penstock.inference.v1.InferenceService.UnloadModel:output_type -> penstock.inference.v1.UnloadModelResponse
-	36, // [36:44] is the sub-list for method output_type
-	28, // [28:36] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	36, // 25: penstock.inference.v1.AttemptUsage.record_time:type_name -> google.protobuf.Timestamp
+	26, // 26: penstock.inference.v1.ListModelsResponse.models:type_name -> penstock.inference.v1.LoadedModel
+	22, // 27: penstock.inference.v1.LoadModelRequest.adapter:type_name -> penstock.inference.v1.AdapterSource
+	26, // 28: penstock.inference.v1.LoadModelResponse.model:type_name -> penstock.inference.v1.LoadedModel
+	0,  // 29: penstock.inference.v1.InferenceService.Generate:input_type -> penstock.inference.v1.GenerateRequest
+	2,  // 30: penstock.inference.v1.InferenceService.Embed:input_type -> penstock.inference.v1.EmbedRequest
+	6,  // 31: penstock.inference.v1.InferenceService.CountTokens:input_type -> penstock.inference.v1.CountTokensRequest
+	10, // 32: penstock.inference.v1.InferenceService.DecodeTokens:input_type -> penstock.inference.v1.DecodeTokensRequest
+	14, // 33: penstock.inference.v1.InferenceService.GetUsage:input_type -> penstock.inference.v1.GetUsageRequest
+	19, // 34: penstock.inference.v1.InferenceService.ListModels:input_type -> penstock.inference.v1.ListModelsRequest
+	21, // 35: penstock.inference.v1.InferenceService.LoadModel:input_type -> penstock.inference.v1.LoadModelRequest
+	24, // 36: penstock.inference.v1.InferenceService.UnloadModel:input_type -> penstock.inference.v1.UnloadModelRequest
+	1,  // 37: penstock.inference.v1.InferenceService.Generate:output_type -> penstock.inference.v1.GenerateResponse
+	4,  // 38: penstock.inference.v1.InferenceService.Embed:output_type -> penstock.inference.v1.EmbedResponse
+	8,  // 39: penstock.inference.v1.InferenceService.CountTokens:output_type -> penstock.inference.v1.CountTokensResponse
+	12, // 40: penstock.inference.v1.InferenceService.DecodeTokens:output_type -> penstock.inference.v1.DecodeTokensResponse
+	16, // 41: penstock.inference.v1.InferenceService.GetUsage:output_type -> penstock.inference.v1.GetUsageResponse
+	20, // 42: penstock.inference.v1.InferenceService.ListModels:output_type -> penstock.inference.v1.ListModelsResponse
+	23, // 43: penstock.inference.v1.InferenceService.LoadModel:output_type -> penstock.inference.v1.LoadModelResponse
+	25, // 44: penstock.inference.v1.InferenceService.UnloadModel:output_type -> penstock.inference.v1.UnloadModelResponse
+	37, // [37:45] is the sub-list for method output_type
+	29, // [29:37] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_penstock_inference_v1_inference_service_proto_init() }
@@ -1823,7 +1894,7 @@ func file_penstock_inference_v1_inference_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_inference_v1_inference_service_proto_rawDesc), len(file_penstock_inference_v1_inference_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -61,11 +61,12 @@ type InferenceServiceClient interface {
 	GetUsage(ctx context.Context, in *GetUsageRequest, opts ...grpc.CallOption) (*GetUsageResponse, error)
 	// ListModels lists the loaded models.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
-	// LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded. An
+	// LoadModel loads one of the configured models, or an adapter that is not configured, and answers once it can answer at full speed: at once, if it is loaded. An
 	// adapter's base is loaded first, unless it is; while an adapter is loaded, its base goes on answering.
 	//
-	// Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
-	// UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+	// Errors: NOT_FOUND (MODEL_NOT_FOUND), ALREADY_EXISTS (RESOURCE_EXISTS: the id is another model's), INVALID_ARGUMENT
+	// (UNSUPPORTED_FEATURE: there is no directory for adapters), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for
+	// it), UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
 	LoadModel(ctx context.Context, in *LoadModelRequest, opts ...grpc.CallOption) (*LoadModelResponse, error)
 	// UnloadModel takes no more requests for a model and its adapters, lets those that run end, and frees their memory.
 	//
@@ -202,11 +203,12 @@ type InferenceServiceServer interface {
 	GetUsage(context.Context, *GetUsageRequest) (*GetUsageResponse, error)
 	// ListModels lists the loaded models.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// LoadModel loads one of the configured models, and answers once it can answer at full speed: at once, if it is loaded. An
+	// LoadModel loads one of the configured models, or an adapter that is not configured, and answers once it can answer at full speed: at once, if it is loaded. An
 	// adapter's base is loaded first, unless it is; while an adapter is loaded, its base goes on answering.
 	//
-	// Errors: NOT_FOUND (MODEL_NOT_FOUND), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for it),
-	// UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
+	// Errors: NOT_FOUND (MODEL_NOT_FOUND), ALREADY_EXISTS (RESOURCE_EXISTS: the id is another model's), INVALID_ARGUMENT
+	// (UNSUPPORTED_FEATURE: there is no directory for adapters), RESOURCE_EXHAUSTED (OVERLOADED: the memory budget has no room for
+	// it), UNAVAILABLE (DEPENDENCY_UNAVAILABLE: it cannot be loaded).
 	LoadModel(context.Context, *LoadModelRequest) (*LoadModelResponse, error)
 	// UnloadModel takes no more requests for a model and its adapters, lets those that run end, and frees their memory.
 	//
