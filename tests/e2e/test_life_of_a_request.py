@@ -214,3 +214,33 @@ def test_a_budget_binds_and_a_clamped_answer_says_so(stack: Stack) -> None:
         spent = client.get(f"/v1/{ORGANIZATION}/budgets/small").json()
     assert int(spent["spent_nanos"]) <= 3000
     assert int(spent.get("held_nanos", 0)) == 0
+
+
+def test_a_rate_says_in_headers_what_is_left_and_when_to_come_back(stack: Stack) -> None:
+    with stack.client() as client:
+        created = client.post(
+            f"/v1/{ORGANIZATION}/apiKeys", json={"api_key": {"roles": ["business_user"], "team": "rated"}}
+        ).json()
+        bound = {"authorization": f"Bearer {created['secret']}"}
+        limit = {"unit": "LIMIT_UNIT_REQUESTS", "window": "LIMIT_WINDOW_DAY", "value": "2"}
+        made = client.post(
+            f"/v1/{ORGANIZATION}/limits",
+            params={"limit_id": "rated"},
+            json={**limit, "scope": "LIMIT_SCOPE_TEAM", "subject": "rated"},
+        )
+        assert made.status_code == 200, made.text
+        one, two, refused = (
+            client.post(
+                "/v1/chat/completions", json=ask(f"Name the number after {n}.", max_tokens=8), headers=bound
+            )
+            for n in range(3)
+        )
+        left = client.get(f"/v1/{ORGANIZATION}/limits/rated").json()
+    for answer, code, remaining in ((one, 200, "1"), (two, 200, "0"), (refused, 429, "0")):
+        assert answer.status_code == code, answer.text
+        assert answer.headers["x-ratelimit-limit-requests"] == "2"
+        assert answer.headers["x-ratelimit-remaining-requests"] == remaining
+        assert answer.headers["x-ratelimit-reset-requests"].endswith("s")
+    # One of two a day flows in again after twelve hours.
+    assert 12 * 3600 - 600 < int(refused.headers["retry-after"]) <= 12 * 3600
+    assert (left.get("remaining", "0"), left["tightest"]) == ("0", "rated")
