@@ -106,7 +106,10 @@ async def build(settings: CacheSettings, clock: Callable[[], float] = time.time)
         freezing = keep_frozen(settings.sweep_interval_seconds)
         await stack.enter_async_context(background(freezing, "freezing"))
         servicers: list[tuple[AddServicer, object]] = [
-            (add_CacheServiceServicer_to_server, CacheServicer(cache, beside, rooms, clock)),
+            (
+                add_CacheServiceServicer_to_server,
+                CacheServicer(cache, beside, rooms, clock, settings.lookup_seconds_min),
+            ),
             (
                 add_AnswerCacheServiceServicer_to_server,
                 AnswerCacheServicer(Standings(memory, semantic, tallies, predictor), forgetting),

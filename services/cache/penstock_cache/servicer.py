@@ -1,5 +1,6 @@
 """CacheService: wire to domain and back, nothing else."""
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +47,14 @@ class Beside:
 class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     """Serve an AnswerCache. The clock gives seconds since the epoch."""
 
-    def __init__(self, cache: AnswerCache, beside: Beside, rooms: Rooms, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cache: AnswerCache,
+        beside: Beside,
+        rooms: Rooms,
+        clock: Callable[[], float],
+        lookup_seconds_min: float = 0.0,
+    ) -> None:
         self._cache = cache
         self._flights = beside.flights
         self._learner = beside.learner
@@ -54,24 +62,15 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self._predictor = beside.predictor
         self._rooms = rooms
         self._clock = clock
+        self._lookup_seconds_min = lookup_seconds_min
 
     async def Lookup(
         self, request: cache_service_pb2.LookupRequest, _context: Any
     ) -> cache_service_pb2.LookupResponse:
         """Look for answers."""
-        questions = [
-            self._question(item, read_age_max(item), exact_only=item.exact_only) for item in request.items
-        ]
-        response = cache_service_pb2.LookupResponse()
-        found = await self._cache.look_up(questions, self._clock())
-        for item, question, each in zip(request.items, questions, found, strict=True):
-            result = response.results.add()
-            write_found(each, result)
-            if each is None and item.flight_id:
-                write_flight(await self._flights.join(question, item.flight_id), result)
-            if item.predictions_max and not isinstance(each, ServiceError):
-                predictions = self._predictor.observe(question, self._clock())
-                write_predictions(predictions[: item.predictions_max], result)
+        if not self._lookup_seconds_min:
+            return await self._look_up(request)
+        response, _ = await asyncio.gather(self._look_up(request), asyncio.sleep(self._lookup_seconds_min))
         return response
 
     async def Store(
@@ -151,6 +150,22 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         return cache_service_pb2.VerifyErasureResponse(
             signature_holds=holds.signature, chain_holds=holds.chain, selector_holds=holds.selector
         )
+
+    async def _look_up(self, request: cache_service_pb2.LookupRequest) -> cache_service_pb2.LookupResponse:
+        questions = [
+            self._question(item, read_age_max(item), exact_only=item.exact_only) for item in request.items
+        ]
+        response = cache_service_pb2.LookupResponse()
+        found = await self._cache.look_up(questions, self._clock())
+        for item, question, each in zip(request.items, questions, found, strict=True):
+            result = response.results.add()
+            write_found(each, result)
+            if each is None and item.flight_id:
+                write_flight(await self._flights.join(question, item.flight_id), result)
+            if item.predictions_max and not isinstance(each, ServiceError):
+                predictions = self._predictor.observe(question, self._clock())
+                write_predictions(predictions[: item.predictions_max], result)
+        return response
 
     def _question(
         self,

@@ -25,6 +25,7 @@ class CacheSettings(ServiceSettings):
     snapshot_interval_seconds: float = Field(default=300.0, ge=1, le=86_400)
     sweep_interval_seconds: float = Field(default=5.0, gt=0, le=3600)
     redis_seconds_max: float = Field(default=0.05, gt=0, le=10)
+    lookup_seconds_min: float = Field(default=0.0, ge=0, le=1)
     inference_address: str = peer_address_default(50055)
     encoder: str = Field(default="all-minilm-l6-v2", max_length=256)
     semantic_bytes_max: int = Field(default=256 * MIB, ge=MIB)

@@ -1,5 +1,7 @@
 """What callers reach through the router: standing, forgetting and feedback, through the real server."""
 
+import time
+
 import grpc.aio
 import pytest
 import pytest_asyncio
@@ -140,3 +142,13 @@ async def test_looking_whether_an_answer_is_known_ahead_is_no_use_of_it(channel)
     assert (await stub.Lookup(wire.LookupRequest(items=[asked]))).results[0].HasField("hit")
     shown = await standing(channel)
     assert (shown.ahead_useful, shown.lookups) == (0, 0)
+
+
+async def test_the_time_of_a_lookup_can_be_made_to_tell_nothing(tmp_path):
+    settings = CacheSettings(grpc_port=0, http_port=0, data_dir=tmp_path, lookup_seconds_min=0.05)
+    async with build(settings) as service, running(service) as server, connect(server.address) as opened:
+        await store(opened)
+        for conversation, is_hit in ((b"c", True), (b"d", False)):
+            began = time.monotonic()
+            assert await look_up(opened, conversation=conversation) is is_hit
+            assert time.monotonic() - began >= settings.lookup_seconds_min

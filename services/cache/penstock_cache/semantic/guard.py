@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from penstock_cache.semantic.lexicon import lexicon
+from penstock_cache.semantic.order import START, order_differs
 from penstock_cache.semantic.sketch import Sketch
 
 Rule = Callable[[Sketch, Sketch], bool]
@@ -22,7 +23,7 @@ _AKIN = (
     frozenset({"reason", "can"}),
 )
 _BASE_LENGTH_MIN = 3
-_START, _END = "^", "$"
+_END = "$"
 
 
 def failed_rule(one: Sketch, other: Sketch) -> str:
@@ -132,40 +133,8 @@ def _substitution(one: Sketch, other: Sketch) -> bool:
 
 
 def _contexts(of: Sketch, wanted: frozenset[str]) -> set[tuple[str, str]]:
-    words = (_START, *of.words, _END)
+    words = (START, *of.words, _END)
     return {(words[at], words[at + 2]) for at, word in enumerate(of.words) if word in wanted}
-
-
-def _order(one: Sketch, other: Sketch) -> bool:
-    """Two words changed places: who does what to whom."""
-    if one.words == other.words:
-        return False
-    shared = frozenset(one.words).intersection(other.words).difference(lexicon().function)
-    mine, theirs = ([word for word in of.words if word in shared] for of in (one, other))
-    if mine == theirs:
-        return one.is_passive != other.is_passive and frozenset(one.content) == frozenset(other.content)
-    if one.is_passive != other.is_passive:
-        return False
-    return _exchanged(mine, theirs) or _swapped(_before(one, shared), _before(other, shared))
-
-
-def _exchanged(mine: list[str], theirs: list[str]) -> bool:
-    """Tell whether two words that are not neighbours stand in each other's place, and all others in their own."""
-    moved = [at for at, (here, there) in enumerate(zip(mine, theirs, strict=False)) if here != there]
-    if len(mine) != len(theirs) or not moved[1:]:
-        return False
-    first, *between, last = moved
-    return not between and last > first + 1
-
-
-def _before(of: Sketch, wanted: frozenset[str]) -> dict[str, str]:
-    return {word: left for left, word in zip((_START, *of.words), of.words, strict=False) if word in wanted}
-
-
-def _swapped(mine: dict[str, str], theirs: dict[str, str]) -> bool:
-    """Tell whether two words took each other's place behind the same neighbours."""
-    moved = {(left, theirs[word]) for word, left in mine.items() if theirs.get(word, left) != left}
-    return any((there, here) in moved for here, there in moved)
 
 
 def _assertion(one: Sketch, other: Sketch) -> bool:
@@ -189,7 +158,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "asks": _asks,
         "antonyms": _antonyms,
         "direction": _direction,
-        "order": _order,
+        "order": order_differs,
         "substitution": _substitution,
         "assertion": _assertion,
     }

@@ -63,7 +63,7 @@ _ENDINGS = (
         ("s", "", 4),
     ),
     (("ied", "y", 5), *_undoubled("ing"), *_undoubled("ed")),
-    (("ise", "iz", 5), ("e", "", 4)),
+    (("ise", "iz", 5), ("is", "iz", 5), ("e", "", 4)),
 )
 
 

@@ -30,6 +30,8 @@ _TAG = re.compile(
     rf"(?<=\w),?\s+(?:is|are|am|was|were|do|does|did|has|have|had|can|could|will|would|should|wo|ai){_NOT}?\s+(?:i|you|he|she|it|we|they)\s*\?\s*$",
     re.IGNORECASE,
 )
+_HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])\.\s?m\b\.?", re.IGNORECASE)
+_LETTER_NAME = re.compile("[A-HJ-Z]")  # team A, vitamin C; in upper case, so that "A" is no article
 _SYMBOLS = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupe", "%": "percent", "°": "degre"}
 _GROUPED = re.compile(r",(?=\d{3}\b)")
 _INNER_CAPITAL = re.compile(r"[a-z][A-Z]")
@@ -65,11 +67,14 @@ def read(text: str) -> list[Word]:
 
 
 def _plainly(text: str) -> str:
-    """Leave out what negates nothing: "I'm not sure why" asks why, and ", isn't it?" asks nothing of its own."""
-    return _TAG.sub("?", _HEDGE.sub("", text))
+    """Leave out what negates nothing ("I'm not sure why", ", isn't it?"), and write "6 p.m." as "6 pm"."""
+    return _HALF_OF_DAY.sub(r" \1m", _TAG.sub("?", _HEDGE.sub("", text)))
 
 
 def _words(token: str, lists: Lexicon, *, starts: bool, counted: bool) -> Iterator[Word]:
+    if not starts and _LETTER_NAME.fullmatch(token):
+        yield Word(token, "word", is_name=True)
+        return
     for part in expand(token.lower()):
         form = stem(part)
         value = lists.numbers.get(form)
