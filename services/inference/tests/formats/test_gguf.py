@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import gguf
@@ -6,6 +7,7 @@ import pytest
 from penstock_inference.engines.conversion.kernels import quantize_blocks
 from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.gguf import GgufWeights
+from penstock_inference.formats.gguf_file import GgufFile
 from penstock_inference.formats.references import resolve_reference
 from tokenizers import Tokenizer
 
@@ -104,6 +106,41 @@ def test_quantised_tensors_are_read(tmp_path, kind, error_max):
     read = GgufWeights(path).tensor("model.layers.0.self_attn.v_proj.weight")
 
     assert 0 < np.abs(read - arrays["blk.0.attn_v.weight"]).max() < error_max
+
+
+# Digests of the values that llama.cpp's own C code (dequantize_row_…, llama-cpp-python 0.3.36) makes of these bytes.
+DEQUANTISED = {
+    "Q4_0": "3d438543796bc156",
+    "Q4_1": "d95270f5d5d23f7c",
+    "Q5_0": "0593434066f52b74",
+    "Q5_1": "a5237fb5ee1946cd",
+    "Q8_0": "37139c2fb2948b48",
+    "Q2_K": "d11cc28cfa0bec74",
+    "Q3_K": "7de29d67d8c2efd1",
+    "Q4_K": "0b842bbbbecc0b67",
+    "Q5_K": "fe56c0aa79f10ef4",
+    "Q6_K": "27373519ac6470e3",
+    "IQ4_XS": "3a969ced84c9005e",
+}
+
+
+@pytest.mark.parametrize("kind", DEQUANTISED)
+def test_every_type_of_blocks_is_read_as_llama_cpp_reads_it(tmp_path, kind):
+    block, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
+    raw = np.random.default_rng(7).integers(0, 64, (4, 512 // block * block_bytes), dtype=np.uint8)
+    writer = gguf.GGUFWriter(tmp_path / "x.gguf", "llama")
+    writer.add_tensor("x", raw, raw_dtype=gguf.GGMLQuantizationType[kind])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+    values = GgufFile(tmp_path / "x.gguf").tensor("x")
+
+    assert values.shape == (4, 512)
+    assert (
+        hashlib.sha256((values + 0).tobytes()).hexdigest()[:16] == DEQUANTISED[kind]
+    )  # + 0: no sign of zero
 
 
 def test_half_floats_are_read(tmp_path):
