@@ -1,0 +1,1 @@
+"""The model of names that the guardrail ships: which words are persons, places, organisations or titles."""
