@@ -134,4 +134,11 @@ def _figures(found: Json) -> list[tuple[str, str]]:
         ("saved", dollars(number("saved_cost_nanos"))),
         ("seconds nobody waited", f"{number('saved_generation_ms') / 1000:,.1f}"),
         ("checked by meaning, and wrong", f"{number('checked_answers'):,}, {number('wrong_answers'):,}"),
+        (
+            "next questions predicted, and not",
+            f"{number('predicted_right'):,}, {number('predicted_wrong'):,}",
+        ),
+        ("made ahead", f"{number('ahead_answers'):,}"),
+        ("of use, and wasted", f"{number('ahead_useful'):,}, {number('ahead_wasted'):,}"),
+        ("wasted", dollars(number("wasted_cost_nanos"))),
     ]
