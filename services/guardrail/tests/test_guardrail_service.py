@@ -62,7 +62,7 @@ async def test_findings_say_where_and_why_and_never_what(guardrail):
     (finding,) = [each for each in found if each.type == "CREDIT_CARD"]
     assert (finding.type, finding.segment_index) == ("CREDIT_CARD", 1)
     assert text[finding.start : finding.end] == "4111\u200b1111 1111 1111"
-    assert finding.recognizer == "card/1"
+    assert finding.recognizer == "card/2"
     assert finding.evidence == "luhn checksum passed; issuer range visa; context word"
     assert finding.confidence == 0.99
     assert finding.action == finding_pb2.ACTION_REDACT

@@ -30,6 +30,10 @@ def find(rules):
         ("téléphone 01 70 18 99 00", "01 70 18 99 00"),
         ("22 498317 office", "22 498317"),
         ("they are at 02 9374 4000 now", "02 9374 4000"),
+        ("?tel=0612345678&id=4711998877", "0612345678"),
+        ("phone_number=030901820", "030901820"),
+        ("my number is 503 862 015", "503 862 015"),
+        ("numero 347 3753683", "347 3753683"),
     ],
 )
 def test_phone_any_region(find, text, number):
@@ -140,3 +144,39 @@ def test_expressions_become_grammars_with_the_same_words():
     assert pattern.match(b"AB-X..") == (0, 6)
     assert pattern.match(b"123-.") == (0, 5)
     assert pattern.match(b"1-x.") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("ip:10.20.30.40", "10.20.30.40"),
+        ("host:2001:db8::7", "2001:db8::7"),
+        ("::ffff:158.2.51.227 at noon", "158.2.51.227"),
+        ("from 2001:db8::7 at noon", "2001:db8::7"),
+    ],
+)
+def test_addresses_behind_a_colon_are_seen(find, text, address):
+    assert ("IP_ADDRESS", address) in find(text, "IP_ADDRESS")
+
+
+@pytest.mark.parametrize("text", ["std::2", "1:2:3", "a:b:10:20", "at 10:20:30", "v:1.2.3.4.5", "12:1.2.3.4"])
+def test_what_colons_part_is_no_address(find, text):
+    assert not find(text, "IP_ADDRESS")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("SSN 383.30.4397", "383.30.4397"),
+        ("my social is 834 64 8521", "834 64 8521"),
+        ("at 383.30.4397", None),
+    ],
+)
+def test_social_security_numbers_with_dots_need_a_word(find, text, number):
+    assert find(text, "US_SSN") == ([("US_SSN", number)] if number else [])
+
+
+def test_a_card_of_an_unknown_issuer_needs_a_word_in_any_of_several_languages(find):
+    for text in ("cc=9792956768368272", "tarjeta: 9792956768368272", "Karte 9792956768368272"):
+        assert find(text, "CREDIT_CARD") == [("CREDIT_CARD", "9792956768368272")]
+    assert not find("id 9792956768368272", "CREDIT_CARD")

@@ -19,7 +19,10 @@ _NUMBER = sequence(
 
 # Twice the digit, with its own digits added: what Luhn counts for every other digit.
 _DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
-_CONTEXT = r"(?i)card|credit|debit|visa|master|amex|american express|discover|diners|jcb|maestro|payment|pan\b|cvv|cvc"
+_CONTEXT = (
+    r"(?i)card|credit|debit|visa|master|amex|american express|discover|diners|jcb|maestro|payment|pan\b|cvv|cvc|"
+    r"\bcc\b|karte|carte|tarjeta|carta\b|cartao|kaart|kort\b|karty|\bkart"
+)
 _CONTEXT_CHARACTERS_MAX = 48
 _PREFIX_DIGITS = 6
 _GROUPS_OF_FOUR = r"[0-9]{4}(?: [0-9]{4}){3}|[0-9]{4}(?:-[0-9]{4}){3}"
@@ -59,7 +62,7 @@ class CardDetector:
     """Find payment card numbers."""
 
     name = "card"
-    version = 1
+    version = 2
     trigger = r"[0-9](?:[ .-]?[0-9]){11}"
     grammar = _NUMBER
 
@@ -83,7 +86,7 @@ class CardDetector:
             if luhn(digits) and len(set(digits)) > 1:
                 confidence, evidence = self._belief(view, start, end, digits)
                 if confidence > 0:
-                    yield Candidate(start, end, "CREDIT_CARD", confidence, "card/1", evidence)
+                    yield Candidate(start, end, "CREDIT_CARD", confidence, "card/2", evidence)
                     return
 
     def _belief(self, view: bytes, start: int, end: int, digits: bytes) -> tuple[float, str]:

@@ -26,6 +26,10 @@ _ADDRESS = sequence(BOUNDARY, either(_NUMBERS, _GROUPS), BOUNDARY)
 
 _VERSION_BEFORE = r"(?i)(?:version|release|ver|v)[ .:=]{0,2}\z"
 _VERSION_CHARACTERS_MAX = 12
+# What may be groups of a longer address before a colon ("host:" is none), and what maps version 4 into version 6.
+_GROUPS_END = r"(?:\A|[^0-9A-Za-z])[0-9A-Fa-f]{0,4}:\z"
+_MAPPED = r"::(?i:ffff:(?:0{1,4}:)?)?\z"
+_GROUP_CHARACTERS_MAX, _MAPPED_CHARACTERS_MAX = 6, 12
 _NETMASK_START = b"255."
 _VERSION_4 = 4
 _COLONS_MIN = 3
@@ -37,26 +41,31 @@ class IpDetector:
     """Find addresses of hosts; loopback, unspecified and netmasks are nobody's."""
 
     name = "ip"
-    version = 1
+    version = 2
     trigger = r"[0-9]\.[0-9]{1,3}\.[0-9]|[0-9A-Fa-f]::[0-9A-Fa-f]|[0-9A-Fa-f]:[0-9A-Fa-f]{1,4}:"
     grammar = _ADDRESS
 
     def __init__(self) -> None:
         self._address = Pattern(words(_ADDRESS))
         self._version_before = Pattern(_VERSION_BEFORE)
+        self._groups_end = Pattern(_GROUPS_END)
+        self._mapped = Pattern(_MAPPED)
 
     def find(self, view: bytes, start: int, end: int) -> Iterator[Candidate]:
         """Give the addresses that begin in [start, end)."""
         for first, last in self._address.spans(view, start, end):
             if self._stands_alone(view, first) and _leads_to_somebody(view[first:last]):
-                yield Candidate(first, last, "IP_ADDRESS", 0.9, "ip/1", "parsed as an address")
+                yield Candidate(first, last, "IP_ADDRESS", 0.9, "ip/2", "parsed as an address")
 
     def _stands_alone(self, view: bytes, start: int) -> bool:
         """Tell an address from the rest of something longer and from the number of a version."""
-        if view[start - 1 : start] == b":" or (
-            view[start - 1 : start] == b"." and view[start - 2 : start - 1].isdigit()
-        ):
+        before = view[max(0, start - 2) : start]
+        if before[-1:] == b"." and before[:-1].isdigit():
             return False
+        if before[-1:] == b":" and self._groups_end.search(
+            view[max(0, start - _GROUP_CHARACTERS_MAX) : start]
+        ):
+            return self._mapped.search(view[max(0, start - _MAPPED_CHARACTERS_MAX) : start]) is not None
         return self._version_before.search(view[max(0, start - _VERSION_CHARACTERS_MAX) : start]) is None
 
 

@@ -39,12 +39,15 @@ _AFTER_CHARACTERS_MAX = 10
 _AFTER = sequence(characters("[ (,-]", 1, 2), characters("[A-Za-z]", 1, 8))
 
 _CONTEXT = (
-    r"tele?(?:phone|fon\w*|fax)?\b|tel\.|phones?\b|telefones?|telefonos?|telefon\w*|"
+    r"tele?(?:phone|fon\w*|fax)?\b|tel\.|phones?\b|phone_?n\w+|telefones?|telefonos?|telefon\w*|"
     r"(?:call|dial|ring|text|sms)\b|fax\b|mobile?\b|movil|handy|celular|cell\b|whatsapp|answering|"
     r"reach (?:me|us|you|him|her|them)|contact\b|office\b|hotline|gsm\b|anrufen|rufnummer|appele[rz]?|"
-    r"numero de|llam\w+|ligar|chiam\w+|bel(?:len)?\b|nummer\b"
+    r"numero\b|llam\w+|ligar|chiam\w+|bel(?:len)?\b|nummer\b|my number"
 )
-_AGAINST = r"order|invoice|ticket|account|card|ssn|iban|isbn|issn|version|serial|tracking|part no|model|zip|postal|case"
+_AGAINST = (
+    r"order|invoice|ticket|account|card|ssn|iban|isbn|issn|version|serial|tracking|part no|model|zip|postal|case|"
+    r"pedido|factura|cuenta|commande|facture|compte|ordine|fattura|conto|bestell|rechnung|konto|kunden"
+)
 _AFTER_WORDS = r"(?i)[ (,-]{1,2}(?:office|fax|mobile|home|work|cell|direct|phone|tel)\b"
 _NORTH_AMERICAN = (
     r"(?:\+?1[ .-]?|001[ .-])?(?:\([0-9]{3}\) ?|[0-9]{3}[.-])[0-9]{3}[.-][0-9]{4}"
@@ -56,7 +59,10 @@ _NO_PHONE = (
 )
 # National numbers are looked up in the plans of these countries where nothing else says what they are.
 _REGIONS = ("GB", "DE", "FR", "IT", "ES", "NL", "SE", "CH", "AT", "AU", "IN", "JP", "BR", "ZA")
-_NOT_BEFORE = (b"_", b"$", b"#", b"+", b"=", b"&")
+# "phone_number=" may stand there, "id=" may not.
+_SET = r"(?i)(?:tel|phone|mobil|cell|fax|whatsapp|handy|movil|msisdn)[a-z_]{0,12}[\"' ]{0,2}=\z"
+_NAME_CHARACTERS_MAX = 24
+_NOT_BEFORE = (b"_", b"$", b"#", b"+", b"&")
 _NOT_AFTER = (b"_", b"%", b"@")
 
 
@@ -64,13 +70,14 @@ class PhoneDetector:
     """Find telephone numbers by plan, by form, and by the words beside them."""
 
     name = "phone"
-    version = 1
+    version = 2
     trigger = r"[0-9](?:[ ()./-]{0,2}[0-9]){5}"
     grammar = sequence(_NUMBER, optional(_AFTER))
 
     def __init__(self) -> None:
         self._number = Pattern(words(_NUMBER))
         self._context = Context(_CONTEXT, 32)
+        self._set = Pattern(_SET)
         self._against = Context(_AGAINST, 24)
         self._after = Pattern(_AFTER_WORDS)
         self._north_american = Pattern(_NORTH_AMERICAN)
@@ -80,10 +87,15 @@ class PhoneDetector:
         """Give the numbers that begin in [start, end)."""
         for first, last in self._number.spans(view, start, end):
             digits = len(view[first:last].translate(None, _NO_DIGITS))
-            if digits >= _DIGITS_MIN and _stands_alone(view, first, last):
+            if digits >= _DIGITS_MIN and _stands_alone(view, first, last) and self._may_be_set(view, first):
                 confidence, evidence = self._belief(view, first, last, digits)
                 if confidence > 0:
-                    yield Candidate(first, last, "PHONE_NUMBER", confidence, "phone/1", evidence)
+                    yield Candidate(first, last, "PHONE_NUMBER", confidence, "phone/2", evidence)
+
+    def _may_be_set(self, view: bytes, start: int) -> bool:
+        """Tell "tel=" from "id="."""
+        named = view[max(0, start - _NAME_CHARACTERS_MAX) : start]
+        return not named.endswith(b"=") or self._set.search(named) is not None
 
     def _belief(self, view: bytes, start: int, end: int, digits: int) -> tuple[float, str]:
         written = view[start:end]

@@ -14,17 +14,17 @@ def _number(separator: str) -> Grammar:
     return sequence(area, literal(separator), group, literal(separator), serial)
 
 
-_NUMBER = sequence(BOUNDARY, either(*(_number(separator) for separator in ("-", " ", ""))), BOUNDARY)
-_CONTEXT = r"(?i)\bssns?\b|social[ -]?security|\bss ?#|\btin\b|taxpayer"
+_NUMBER = sequence(BOUNDARY, either(*(_number(separator) for separator in ("-", " ", ".", ""))), BOUNDARY)
+_CONTEXT = r"(?i)\bssns?\b|social[ -]?security|my social\b|\bss ?#|\btin\b|taxpayer"
 _CONTEXT_CHARACTERS_MAX = 48
 
 
 class SsnDetector:
-    """Find social security numbers; one without separators only after a word that says what it is."""
+    """Find social security numbers; one without separators, or with dots, only after a word that says what it is."""
 
     name = "us-ssn"
-    version = 1
-    trigger = r"[0-9]{3}-?[0-9]{2}-?[0-9]{4}|[0-9]{3} [0-9]{2} [0-9]{4}"
+    version = 2
+    trigger = r"[0-9]{3}-?[0-9]{2}-?[0-9]{4}|[0-9]{3} [0-9]{2} [0-9]{4}|[0-9]{3}\.[0-9]{2}\.[0-9]{4}"
     grammar = _NUMBER
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class SsnDetector:
     def find(self, view: bytes, start: int, end: int) -> Iterator[Candidate]:
         """Give the numbers that begin in [start, end)."""
         for first, last in self._number.spans(view, start, end):
-            digits = view[first:last].translate(None, b" -")
+            digits = view[first:last].translate(None, b" -.")
             if _issued(digits):
                 confidence, evidence = self._belief(view, first, last)
                 if confidence > 0:
-                    yield Candidate(first, last, "US_SSN", confidence, "us-ssn/1", evidence)
+                    yield Candidate(first, last, "US_SSN", confidence, "us-ssn/2", evidence)
 
     def _belief(self, view: bytes, start: int, end: int) -> tuple[float, str]:
         before = view[max(0, start - _CONTEXT_CHARACTERS_MAX) : start]
