@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from penstock.cache.v1 import cache_service_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
@@ -45,8 +46,10 @@ class Purse:
     def has_left(self, organization: str, now: float) -> bool:
         """Tell whether something is left; what is begun then may cost more than that, once."""
         hour = int(now // HOUR_SECONDS)
-        if hour != self._hour or len(self._spent) > ORGANIZATIONS_MAX:
+        if hour != self._hour:
             self._hour, self._spent = hour, {}
+        if organization not in self._spent and len(self._spent) >= ORGANIZATIONS_MAX:
+            return False
         return self._spent.get(organization, 0) < self.nanos_per_hour
 
     def spend(self, organization: str, nanos: int) -> None:
@@ -98,7 +101,7 @@ class Foresight:
         coming = [_instead(asked, text) for text in texts]
         task = asyncio.create_task(self._answer_all(coming, operation.principal))
         self._running[organization] = task
-        task.add_done_callback(lambda _: self._running.pop(organization, None))
+        task.add_done_callback(partial(self._ended, organization))
 
     async def close(self) -> None:
         """Stop what is under way; what was generated is charged."""
@@ -107,6 +110,11 @@ class Foresight:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def _ended(self, organization: str, task: asyncio.Task[None]) -> None:
+        del self._running[organization]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("answering_ahead_failed", exc_info=task.exception())
 
     async def _answer_all(self, coming: Iterable[Parameters], principal: Principal) -> None:
         assert self._answer is not None, "the server says who answers"
