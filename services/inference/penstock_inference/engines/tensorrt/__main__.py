@@ -12,7 +12,6 @@ from typing import Any
 
 from penstock_inference.engines.tensorrt import EngineBuildError, EngineRefusedError
 from penstock_inference.engines.tensorrt.build import DECODE, PREFILL, build_engine
-from penstock_inference.engines.tensorrt.device import Device
 from penstock_inference.engines.tensorrt.library import open_library
 from penstock_inference.engines.tensorrt.spec import KINDS, EngineSpec
 from penstock_inference.engines.tensorrt.store import (
@@ -86,6 +85,8 @@ def _find_target(name: str) -> str:
     library = open_library()
     if name != CURRENT and library.targets:
         return name
+    from penstock_inference.engines.tensorrt.device import Device  # noqa: PLC0415 - looking at engines needs no CUDA
+
     try:
         here = Device().target
     except EngineRefusedError as error:

@@ -125,6 +125,8 @@ def at_address(address: int, shape: tuple[int, ...], dtype: type) -> np.ndarray:
 
 def exact(values: np.ndarray) -> np.ndarray:
     """Compute as kernels do: in float32, rounded when the layer is done."""
+    if values.dtype == ml_dtypes.bfloat16:  # the upper half of a float32; numpy converts ten times slower
+        return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return values if values.dtype.kind == "i" else values.astype(np.float32)
 
 

@@ -91,3 +91,14 @@ def test_what_cannot_be_done_is_one_line(penstock_engine, arguments, complaint):
     assert (code, out) == (1, "")
     assert complaint in err
     assert len(err.splitlines()) == 1
+
+
+def test_without_tensorrt_the_command_says_what_installs_it(penstock_engine, tmp_path, monkeypatch):
+    for name in ("tensorrt_rtx", "tensorrt_rtx_bindings", "tensorrt", "cuda"):
+        (tmp_path / f"{name}.py").write_text("raise ModuleNotFoundError(name=__name__)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    code, _, err = penstock_engine("list")
+
+    assert code == 1
+    assert err == "✗ TensorRT is not installed: pip install 'penstock-inference[tensorrt]'\n"

