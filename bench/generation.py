@@ -2,7 +2,8 @@
 
 Each engine has a process of its own, loaded all the time and called in turn. Ours is timed from outside, as answers
 come out of the batcher: scheduling, sampling and text included. llama.cpp is called through its batch API, which is
-more than its server gives. A third process sends the same load to our service over gRPC.
+more than its server gives: on the same file, and on the same weights in the format that it runs fastest. Another
+process sends the same load to our service over gRPC.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import install
-from harness.generation_report import OURS, OVER_GRPC, PEER, Rates, console, figures, plot, table
+from harness.generation_report import OURS, OVER_GRPC, PEER, PEER_BEST, Rates, console, figures, plot, table
 from harness.gguf import smollm2
 from harness.paths import BENCH, CACHE
 from harness.report import Report
@@ -36,7 +37,7 @@ class Plan:
 
 
 FULL = Plan(rounds=5, seconds=0.6, windows=16, over_grpc=CONCURRENT)
-QUICK = Plan(rounds=2, seconds=0.4, windows=4, over_grpc=(8,))
+QUICK = Plan(rounds=2, seconds=0.3, windows=3, over_grpc=(8,))
 
 
 def main() -> None:
@@ -65,7 +66,8 @@ def _start(*, with_peer: bool) -> dict[str, Worker]:
     gguf, threads = str(smollm2()), str(os.cpu_count())
     pythons = {OURS: (sys.executable, "penstock"), OVER_GRPC: (sys.executable, "penstock_grpc")}
     if with_peer:
-        pythons[PEER] = (str(CACHE / "llama" / "bin" / "python"), "llama")
+        python = str(CACHE / "llama" / "bin" / "python")
+        pythons |= {PEER: (python, "llama"), PEER_BEST: (python, "llama_q4")}
     workers = {}
     for name, (python, module) in pythons.items():
         command = [python, "-m", f"engines.{module}", gguf, str(TEXT), threads]
@@ -79,7 +81,7 @@ def _start(*, with_peer: bool) -> dict[str, Worker]:
 def _perplexity(workers: dict[str, Worker], plan: Plan) -> dict[str, float]:
     """Score the same windows of text; refuse to compare where the engines do not read the same tokens."""
     nats, texts = {}, set()
-    for name in (OURS, PEER):
+    for name in (OURS, PEER, PEER_BEST):
         if name in workers:
             texts.add(workers[name].turn("about")["text"])
             with console.status(f"perplexity: {name}"):
@@ -103,7 +105,7 @@ def _rates(workers: dict[str, Worker], plan: Plan) -> Rates:
                 if name == OURS:
                     context = measured["context"]  # others begin where ours was when its time began
                 rates.add(name, str(concurrent), measured["tokens_per_s"])
-        for name in (OURS, PEER):
+        for name in (OURS, PEER, PEER_BEST):
             if name in workers:
                 with console.status(f"round {turn + 1} of {plan.rounds}: {name}, prefill"):
                     measured = workers[name].turn(

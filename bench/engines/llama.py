@@ -138,6 +138,11 @@ def _context_parameters(threads: int) -> Any:
     return parameters
 
 
-if __name__ == "__main__":
-    llama = Llama(Path(sys.argv[1]), Path(sys.argv[2]).read_text(), int(sys.argv[3]))
+def main(gguf: str, text: str, threads: str) -> None:
+    """Take turns until the input ends."""
+    llama = Llama(Path(gguf), Path(text).read_text(), int(threads))
     serve({name: getattr(llama, name) for name in ("about", "decode", "prefill", "perplexity")})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

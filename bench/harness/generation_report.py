@@ -16,6 +16,7 @@ from harness.report import rounded
 
 OURS = "penstock"
 PEER = "llama.cpp"
+PEER_BEST = "llama.cpp, Q4_0"
 OVER_GRPC = "penstock, over gRPC"
 
 console = Console()
@@ -59,14 +60,21 @@ def figures(rates: Rates, nats: Mapping[str, float]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for case in rates.cases:
         named[f"llamacpp_ratio_{case}"] = _rounded(rates.ratio(OURS, PEER, case))
+        named[f"llamacpp_best_ratio_{case}"] = _rounded(rates.ratio(OURS, PEER_BEST, case))
         named[f"tokens_per_s_{case}"] = _rounded(rates.median(OURS, case))
         named[f"llamacpp_tokens_per_s_{case}"] = _rounded(rates.median(PEER, case))
         over_grpc = rates.ratio(OVER_GRPC, OURS, case)
         if over_grpc is not None:
             named["grpc_share"] = named[f"grpc_share_{case}"] = round(1 - over_grpc, 3)
     named["ppl"] = rounded(math.exp(nats[OURS]), 5)
-    named["ppl_ratio"] = round(math.exp(nats[OURS] - nats[PEER]), 4) if PEER in nats else None
+    for name, peer in (("ppl_ratio", PEER), ("ppl_best_ratio", PEER_BEST)):
+        ratio = _perplexity_ratio(nats, peer)
+        named[name] = None if ratio is None else round(ratio, 4)
     return named
+
+
+def _perplexity_ratio(nats: Mapping[str, float], peer: str) -> float | None:
+    return math.exp(nats[OURS] - nats[peer]) if peer in nats else None
 
 
 def table(rates: Rates, nats: Mapping[str, float], absent: str) -> Table:
@@ -75,17 +83,21 @@ def table(rates: Rates, nats: Mapping[str, float], absent: str) -> Table:
         title="SmolLM2-135M, tokens per second", caption=f"llama.cpp is absent: {absent}" if absent else None
     )
     shown.add_column("")
-    for heading in (OURS, PEER, "ratio", OVER_GRPC):
+    for heading in (OURS, PEER, "ratio", PEER_BEST, "ratio", OVER_GRPC):
         shown.add_column(heading, justify="right")
     for case in rates.cases:
+        cells = [_cell(rates.median(OURS, case))]
+        for peer in (PEER, PEER_BEST):
+            ratio = rates.ratio(OURS, peer, case)
+            cells += [_cell(rates.median(peer, case)), f"{ratio:.2f}" if ratio else ""]
         label = "prefill" if case == "prefill" else f"decode, {case} at once"
-        ratio = rates.ratio(OURS, PEER, case)
-        medians = [_cell(rates.median(engine, case)) for engine in (OURS, PEER)]
-        shown.add_row(label, *medians, f"{ratio:.2f}" if ratio else "", _cell(rates.median(OVER_GRPC, case)))
+        shown.add_row(label, *cells, _cell(rates.median(OVER_GRPC, case)))
     shown.add_section()
-    perplexities = [f"{math.exp(nats[name]):.2f}" if name in nats else "" for name in (OURS, PEER)]
-    ratio = math.exp(nats[OURS] - nats[PEER]) if PEER in nats else None
-    shown.add_row("perplexity (less is better)", *perplexities, f"{ratio:.3f}" if ratio else "", "")
+    cells = [f"{math.exp(nats[OURS]):.2f}"]
+    for peer in (PEER, PEER_BEST):
+        ratio = _perplexity_ratio(nats, peer)
+        cells += [f"{math.exp(nats[peer]):.2f}", f"{ratio:.3f}"] if ratio else ["", ""]
+    shown.add_row("perplexity (less is better)", *cells, "")
     return shown
 
 
@@ -94,7 +106,9 @@ def plot(rates: Rates, path: Path) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
     engines = [
-        name for name in (OURS, PEER, OVER_GRPC) if any(rates.median(name, case) for case in rates.cases)
+        name
+        for name in (OURS, PEER, PEER_BEST, OVER_GRPC)
+        if any(rates.median(name, case) for case in rates.cases)
     ]
     width = 0.8 / len(engines)
     for index, engine in enumerate(engines):
