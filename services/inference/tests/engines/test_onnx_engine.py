@@ -3,26 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
-
-PROMPTS = [[5, 6, 7], list(range(10, 40)), [100], [9] * 17, [1, 2, 3, 4, 5, 6]]
-
-
-def prefill(engine: Engine, slot: int, tokens: list[int], past: int = 0) -> np.ndarray:
-    return engine.step(StepBatch([], [PrefillChunk(slot, tokens, past, wants_logits=True)]))[0].copy()
+from engine_steps import PROMPTS, alone, decode, prefill
+from penstock_inference.engines import DecodeRow, PrefillChunk, StepBatch
 
 
-def decode(engine: Engine, *rows: tuple[int, int, int]) -> np.ndarray:
-    return engine.step(StepBatch([DecodeRow(*row) for row in rows])).copy()
-
-
-def alone(engine: Engine, tokens: list[int], next_token: int) -> np.ndarray:
-    """Answer what a sequence that has the engine for itself gets for its next token."""
-    prefill(engine, 0, tokens)
-    return decode(engine, (0, next_token, len(tokens)))[0]
-
-
-def test_sequences_of_different_lengths_in_one_step_get_what_each_gets_alone(engine):
+@pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4"])
+def test_sequences_of_different_lengths_in_one_step_get_what_each_gets_alone(open_llama, kind):
+    engine = open_llama(kind)
     expected = [alone(engine, prompt, 50 + i) for i, prompt in enumerate(PROMPTS)]
     for slot, prompt in enumerate(PROMPTS):
         prefill(engine, slot, prompt)

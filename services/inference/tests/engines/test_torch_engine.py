@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from engine_steps import PROMPTS, alone, decode, prefill
 from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
 from penstock_inference.engines.loading import load_engine
 from penstock_inference.settings import ModelSettings
 
-PROMPTS = [[5, 6, 7], list(range(10, 40)), [100], [9] * 17, [1, 2, 3, 4, 5, 6]]
 ROUNDING = 1e-4  # of logits whose standard deviation is 1
 
 
@@ -32,19 +32,6 @@ def engine(open_torch: Callable[..., Engine]) -> Iterator[Engine]:
     engine = open_torch()
     yield engine
     engine.close()
-
-
-def prefill(engine: Engine, slot: int, tokens: list[int], past: int = 0) -> np.ndarray:
-    return engine.step(StepBatch([], [PrefillChunk(slot, tokens, past, wants_logits=True)]))[0]
-
-
-def decode(engine: Engine, *rows: tuple[int, int, int]) -> np.ndarray:
-    return engine.step(StepBatch([DecodeRow(*row) for row in rows]))
-
-
-def alone(engine: Engine, tokens: list[int], next_token: int) -> np.ndarray:
-    prefill(engine, 0, tokens)
-    return decode(engine, (0, next_token, len(tokens)))[0]
 
 
 @pytest.mark.parametrize(("kind", "rounding"), [("fp32", ROUNDING), ("bf16", 0.2)])
