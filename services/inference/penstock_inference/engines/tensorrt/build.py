@@ -41,20 +41,13 @@ def build_engine(
     Raises EngineBuildError in TensorRT's own words where it refuses.
     """
     _check(library, weights, spec)
-    builder = library.api.Builder(library.logger)
-    network = Network(library, builder)
-    layers = weights.config.layers
-    add_decoder(network, weights, spec, lambda done: progress(READING, done, layers))
-    config = builder.create_builder_config()
-    _set_target(library, config, spec.target)
-    config.profiling_verbosity = library.api.ProfilingVerbosity.DETAILED
-    monitor = make_monitor(library, progress)
-    config.progress_monitor = monitor  # it does not keep it alive
-    for shapes in profile_shapes(spec):
-        config.add_optimization_profile(_profile(builder, network.definition, shapes))
-    began = time.monotonic()
     with library.log.recording() as said:
-        plan = builder.build_serialized_network(network.definition, config)
+        builder = library.api.Builder(library.logger)
+        network = Network(library, builder)
+        layers = weights.config.layers
+        add_decoder(network, weights, spec, lambda done: progress(READING, done, layers))
+        began = time.monotonic()
+        plan = _compile(library, builder, network, spec, progress)
     if plan is None:
         raise EngineBuildError(f"{library} cannot build it: {library.log.faults}")
     weights_bytes, activation_bytes = find_memory(said)
@@ -81,6 +74,17 @@ def _check(library: Library, weights: ModelWeights, spec: EngineSpec) -> None:
         raise EngineBuildError(f"{library} builds for {known}, not for {spec.target!r}")
     if spec.context_tokens_max > weights.config.context_tokens:
         raise EngineBuildError(f"the model has a context of {weights.config.context_tokens} tokens")
+
+
+def _compile(library: Library, builder: Any, network: Network, spec: EngineSpec, progress: Progress) -> Any:
+    config = builder.create_builder_config()
+    _set_target(library, config, spec.target)
+    config.profiling_verbosity = library.api.ProfilingVerbosity.DETAILED
+    monitor = make_monitor(library, progress)
+    config.progress_monitor = monitor  # it does not keep it alive
+    for shapes in profile_shapes(spec):
+        config.add_optimization_profile(_profile(builder, network.definition, shapes))
+    return builder.build_serialized_network(network.definition, config)
 
 
 def _set_target(library: Library, config: Any, target: str) -> None:

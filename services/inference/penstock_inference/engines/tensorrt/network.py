@@ -44,18 +44,18 @@ class Network:
         values = np.ascontiguousarray(values)
         dtype = self._library.data_type(values.dtype)
         weights = self._api.Weights(dtype, values.ctypes.data, values.size)
-        tensor = _output(self.definition.add_constant(values.shape, weights))
+        tensor = self._output(self.definition.add_constant(values.shape, weights))
         self.constants[tensor.name] = values
         return tensor
 
     def cast(self, tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
         """Convert to another type."""
         wanted = self._library.data_type(dtype)
-        return tensor if tensor.dtype == wanted else _output(self.definition.add_cast(tensor, wanted))
+        return tensor if tensor.dtype == wanted else self._output(self.definition.add_cast(tensor, wanted))
 
     def gather(self, table: Tensor, ids: Tensor) -> Tensor:
         """Look up rows."""
-        return _output(self.definition.add_gather(table, ids, 0))
+        return self._output(self.definition.add_gather(table, ids, 0))
 
     def add(self, left: Tensor, right: Tensor) -> Tensor:
         """Add two tensors of one rank."""
@@ -68,31 +68,31 @@ class Network:
     def mean_of_last_axis(self, tensor: Tensor) -> Tensor:
         """Average over the last axis, which stays as one of length 1."""
         axes = 1 << (len(tensor.shape) - 1)
-        return _output(
+        return self._output(
             self.definition.add_reduce(tensor, self._api.ReduceOperation.AVG, axes, keep_dims=True)
         )
 
     def reciprocal_root(self, tensor: Tensor) -> Tensor:
         """Compute one over the square root."""
-        root = _output(self.definition.add_unary(tensor, self._api.UnaryOperation.SQRT))
-        return _output(self.definition.add_unary(root, self._api.UnaryOperation.RECIP))
+        root = self._output(self.definition.add_unary(tensor, self._api.UnaryOperation.SQRT))
+        return self._output(self.definition.add_unary(root, self._api.UnaryOperation.RECIP))
 
     def silu(self, tensor: Tensor) -> Tensor:
         """Multiply each value with its sigmoid."""
         sigmoid = self.definition.add_activation(tensor, self._api.ActivationType.SIGMOID)
-        return self.multiply(tensor, _output(sigmoid))
+        return self.multiply(tensor, self._output(sigmoid))
 
     def product(self, values: Tensor, matrix: Tensor) -> Tensor:
         """Multiply each row of values with a matrix `[outputs, inputs]` transposed."""
         operation = self._api.MatrixOperation
-        return _output(
+        return self._output(
             self.definition.add_matrix_multiply(values, operation.NONE, matrix, operation.TRANSPOSE)
         )
 
     def dequantize(self, codes: Tensor, scales: Tensor, dtype: np.dtype[Any]) -> Tensor:
         """Multiply each row of codes with its scale."""
         layer = self.definition.add_dequantize(codes, scales, self._library.data_type(dtype))
-        result = _output(layer)
+        result = self._output(layer)
         layer.axis = 0
         return result
 
@@ -100,21 +100,21 @@ class Network:
         """Give another shape; 0 keeps a length, -1 is what remains."""
         layer = self.definition.add_shuffle(tensor)
         layer.reshape_dims = tuple(shape)
-        return _output(layer)
+        return self._output(layer)
 
     def split_heads(self, tensor: Tensor, heads: int) -> Tensor:
         """Turn `[batch, tokens, heads * size]` into `[batch, heads, tokens, size]`."""
         layer = self.definition.add_shuffle(tensor)
         layer.reshape_dims = (0, 0, heads, tensor.shape[2] // heads)
         layer.second_transpose = _HEADS_BEFORE_TOKENS
-        return _output(layer)
+        return self._output(layer)
 
     def join_heads(self, tensor: Tensor) -> Tensor:
         """Turn `[batch, heads, tokens, size]` into `[batch, tokens, heads * size]`."""
         layer = self.definition.add_shuffle(tensor)
         layer.first_transpose = _HEADS_BEFORE_TOKENS
         layer.reshape_dims = (0, 0, tensor.shape[1] * tensor.shape[3])
-        return _output(layer)
+        return self._output(layer)
 
     def rotate(self, tensor: Tensor, tables: tuple[Tensor, Tensor], positions: Tensor) -> Tensor:
         """Turn each half-pair of a head by the angles of its position."""
@@ -122,14 +122,14 @@ class Network:
         layer = self.definition.add_rotary_embedding(
             tensor, cos, sin, interleaved=False, rotary_embedding_dim=0
         )
-        result = _output(layer)
+        result = self._output(layer)
         layer.set_input(3, positions)
         return result
 
     def update_cache(self, cache: Tensor, rows: Tensor, first_rows: Tensor) -> Tensor:
         """Write rows into a cache, which must be an input; the result is the same memory."""
         mode = self._api.KVCacheMode.LINEAR
-        return _output(self.definition.add_kv_cache_update(cache, rows, first_rows, mode))
+        return self._output(self.definition.add_kv_cache_update(cache, rows, first_rows, mode))
 
     def attend(self, query: Tensor, key_value: tuple[Tensor, Tensor], lengths: Tensor) -> Tensor:
         """Let each query see the keys up to its own; the last query's is the last of as many as `lengths` says.
@@ -139,17 +139,16 @@ class Network:
         softmax = self._api.AttentionNormalizationOp.SOFTMAX
         causal = self._api.CausalMaskKind.LOWER_RIGHT
         layer = self.definition.add_attention_v2(query, *key_value, softmax, causal)
-        result = _output(layer)
+        result = self._output(layer)
         layer.key_value_lengths = lengths
         layer.decomposable = False
         return result
 
     def _elementwise(self, left: Tensor, right: Tensor, operation: str) -> Tensor:
         chosen = getattr(self._api.ElementWiseOperation, operation)
-        return _output(self.definition.add_elementwise(left, right, chosen))
+        return self._output(self.definition.add_elementwise(left, right, chosen))
 
-
-def _output(layer: Any) -> Tensor:
-    if layer is None:
-        raise EngineBuildError("TensorRT refused a layer; what it said is above")
-    return layer.get_output(0)
+    def _output(self, layer: Any) -> Tensor:
+        if layer is None:
+            raise EngineBuildError(f"{self._library} refuses a layer: {self._library.log.faults}")
+        return layer.get_output(0)
