@@ -31,7 +31,7 @@ def convert(
         str, typer.Argument(help="A .gguf file, a Hugging Face directory, or package:<name>.")
     ],
     kind: Annotated[
-        str, typer.Option(help="int8; int8-rows reads prompts twice as fast, less exactly; fp32.")
+        str, typer.Option(help="int8; int8-rows reads prompts twice as fast, less exactly; int4; fp32.")
     ] = "int8",
     texts: Annotated[
         Path | None,

@@ -10,6 +10,7 @@ from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.fields import Fields
 from penstock_inference.formats.rotary import Rotary
 
+_HEAD_DIM_MAX = 4096
 _Frequencies = npt.NDArray[np.float64]
 
 
@@ -22,6 +23,8 @@ def read_rotary(settings: Fields, head_dim: int, base: float) -> Rotary:
     if kind not in _KINDS:
         known = ", ".join(sorted(_KINDS))
         raise UnsupportedModelError(f"{settings.source}: rotary scaling {kind!r} is not supported ({known})")
+    if not 0 < head_dim <= _HEAD_DIM_MAX:
+        raise UnsupportedModelError(f"{settings.source}: heads of {head_dim} dimensions are not supported")
     if settings.number("partial_rotary_factor", 1.0) != 1.0:
         raise UnsupportedModelError(f"{settings.source}: rotating a part of each head is not supported")
     if base <= 1 or settings.number("factor", 1.0) < 1:

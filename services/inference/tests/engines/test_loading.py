@@ -57,8 +57,8 @@ def test_kinds_have_fingerprints_of_their_own(llama, tmp_path):
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(llama, tmp_path):
-    with pytest.raises(ValueError, match="'int4' is none of int8, int8-rows, fp32"):
-        load(llama[0], tmp_path, kind="int4")
+    with pytest.raises(ValueError, match="'int2' is none of int8, int8-rows, int4, fp32"):
+        load(llama[0], tmp_path, kind="int2")
 
 
 def test_a_context_that_the_model_does_not_know_is_refused(llama, tmp_path):

@@ -162,6 +162,8 @@ def test_special_tokens_are_read_plain_or_as_objects(tmp_path):
         ({"rope_scaling": {"type": "yarn", "factor": 8.0}}, "lacks the field 'original_max_position"),
         ({"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}}, "a part of each head"),
         ({"num_attention_heads": 3}, "head dimension 10"),
+        ({"head_dim": 1 << 31}, "heads of 2147483648 dimensions"),
+        ({"hidden_size": 0}, "heads of 0 dimensions"),
         (
             {"num_attention_heads": 4, "num_key_value_heads": 3, "head_dim": 16},
             "4 query heads cannot share 3",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from penstock_inference.engines.conversion.bert_graph import build_bert_graph
 from penstock_inference.engines.conversion.calibration import TEXTS, calibrate
+from penstock_inference.engines.conversion.int4_kernels import Int4Kernels
 from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
 from penstock_inference.engines.conversion.progress import Progress, say_nothing
@@ -16,6 +17,7 @@ from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 _DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {
     "int8": lambda: Int8Kernels(block_size=64),
     "int8-rows": RowInt8Kernels,
+    "int4": Int4Kernels,
     "fp32": Fp32Kernels,
 }
 _SMOOTHED = ("int8", "int8-rows")  # kinds that round activations more coarsely than weights need
