@@ -26,9 +26,13 @@ import (
 // Stream is the server's side of a streamed answer.
 type Stream = grpc.ServerStreamingServer[routerv1.StreamChatCompletionResponse]
 
+// TextStream is the server's side of streamed continuations.
+type TextStream = grpc.ServerStreamingServer[routerv1.StreamCompletionResponse]
+
 // Router answers as its functions say; a method without one is UNIMPLEMENTED.
 type Router struct {
 	routerv1.UnimplementedChatCompletionServiceServer
+	routerv1.UnimplementedCompletionServiceServer
 	routerv1.UnimplementedEmbeddingServiceServer
 	routerv1.UnimplementedModelServiceServer
 	routerv1.UnimplementedApiKeyServiceServer
@@ -37,6 +41,8 @@ type Router struct {
 
 	Chat   func(context.Context, *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error)
 	Stream func(*routerv1.ChatCompletionParameters, Stream) error
+	Text   func(*routerv1.CompletionParameters) (*routerv1.Completion, error)
+	Texts  func(*routerv1.CompletionParameters, TextStream) error
 	Embed  func(*routerv1.EmbeddingParameters) (*routerv1.EmbeddingList, error)
 	Models func() ([]*routerv1.Model, error)
 	Health *health.Server
@@ -64,6 +70,7 @@ func (r *Router) Serve(t *testing.T, listener net.Listener) (stop func()) {
 	t.Helper()
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64<<20), grpc.UnaryInterceptor(r.noteUnary), grpc.StreamInterceptor(r.noteStream))
 	routerv1.RegisterChatCompletionServiceServer(server, r)
+	routerv1.RegisterCompletionServiceServer(server, r)
 	routerv1.RegisterEmbeddingServiceServer(server, r)
 	routerv1.RegisterModelServiceServer(server, r)
 	routerv1.RegisterApiKeyServiceServer(server, r)
@@ -101,6 +108,19 @@ func (r *Router) CreateChatCompletion(
 // StreamChatCompletion does what Stream says.
 func (r *Router) StreamChatCompletion(ask *routerv1.StreamChatCompletionRequest, stream Stream) error {
 	return r.Stream(ask.GetParameters(), stream)
+}
+
+// CreateCompletion does what Text says.
+func (r *Router) CreateCompletion(
+	_ context.Context, ask *routerv1.CreateCompletionRequest,
+) (*routerv1.CreateCompletionResponse, error) {
+	completion, err := r.Text(ask.GetParameters())
+	return &routerv1.CreateCompletionResponse{Completion: completion}, err
+}
+
+// StreamCompletion does what Texts says.
+func (r *Router) StreamCompletion(ask *routerv1.StreamCompletionRequest, stream TextStream) error {
+	return r.Texts(ask.GetParameters(), stream)
 }
 
 // CreateEmbedding does what Embed says.
