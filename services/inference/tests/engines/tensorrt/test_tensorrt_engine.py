@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_steps import PROMPTS, alone, decode, prefill
 from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
 from penstock_inference.engines.loading import load_engine
 from penstock_inference.engines.tensorrt import EngineBuildError, EngineRefusedError
@@ -71,14 +72,6 @@ def reference_logits(model, tokens: list[int]) -> np.ndarray:
 
     with torch.inference_mode():
         return model(torch.tensor([tokens])).logits[0].numpy()
-
-
-def prefill(engine: Engine, slot: int, tokens: list[int], past: int = 0) -> np.ndarray:
-    return engine.step(StepBatch([], [PrefillChunk(slot, tokens, past, wants_logits=True)]))[0].copy()
-
-
-def decode(engine: Engine, *rows: tuple[int, int, int]) -> np.ndarray:
-    return engine.step(StepBatch([DecodeRow(*row) for row in rows])).copy()
 
 
 def feed(engine: Engine, slot: int, tokens: list[int]) -> np.ndarray:
@@ -178,15 +171,6 @@ def test_smollm2_answers_as_the_reference_engine_does(open_engine, model_cache_d
 
     assert answer == greedy(reference.engine, 0, prompt, tokens=4)
     assert reference.tokenizer.decode(answer) == "The capital of France"
-
-
-def alone(engine: Engine, tokens: list[int], next_token: int) -> np.ndarray:
-    """Answer what a sequence that has the engine for itself gets for its next token."""
-    prefill(engine, 0, tokens)
-    return decode(engine, (0, next_token, len(tokens)))[0]
-
-
-PROMPTS = [[5, 6, 7], list(range(10, 40)), [100], [9] * 17, [1, 2, 3, 4, 5, 6]]
 
 
 def test_sequences_of_different_lengths_in_one_step_get_what_each_gets_alone_in_the_order_asked(engine):
