@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from penstock_cli.app import main
 from penstock_inference.engines.conversion.calibration import TEXTS, calibrate
 from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
@@ -171,3 +172,17 @@ def test_what_cannot_be_prepared_is_said_in_one_line(llama, tmp_path, arguments,
     filled = [argument.replace("{llama}", str(llama[0])) for argument in arguments]
 
     assert complaint in prepare(*filled, "--cache-dir", str(tmp_path))[-1]["failure"]
+
+
+def test_the_command_says_what_rounding_did_and_how_to_serve_it(llama, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PENSTOCK_INFERENCE_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(SystemExit) as ended:
+        main(["model", "convert", str(llama[0]), "--output", str(tmp_path / "model")])
+    printed = capsys.readouterr()
+
+    assert not ended.value.code
+    assert "perplexity" in printed.out
+    assert str(tmp_path / "model") in printed.out
+    served = json.loads(printed.err.partition("PENSTOCK_INFERENCE_MODELS=")[2].strip().strip("'"))
+    assert served == [{"id": "mine", "reference": str(tmp_path / "model"), "kind": "int8"}]
+    assert load(Path(served[0]["reference"]), tmp_path).engine.limits.vocabulary_tokens == 320
