@@ -29,7 +29,9 @@ def test_a_log_is_cosigned_and_verified_by_the_key_of_its_witness_alone(stack: S
         return done
 
     with stack.client() as client:
-        client.post("/v1/chat/completions", json=ask("What is the capital of Malta? One word.", max_tokens=16)).raise_for_status()
+        client.post(
+            "/v1/chat/completions", json=ask("What is the capital of Malta? One word.", max_tokens=16)
+        ).raise_for_status()
     key = tmp_path / "witness.key"
     key.write_text(secrets.token_hex(32))
     signed = penstock("witness", str(tmp_path / "state"), "--name", "example.org/w", "--key", str(key))

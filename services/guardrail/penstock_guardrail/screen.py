@@ -6,78 +6,37 @@ others pass; when the journal does not, all fail: what is not written down is no
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from servicekit.errors import DeadlineExceeded, ServiceError
 
-from penstock_guardrail.access import Access, access, restorable
-from penstock_guardrail.answer import AnswerStream, Values, screen_answer
+from penstock_guardrail.access import restorable
+from penstock_guardrail.answer import AnswerStream, Values
 from penstock_guardrail.audited_stream import AuditedStream
-from penstock_guardrail.policies.book import PolicyBook, Regime
-from penstock_guardrail.policy import Action, Classification, Replacement
-from penstock_guardrail.prompt import Asked, Prompt, screen_prompts
-from penstock_guardrail.rules import Rules
-from penstock_guardrail.trail import INPUT, OUTPUT, Decision, Request, Trail
-from penstock_guardrail.vault import Deposit, Principal, Receipt, Vault, Withdrawal
-from penstock_guardrail.verdict import Verdict, classify, strongest
+from penstock_guardrail.case import (
+    Case,
+    Cases,
+    Direction,
+    Item,
+    Outcome,
+    Ruling,
+    answered,
+    decision,
+    screened,
+    verdict_on_prompt,
+)
+from penstock_guardrail.policies.book import PolicyBook
+from penstock_guardrail.policy import Action, Replacement
+from penstock_guardrail.trail import Request, Trail
+from penstock_guardrail.vault import Deposit, Receipt, Vault, Withdrawal
+from penstock_guardrail.verdict import Verdict, strongest
 
 # Above it, screening would keep other requests waiting: it moves to a thread.
 _CHARACTERS_ON_LOOP_MAX = 65_536
 
 T = TypeVar("T")
-
-
-class Direction(Enum):
-    """Which way texts flow."""
-
-    INPUT = auto()
-    OUTPUT = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """The texts of one request or answer, and who speaks. `deadline` is of the monotonic clock, in seconds."""
-
-    request: Request
-    direction: Direction
-    texts: Sequence[str]
-    redaction_session: str = ""
-    deadline: float = math.inf
-    roles: Sequence[str] = ()
-
-    @property
-    def principal(self) -> Principal:
-        """On whose behalf it is."""
-        return self.request.principal
-
-
-Outcome = Verdict | ServiceError
-
-
-class Ruling(NamedTuple):
-    """What was decided on an item, and the version of the policy and the recognizers that decided."""
-
-    outcome: Outcome
-    policy_version: str
-
-
-class _Case(NamedTuple):
-    """An item and what decides on it: the same from its first look to its last, whatever changes meanwhile."""
-
-    item: Item
-    regime: Regime
-
-    @property
-    def rules(self) -> Rules:
-        return self.regime.rules
-
-
-_Cases = Mapping[int, _Case]
 
 
 class Screen:
@@ -91,7 +50,7 @@ class Screen:
     async def inspect(self, items: Sequence[Item]) -> list[Ruling]:
         """Decide on whole texts. A ruling stands for each item, in order."""
         now = time.monotonic()
-        cases = [_Case(item, self._book.of(item.principal.organization)) for item in items]
+        cases = [Case(item, self._book.of(item.principal.organization)) for item in items]
         prompts, answers = (
             {
                 position: case
@@ -122,11 +81,11 @@ class Screen:
             values = restorable(found, regime.rules.policy, request.asker)
         return AuditedStream(AnswerStream(regime.rules, values), request, regime, self._trail)
 
-    async def _write_down(self, decided: Sequence[tuple[_Case, Outcome]]) -> ServiceError | None:
+    async def _write_down(self, decided: Sequence[tuple[Case, Outcome]]) -> ServiceError | None:
         """Write verdicts down; give what hinders it."""
         try:
             await self._trail.keep(
-                (_decision(case.item, outcome), case.regime)
+                (decision(case.item, outcome), case.regime)
                 for case, outcome in decided
                 if isinstance(outcome, Verdict)
             )
@@ -134,11 +93,11 @@ class Screen:
             return error
         return None
 
-    async def _inspect_prompts(self, cases: _Cases) -> dict[int, Outcome]:
-        screened = await computed(_characters(cases), lambda: _screened(cases))
+    async def _inspect_prompts(self, cases: Cases) -> dict[int, Outcome]:
+        found = await computed(_characters(cases), lambda: screened(cases))
         deposits = {
             position: Deposit(cases[position].item.principal, tokens, hashes)
-            for position, (prompt, granted) in screened.items()
+            for position, (prompt, granted) in found.items()
             if prompt.judged
             and granted.refusal is None
             and strongest(prompt.findings) is not Action.REFUSE
@@ -146,7 +105,7 @@ class Screen:
         }
         receipts = await self._deposited(deposits)
         return {
-            position: _verdict_on_prompt(case, screened[position], receipts.get(position))
+            position: verdict_on_prompt(case, found[position], receipts.get(position))
             for position, case in cases.items()
         }
 
@@ -159,7 +118,7 @@ class Screen:
             return dict.fromkeys(deposits, error)
         return dict(zip(deposits, receipts, strict=True))
 
-    async def _inspect_answers(self, cases: _Cases) -> dict[int, Outcome]:
+    async def _inspect_answers(self, cases: Cases) -> dict[int, Outcome]:
         withdrawals = {
             position: Withdrawal(item.principal, item.redaction_session)
             for position, (item, _) in cases.items()
@@ -169,7 +128,7 @@ class Screen:
         rest = {position: case for position, case in cases.items() if position not in failed}
         verdicts = await computed(
             _characters(rest),
-            lambda: {position: _answered(case, values.get(position, {})) for position, case in rest.items()},
+            lambda: {position: answered(case, values.get(position, {})) for position, case in rest.items()},
         )
         return {**failed, **verdicts}
 
@@ -185,51 +144,6 @@ class Screen:
         return dict(zip(withdrawals, values, strict=True)), {}
 
 
-def _screened(cases: _Cases) -> dict[int, tuple[Prompt, Access]]:
-    prompts = screen_prompts([_asked(case) for case in cases.values()])
-    return {
-        position: (prompt, access(case.rules.policy, case.item.request.asker, _classification(prompt, case)))
-        for (position, case), prompt in zip(cases.items(), prompts, strict=True)
-    }
-
-
-def _asked(case: _Case) -> Asked:
-    instructs = case.item.request.asker.operation == "chat"
-    return Asked(case.rules, case.item.texts, case.item.roles if instructs else ())
-
-
-def _verdict_on_prompt(
-    case: _Case, screened: tuple[Prompt, Access], receipt: Receipt | ServiceError | None
-) -> Outcome:
-    if isinstance(receipt, ServiceError):
-        return receipt
-    prompt, granted = screened
-    classification = _classification(prompt, case)
-    if granted.refusal is not None:
-        return Verdict(Action.REFUSE, classification, [*prompt.findings, granted.refusal])
-    action = strongest(prompt.findings)
-    if action is Action.REFUSE or not prompt.findings:
-        return Verdict(action, classification, prompt.findings, regions=granted.regions)
-    receipt = receipt or Receipt("", {})
-    texts = prompt.texts(receipt.tokens)
-    return Verdict(action, classification, prompt.findings, texts, receipt.session, granted.regions)
-
-
-def _answered(case: _Case, values: Values) -> Verdict:
-    rules = case.rules
-    return screen_answer(rules, case.item.texts, restorable(values, rules.policy, case.item.request.asker))
-
-
-def _decision(item: Item, verdict: Verdict) -> Decision:
-    direction = INPUT if item.direction is Direction.INPUT else OUTPUT
-    verdicts = verdict.action, verdict.classification, verdict.findings, verdict.regions
-    return Decision(item.request, direction, *verdicts)
-
-
-def _classification(prompt: Prompt, case: _Case) -> Classification:
-    return classify((finding.type for finding in prompt.findings), case.rules.policy)
-
-
 def _any(*values: Sequence[object]) -> bool:
     return any(values)
 
@@ -241,5 +155,5 @@ async def computed(characters: int, compute: Callable[[], T]) -> T:
     return compute()
 
 
-def _characters(cases: _Cases) -> int:
+def _characters(cases: Cases) -> int:
     return sum(len(text) for case in cases.values() for text in case.item.texts)

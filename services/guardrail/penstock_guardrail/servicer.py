@@ -12,9 +12,10 @@ from servicekit.errors import InvalidArgument, ServiceError
 from penstock_guardrail.access import Asker
 from penstock_guardrail.answer import Released
 from penstock_guardrail.audited_stream import AuditedStream
+from penstock_guardrail.case import Direction, Item
 from penstock_guardrail.counters import Counters
 from penstock_guardrail.policy import Action, Classification, Replacement
-from penstock_guardrail.screen import Direction, Item, Screen, computed
+from penstock_guardrail.screen import Screen, computed
 from penstock_guardrail.trail import Request
 from penstock_guardrail.vault import Principal
 from penstock_guardrail.verdict import Finding, Verdict
