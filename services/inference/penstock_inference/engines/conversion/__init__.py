@@ -15,7 +15,7 @@ from penstock_inference.formats.opening import open_weights
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
 _DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {
-    "int8": lambda: Int8Kernels(block_size=64),
+    "int8": Int8Kernels,
     "int8-rows": RowInt8Kernels,
     "int4": Int4Kernels,
     "fp32": Fp32Kernels,
