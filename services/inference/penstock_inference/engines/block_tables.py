@@ -19,7 +19,8 @@ class BlockTables:
     """Give blocks to slots as they grow. Slots share blocks until one of them writes there.
 
     There are as many blocks as all slots can hold, so one is always free for who needs it. Rows behind the last of a
-    block's writer are zero: masked or not, they take part in matrix products, where others' nonsense would spread.
+    block's writer are zero, and where a table ends it names a block that is nobody's: masked or not, they take part in
+    matrix products, where others' nonsense would spread.
     """
 
     def __init__(self, slots: int, rows: int, block_rows: int) -> None:
@@ -27,11 +28,16 @@ class BlockTables:
         self.block_rows = block_rows
         per_slot = -(-rows // block_rows)
         self.blocks = slots * per_slot
-        self.tables: npt.NDArray[np.int32] = np.zeros((slots, per_slot), np.int32)
+        self.tables: npt.NDArray[np.int32] = np.full((slots, per_slot), self.spare_block, np.int32)
         self.written_rows = [0] * slots
         self._holders = [0] * self.blocks
         self._filled_rows = [0] * self.blocks
         self._free = list(range(self.blocks))
+
+    @property
+    def spare_block(self) -> int:
+        """Name the block that is nobody's, behind all others."""
+        return self.blocks
 
     def held(self, slot: int) -> list[int]:
         """Give the blocks of a slot, in order."""
@@ -94,6 +100,7 @@ class BlockTables:
 
     def _hold(self, slot: int, blocks: list[int], rows: int) -> None:
         self.tables[slot, : len(blocks)] = blocks
+        self.tables[slot, len(blocks) :] = self.spare_block
         self.written_rows[slot] = rows
 
     def _count(self, rows: int) -> int:

@@ -93,6 +93,23 @@ def test_a_slot_is_used_again_without_a_trace_of_nonsense_that_it_held(engine):
     assert np.abs(alone(engine, PROMPTS[0], 50) - expected).max() < ROUNDING
 
 
+def test_a_short_sequence_is_not_touched_by_nonsense_in_blocks_that_are_not_its_own(engine):
+    long = [place % 320 for place in range(80)]
+    expected = alone(engine, PROMPTS[0], 50)
+    for slot in (0, 1):
+        prefill(engine, slot, long[:40])
+        prefill(engine, slot, long[40:], past=40)
+    prefill(engine, 0, PROMPTS[0])
+    others = sorted({*range(engine._pool.spare_block)} - {*engine._pool.tables.held(0)})
+    for blocks in engine._pool.layer(0):
+        blocks[others] = float("nan")
+
+    short, other = decode(engine, (0, 50, len(PROMPTS[0])), (1, 1, 80))
+
+    assert np.isnan(other).any()
+    assert np.abs(short - expected).max() < ROUNDING
+
+
 @pytest.mark.parametrize(
     ("batch", "complaint"),
     [

@@ -32,7 +32,7 @@ class KvPool:
     @property
     def spare_block(self) -> int:
         """Name the block that is nobody's."""
-        return self.tables.blocks
+        return self.tables.spare_block
 
     def layer(self, layer: int) -> tuple[Tensor, Tensor]:
         """Give a layer's keys and values, each `[blocks, block_rows, kv_heads, head_dim]`."""
