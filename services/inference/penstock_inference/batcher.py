@@ -6,22 +6,21 @@ While it computes a step, another thread delivers what the step before gave (del
 import threading
 import time
 
-from servicekit.errors import INTERNAL_MESSAGE, Internal, ServiceError, Unavailable
+from servicekit.errors import INTERNAL_MESSAGE, Internal, ServiceError
 from servicekit.logging import get_logger
 
 from penstock_inference.accounts import Accounts
-from penstock_inference.delivery import Delivery, HandOver, SampledToken, ScoredChunk, StepOutput
+from penstock_inference.delivery import Delivery, HandOver, StepOutput
+from penstock_inference.engine_health import EngineHealth
 from penstock_inference.engines import Engine, Logits
 from penstock_inference.job import Job
 from penstock_inference.metrics import BatchMetrics
 from penstock_inference.plan import Plan
 from penstock_inference.refusals import draining
-from penstock_inference.sampler import choose_tokens
 from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import Sequence
+from penstock_inference.step_tokens import StepTokens, read_logits
 
-FAULTS_MAX = 3  # steps that fail in a row before the model calls itself unhealthy
-FAULT_SECONDS = 10.0  # for how long it does; then requests may try again
 DISMISS_SECONDS_MAX = 60.0  # far longer than a step
 
 log = get_logger(__name__)
@@ -48,8 +47,7 @@ class Batcher:
         self._left = threading.Condition(lock)  # tells that somebody may have left the scheduler
         self._taken: set[str | None] = {None}  # adapters that work is taken for; None: for the model as it is
         self._stopping = False  # nothing is computed any more
-        self._faults = 0
-        self._fault_time = 0.0
+        self._health = EngineHealth()
         self._delivery = Delivery(accounts, metrics, hand_over, stop=self._stop, recover=self._recover)
         self._thread = threading.Thread(target=self._run, name="batch-loop", daemon=True)
         self._thread.start()
@@ -93,10 +91,7 @@ class Batcher:
 
     async def check(self) -> None:
         """Probe: raise Unavailable after several failed steps in a row."""
-        if self._faults >= FAULTS_MAX and time.monotonic() < self._fault_time + FAULT_SECONDS:
-            raise Unavailable(
-                "DEPENDENCY_UNAVAILABLE", "The engine fails.", metadata={"dependency": "engine"}
-            )
+        self._health.check(time.monotonic())
 
     def close(self) -> None:
         """Stop after the current step, tell who is left, and close the engine. Blocks until that is done."""
@@ -138,23 +133,35 @@ class Batcher:
         started = time.perf_counter()
         with self._changed:
             plan = self._scheduler.plan(time.monotonic())
-        sampled: list[SampledToken] = []
-        scored: list[ScoredChunk] = []
+        tokens = StepTokens()
         if plan.batch is not None:
-            logits = self._compute(plan)
-            sampled, scored = _sample(plan, logits), _score(plan, logits)
-            self._faults = 0
+            tokens = read_logits(plan, self._compute(plan))
+            self._judge(tokens)
         seconds = time.perf_counter() - started
         with self._changed:
             self._scheduler.commit(plan, seconds)
+            self._scheduler.discard(tokens.unfit)
             self._left.notify_all()
-        self._delivery.put(StepOutput(plan, sampled, scored, seconds))
+        self._delivery.put(StepOutput(plan, tokens, seconds))
 
     def _compute(self, plan: Plan) -> Logits:
         assert plan.batch is not None
         for copy in plan.copies:
             self._engine.copy_slot(copy.source, copy.target, copy.tokens)
         return self._engine.step(plan.batch)
+
+    def _judge(self, tokens: StepTokens) -> None:
+        """Note how a step went. What only an adapter computes wrongly is no fault of the engine's."""
+        if tokens.sampled:
+            self._health.worked()
+        if tokens.unfit:
+            adapters = {sequence.adapter for sequence in tokens.unfit}
+            log.error(
+                "logits_not_finite", sequences=len(tokens.unfit), adapters=sorted(filter(None, adapters))
+            )
+            self._metrics.faults.inc()
+            if not tokens.sampled and None in adapters:
+                self._health.failed(time.monotonic())
 
     def _stop(self, sequences: list[Sequence]) -> None:
         with self._changed:
@@ -165,37 +172,10 @@ class Batcher:
         with self._changed:
             if not isinstance(error, ServiceError):
                 log.error("engine_step_failed", exc_info=error)
-                self._faults, self._fault_time = self._faults + 1, time.monotonic()
+                self._health.failed(time.monotonic())
                 self._metrics.faults.inc()
                 error = Internal("INTERNAL", INTERNAL_MESSAGE)
             # Who waits may do better, but not for ever.
-            waiting = self._scheduler.evict(waiting_too=self._faults >= FAULTS_MAX)
+            waiting = self._scheduler.evict(waiting_too=self._health.failing)
             failed = set(self._accounts.everybody()).difference(waiting)
         return list(failed), error
-
-
-def _sample(plan: Plan, logits: Logits) -> list[SampledToken]:
-    """Choose the next tokens, and give those that somebody still waits for."""
-    if plan.sampled_rows != list(range(len(logits))):
-        logits = logits[plan.sampled_rows]
-    tokens = choose_tokens(logits, [sequence.sampler for sequence in plan.sampled])
-    sampled = []
-    for row, sequence, token in zip(logits, plan.sampled, tokens, strict=True):
-        sequence.append(token)
-        if not sequence.cancelled:
-            wanted = sequence.sampler.top_logprobs is not None
-            sampled.append(SampledToken(sequence, token, row.copy() if wanted else None))
-    return sampled
-
-
-def _score(plan: Plan, logits: Logits) -> list[ScoredChunk]:
-    """Give the logits of prompts whose own probability is wanted; the last token's are those of the answer's first."""
-    assert plan.batch is not None
-    row, scored = len(plan.decoding), []
-    for sequence, chunk in zip(plan.prefilling, plan.batch.prefills, strict=True):
-        if chunk.wants_all_logits:
-            start = chunk.past_tokens + 1
-            next_tokens = sequence.prompt[start : start + len(chunk.tokens)]
-            scored.append(ScoredChunk(sequence, next_tokens, logits[row : row + len(next_tokens)].copy()))
-        row += chunk.logit_rows
-    return scored

@@ -12,8 +12,9 @@ from penstock_inference.job import Result
 from penstock_inference.logprobs import TokenLogprob, token_logprob
 from penstock_inference.metrics import BatchMetrics
 from penstock_inference.plan import Plan
-from penstock_inference.sampling import Floats
+from penstock_inference.refusals import not_finite
 from penstock_inference.sequence import Sequence
+from penstock_inference.step_tokens import SampledToken, ScoredChunk, StepTokens
 
 BEHIND_STEPS_MAX = 2  # then the batch loop waits
 
@@ -21,30 +22,11 @@ HandOver = Callable[[list[Result]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class SampledToken:
-    """A token that a step gave, with the logits that its probability is measured by, where that is wanted."""
-
-    sequence: Sequence
-    token: int
-    logits: Floats | None  # [vocabulary], a copy
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredChunk:
-    """The logits of a part of a prompt `[tokens, vocabulary]`, a copy, and what came after each."""
-
-    sequence: Sequence
-    next_tokens: list[int]
-    logits: Floats
-
-
-@dataclass(frozen=True, slots=True)
 class StepOutput:
     """What a step gave."""
 
     plan: Plan
-    sampled: list[SampledToken]
-    scored: list[ScoredChunk]
+    tokens: StepTokens
     seconds: float
 
 
@@ -101,10 +83,10 @@ class Delivery:
     def _results(self, item: StepOutput | _Failure) -> list[Result]:
         if isinstance(item, _Failure):
             return self._accounts.fail(item.sequences, item.error)
-        for chunk in item.scored:
+        for chunk in item.tokens.scored:
             self._score(chunk)
         deltas: Deltas = []
-        for sampled in item.sampled:
+        for sampled in item.tokens.sampled:
             answer = self._accounts.answer(sampled.sequence)
             if answer is not None:
                 deltas.append((sampled.sequence, answer.accept(sampled.token, _logprob(sampled))))
@@ -112,6 +94,7 @@ class Delivery:
         if ended:
             self._stop(ended)
         results = self._accounts.settle(item.plan, deltas)
+        results += self._accounts.fail(item.tokens.unfit, not_finite())
         if item.plan.batch is not None:
             self._metrics.step(item.seconds, item.plan.batch, len(deltas))
             self._metrics.preempted.inc(len(item.plan.preempted))

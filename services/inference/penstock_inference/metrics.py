@@ -49,7 +49,7 @@ class BatchMetrics:
         self.preempted = self._counter(
             "preempted_total", "Answers that lost their slot to a more urgent one."
         )
-        self.faults = self._counter("engine_faults_total", "Steps that failed.")
+        self.faults = self._counter("engine_faults_total", "Steps that failed, wholly or for some.")
 
     def watch(self, scheduler: Scheduler) -> None:
         """Read gauges from the scheduler whenever they are asked for, which costs the batch loop nothing."""

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
+from servicekit.errors import DeadlineExceeded, Internal, InvalidArgument, ResourceExhausted, Unavailable
 
 RETRY_SECONDS_MIN = 1.0
 RETRY_SECONDS_MAX = 30.0
@@ -36,6 +36,13 @@ def overloaded(waiting_max: int, seconds: float) -> ResourceExhausted:
 def expired() -> DeadlineExceeded:
     """Say that the caller waits no longer."""
     return DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passes before the answer is whole.")
+
+
+def not_finite() -> Internal:
+    """Say that the model has no next token: its weights, or its adapter's, lead to numbers that overflow."""
+    return Internal(
+        "INTERNAL", "The model computed numbers that are not finite, and no token follows from them."
+    )
 
 
 def draining() -> Unavailable:

@@ -118,6 +118,12 @@ class Scheduler:
         if plan.batch is not None:
             self._pace.stepped(seconds)
 
+    def discard(self, sequences: Iterable[Sequence]) -> None:
+        """Empty the slots of sequences at once, and forget what is in them, which is nonsense."""
+        for sequence in sequences:
+            if sequence.slot is not None:
+                self._slots.discard(sequence)
+
     def evict(self, *, waiting_too: bool) -> list[Sequence]:
         """Empty the slots, whose contents are not to be trusted any more, and give who still waits."""
         for sequence in self.running:

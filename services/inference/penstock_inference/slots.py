@@ -42,6 +42,11 @@ class Slots:
         self._sequences[sequence.held_slot] = None
         sequence.slot = None
 
+    def discard(self, sequence: Sequence) -> None:
+        """Empty a slot, of which nothing is to be copied any more."""
+        self.prefixes.begin(sequence.held_slot, [], rows=0)
+        self.release(sequence)
+
     def close_gap(self, plan: Plan) -> None:
         """Move the highest sequence into the lowest gap."""
         running = self.running

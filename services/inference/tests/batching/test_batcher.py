@@ -20,7 +20,8 @@ from batching_fakes import (
     make_sequence,
 )
 from penstock_inference.answer import FinishReason
-from penstock_inference.batcher import FAULTS_MAX
+from penstock_inference.engine_health import FAULTS_MAX
+from penstock_inference.engines import Logits, StepBatch
 from penstock_inference.journal import Journal
 from penstock_inference.plan import Plan
 from penstock_inference.sampler import SamplingParameters
@@ -154,6 +155,21 @@ async def test_a_cancelled_answer_takes_part_in_no_further_step(batch_loop: Star
     assert (attempt.prompt_tokens, attempt.completion_tokens, attempt.ended) == (3, 3, True)
 
 
+async def test_an_answer_that_is_cancelled_while_its_last_token_is_computed_ends(
+    batch_loop: Start, journal: Journal
+) -> None:
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop = batch_loop(engine)
+    caller = loop.submit(make_sequence([1, 2, 3], max_tokens=1))
+    await gate.entered()
+    loop.batcher.cancel(caller.job)
+    gate.open()
+    await loop.settled()
+    (attempt,) = journal.usage(caller.attempt.operation_id)
+    assert (attempt.prompt_tokens, attempt.completion_tokens, attempt.ended) == (3, 0, True)
+
+
 async def test_an_answer_past_its_deadline_is_told_so(batch_loop: Start) -> None:
     engine = FakeEngine()
     gate = Gate(engine)
@@ -186,20 +202,90 @@ async def test_a_failed_step_ends_who_was_in_it_and_nobody_else(batch_loop: Star
     await loop.batcher.check()
 
 
-async def test_nonsense_from_the_engine_is_a_fault_and_no_token(batch_loop: Start) -> None:
+async def test_a_row_whose_numbers_overflow_fails_alone_and_the_others_go_on_untouched(
+    batch_loop: Start, journal: Journal
+) -> None:
+    engine = FakeEngine()
+    overflowing, gate = overflow(engine, answer_tokens=2), Gate(engine)
+    loop = batch_loop(engine)
+    healthy = [loop.submit(endless([place, 2])) for place in (1, 2)]
+    sick = loop.submit(endless(overflowing))
+    gate.open()
+    for caller in (sick, *healthy):
+        await caller.ended()
+    await loop.settled()
+    assert [(error.reason, "not finite" in error.message) for error in sick.errors] == [("INTERNAL", True)]
+    assert sick.text == TOKENIZER.decode(greedy_answer(overflowing, 2, frozenset()))
+    (attempt,) = journal.usage(sick.attempt.operation_id)
+    assert (attempt.prompt_tokens, attempt.completion_tokens, attempt.ended) == (5, 2, True)
+    for place, caller in enumerate(healthy, 1):
+        assert caller.errors == []
+        assert caller.text == TOKENIZER.decode(greedy_answer([place, 2], 40, frozenset()))
+    read = [tuple(chunk.tokens) for batch in engine.batches for chunk in batch.prefills]
+    assert sorted(read) == [(1, 2), (2, 2), (9,), (9, 9, 9, 9)]  # nobody had to begin again
+    loop.scheduler.check_integrity()
+    await loop.batcher.check()
+    assert 'engine_faults_total{model="fake"} 1.0' in loop.metrics.exposition().decode()
+
+
+async def test_what_an_overflow_left_in_a_slot_is_not_reused(batch_loop: Start) -> None:
+    engine = FakeEngine()
+    overflowing, compute = [9, 9, 9, 9, 9], engine.step
+    overflow(engine, answer_tokens=0)
+    loop = batch_loop(engine)
+    await loop.submit(make_sequence(overflowing)).ended()
+    engine.step = compute
+    again = make_sequence(overflowing)
+    await loop.submit(again).ended()
+    assert again.cached_tokens == 0
+    assert again.tokens == greedy_answer(overflowing, 8)
+
+
+async def test_an_overflow_in_a_prompt_that_is_scored_fails_the_request_and_no_other(
+    batch_loop: Start,
+) -> None:
     engine = FakeEngine()
     compute = engine.step
 
     def step(batch):
-        logits = compute(batch)
-        logits[-1, 3] = float("nan")
+        logits, row = compute(batch), len(batch.decode)
+        for chunk in batch.prefills:
+            if chunk.wants_all_logits:
+                logits[row, 3] = float("inf")
+            row += chunk.logit_rows
         return logits
 
     engine.step = step
-    caller = batch_loop(engine).submit(make_sequence([1]))
-    await caller.ended()
-    assert isinstance(caller.errors[0], Internal)
-    assert caller.attempt.completion_tokens == 0
+    loop = batch_loop(engine)
+    healthy = loop.submit(make_sequence([1, 2]))
+    sick = loop.submit(make_sequence([3, 4], max_tokens=1, scores_prompt=True))
+    await sick.ended()
+    await healthy.ended()
+    assert [error.reason for error in sick.errors] == ["INTERNAL"]
+    assert sick.text == ""
+    assert healthy.text == TOKENIZER.decode(greedy_answer([1, 2], 8))
+    await loop.settled()
+
+
+@pytest.mark.parametrize("adapter", [None, "mine"])
+async def test_a_model_that_gives_only_nonsense_is_unhealthy_and_one_whose_adapter_does_is_not(
+    batch_loop: Start, adapter: str | None
+) -> None:
+    engine = FakeEngine()
+    overflowing = overflow(engine, answer_tokens=0)
+    loop = batch_loop(engine)
+    loop.batcher.take("mine")
+    for _ in range(FAULTS_MAX):
+        await loop.batcher.check()
+        sequence = make_sequence(overflowing)
+        sequence.adapter = adapter
+        await loop.submit(sequence).ended()
+        await loop.settled()
+    if adapter is None:
+        with pytest.raises(Unavailable):
+            await loop.batcher.check()
+    await loop.submit(make_sequence([1])).ended()
+    await loop.batcher.check()
 
 
 async def test_an_engine_that_always_fails_makes_the_model_unhealthy_until_it_works_again(
@@ -349,6 +435,23 @@ async def test_metrics_agree_with_what_was_produced(batch_loop: Start) -> None:
     assert 'penstock_inference_finished_total{model="fake",reason="length"} 4.0' in exposition
     assert f'penstock_inference_inter_token_seconds_count{{model="fake"}} {float(tokens - 4)}' in exposition
     assert LIMITS.slots_max == 4
+
+
+def overflow(engine: FakeEngine, answer_tokens: int) -> list[int]:
+    """Give a prompt whose answer overflows the engine's numbers after so many tokens."""
+    prompt, compute = [9] * 5, engine.step
+
+    def step(batch: StepBatch) -> Logits:
+        logits = compute(batch)
+        rows = [engine._rows[row.slot] for row in batch.decode]
+        rows += [engine._rows[chunk.slot] for chunk in batch.prefills if chunk.wants_logits]
+        for row, history in zip(logits, rows, strict=True):
+            if history[:5] == prompt and len(history) == len(prompt) + answer_tokens:
+                row[3] = float("nan")
+        return logits
+
+    engine.step = step
+    return prompt
 
 
 def _fail() -> None:
