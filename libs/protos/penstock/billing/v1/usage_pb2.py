@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penstock.billing.v1 import hold_pb2 as penstock_dot_billing_dot_v1_dot_hold__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/billing/v1/usage.proto\x12\x13penstock.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/billing/v1/hold.proto\"\xa7\x04\n\x0bUsageRecord\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x14\n\x0corganization\x18\x03 \x01(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x0c\n\x04team\x18\x05 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0b\n\x03sku\x18\x08 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\t \x01(\t\x12\x11\n\toperation\x18\n \x01(\t\x12/\n\x06tokens\x18\x0b \x01(\x0b\x32\x1f.penstock.billing.v1.TokenUsage\x12\x12\n\ncost_nanos\x18\x0c \x01(\x03\x12\x1a\n\x12\x61voided_cost_nanos\x18\r \x01(\x03\x12\x34\n\x07outcome\x18\x0e \x01(\x0e\x32#.penstock.billing.v1.AttemptOutcome\x12\x11\n\testimated\x18\x0f \x01(\x08\x12\x0c\n\x04late\x18\x10 \x01(\x08\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62ook_version\x18\x12 \x01(\t\x12@\n\x08metadata\x18\x13 \x03(\x0b\x32..penstock.billing.v1.UsageRecord.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa1\x01\n\x08UsageRow\x12\r\n\x05group\x18\x01 \x03(\t\x12\x12\n\noperations\x18\x02 \x01(\r\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\r\x12\x30\n\x06tokens\x18\x04 \x01(\x0b\x32 .penstock.billing.v1.TokenTotals\x12\x12\n\ncost_nanos\x18\x05 \x01(\x03\x12\x1a\n\x12\x61voided_cost_nanos\x18\x06 \x01(\x03\"h\n\x0bTokenTotals\x12\r\n\x05input\x18\x01 \x01(\x03\x12\x12\n\ncache_read\x18\x02 \x01(\x03\x12\x13\n\x0b\x63\x61\x63he_write\x18\x03 \x01(\x03\x12\x0e\n\x06output\x18\x04 \x01(\x03\x12\x11\n\treasoning\x18\x05 \x01(\x03*\xa4\x02\n\x0eUsageDimension\x12\x1f\n\x1bUSAGE_DIMENSION_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_DIMENSION_MODEL\x10\x01\x12\x18\n\x14USAGE_DIMENSION_USER\x10\x02\x12\x18\n\x14USAGE_DIMENSION_TEAM\x10\x03\x12\x1b\n\x17USAGE_DIMENSION_API_KEY\x10\x04\x12\x1c\n\x18USAGE_DIMENSION_ENDPOINT\x10\x05\x12\x1b\n\x17USAGE_DIMENSION_OUTCOME\x10\x06\x12\x18\n\x14USAGE_DIMENSION_HOUR\x10\x07\x12\x17\n\x13USAGE_DIMENSION_DAY\x10\x08\x12\x17\n\x13USAGE_DIMENSION_TAG\x10\tBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/billing/v1/usage.proto\x12\x13penstock.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/billing/v1/hold.proto\"\xcd\x04\n\x0bUsageRecord\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x14\n\x0corganization\x18\x03 \x01(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x0c\n\x04team\x18\x05 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0b\n\x03sku\x18\x08 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\t \x01(\t\x12\x11\n\toperation\x18\n \x01(\t\x12/\n\x06tokens\x18\x0b \x01(\x0b\x32\x1f.penstock.billing.v1.TokenUsage\x12\x12\n\ncost_nanos\x18\x0c \x01(\x03\x12\x1a\n\x12\x61voided_cost_nanos\x18\r \x01(\x03\x12\x34\n\x07outcome\x18\x0e \x01(\x0e\x32#.penstock.billing.v1.AttemptOutcome\x12\x11\n\testimated\x18\x0f \x01(\x08\x12\x0c\n\x04late\x18\x10 \x01(\x08\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62ook_version\x18\x12 \x01(\t\x12@\n\x08metadata\x18\x13 \x03(\x0b\x32..penstock.billing.v1.UsageRecord.MetadataEntry\x12\x12\n\ncorrection\x18\x14 \x01(\r\x12\x10\n\x08reversal\x18\x15 \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa1\x01\n\x08UsageRow\x12\r\n\x05group\x18\x01 \x03(\t\x12\x12\n\noperations\x18\x02 \x01(\r\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\r\x12\x30\n\x06tokens\x18\x04 \x01(\x0b\x32 .penstock.billing.v1.TokenTotals\x12\x12\n\ncost_nanos\x18\x05 \x01(\x03\x12\x1a\n\x12\x61voided_cost_nanos\x18\x06 \x01(\x03\"h\n\x0bTokenTotals\x12\r\n\x05input\x18\x01 \x01(\x03\x12\x12\n\ncache_read\x18\x02 \x01(\x03\x12\x13\n\x0b\x63\x61\x63he_write\x18\x03 \x01(\x03\x12\x0e\n\x06output\x18\x04 \x01(\x03\x12\x11\n\treasoning\x18\x05 \x01(\x03*\xa4\x02\n\x0eUsageDimension\x12\x1f\n\x1bUSAGE_DIMENSION_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_DIMENSION_MODEL\x10\x01\x12\x18\n\x14USAGE_DIMENSION_USER\x10\x02\x12\x18\n\x14USAGE_DIMENSION_TEAM\x10\x03\x12\x1b\n\x17USAGE_DIMENSION_API_KEY\x10\x04\x12\x1c\n\x18USAGE_DIMENSION_ENDPOINT\x10\x05\x12\x1b\n\x17USAGE_DIMENSION_OUTCOME\x10\x06\x12\x18\n\x14USAGE_DIMENSION_HOUR\x10\x07\x12\x17\n\x13USAGE_DIMENSION_DAY\x10\x08\x12\x17\n\x13USAGE_DIMENSION_TAG\x10\tBYZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'ZWgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1;billingv1'
   _globals['_USAGERECORD_METADATAENTRY']._loaded_options = None
   _globals['_USAGERECORD_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_USAGEDIMENSION']._serialized_start=946
-  _globals['_USAGEDIMENSION']._serialized_end=1238
+  _globals['_USAGEDIMENSION']._serialized_start=984
+  _globals['_USAGEDIMENSION']._serialized_end=1276
   _globals['_USAGERECORD']._serialized_start=122
-  _globals['_USAGERECORD']._serialized_end=673
-  _globals['_USAGERECORD_METADATAENTRY']._serialized_start=626
-  _globals['_USAGERECORD_METADATAENTRY']._serialized_end=673
-  _globals['_USAGEROW']._serialized_start=676
-  _globals['_USAGEROW']._serialized_end=837
-  _globals['_TOKENTOTALS']._serialized_start=839
-  _globals['_TOKENTOTALS']._serialized_end=943
+  _globals['_USAGERECORD']._serialized_end=711
+  _globals['_USAGERECORD_METADATAENTRY']._serialized_start=664
+  _globals['_USAGERECORD_METADATAENTRY']._serialized_end=711
+  _globals['_USAGEROW']._serialized_start=714
+  _globals['_USAGEROW']._serialized_end=875
+  _globals['_TOKENTOTALS']._serialized_start=877
+  _globals['_TOKENTOTALS']._serialized_end=981
 # @@protoc_insertion_point(module_scope)

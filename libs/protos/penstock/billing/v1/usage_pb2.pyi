@@ -35,7 +35,7 @@ USAGE_DIMENSION_DAY: UsageDimension
 USAGE_DIMENSION_TAG: UsageDimension
 
 class UsageRecord(_message.Message):
-    __slots__ = ("operation_id", "attempt", "organization", "user", "team", "api_key", "model", "sku", "endpoint", "operation", "tokens", "cost_nanos", "avoided_cost_nanos", "outcome", "estimated", "late", "end_time", "book_version", "metadata")
+    __slots__ = ("operation_id", "attempt", "organization", "user", "team", "api_key", "model", "sku", "endpoint", "operation", "tokens", "cost_nanos", "avoided_cost_nanos", "outcome", "estimated", "late", "end_time", "book_version", "metadata", "correction", "reversal")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,8 @@ class UsageRecord(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     BOOK_VERSION_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
+    REVERSAL_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     attempt: int
     organization: str
@@ -81,7 +83,9 @@ class UsageRecord(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     book_version: str
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, operation_id: _Optional[str] = ..., attempt: _Optional[int] = ..., organization: _Optional[str] = ..., user: _Optional[str] = ..., team: _Optional[str] = ..., api_key: _Optional[str] = ..., model: _Optional[str] = ..., sku: _Optional[str] = ..., endpoint: _Optional[str] = ..., operation: _Optional[str] = ..., tokens: _Optional[_Union[_hold_pb2.TokenUsage, _Mapping]] = ..., cost_nanos: _Optional[int] = ..., avoided_cost_nanos: _Optional[int] = ..., outcome: _Optional[_Union[_hold_pb2.AttemptOutcome, str]] = ..., estimated: _Optional[bool] = ..., late: _Optional[bool] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., book_version: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    correction: int
+    reversal: bool
+    def __init__(self, operation_id: _Optional[str] = ..., attempt: _Optional[int] = ..., organization: _Optional[str] = ..., user: _Optional[str] = ..., team: _Optional[str] = ..., api_key: _Optional[str] = ..., model: _Optional[str] = ..., sku: _Optional[str] = ..., endpoint: _Optional[str] = ..., operation: _Optional[str] = ..., tokens: _Optional[_Union[_hold_pb2.TokenUsage, _Mapping]] = ..., cost_nanos: _Optional[int] = ..., avoided_cost_nanos: _Optional[int] = ..., outcome: _Optional[_Union[_hold_pb2.AttemptOutcome, str]] = ..., estimated: _Optional[bool] = ..., late: _Optional[bool] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., book_version: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., correction: _Optional[int] = ..., reversal: _Optional[bool] = ...) -> None: ...
 
 class UsageRow(_message.Message):
     __slots__ = ("group", "operations", "attempts", "tokens", "cost_nanos", "avoided_cost_nanos")

@@ -164,7 +164,8 @@ type Budget struct {
 	AmountNanos int64 `protobuf:"varint,6,opt,name=amount_nanos,json=amountNanos,proto3" json:"amount_nanos,omitempty"`
 	// How often spend starts anew.
 	Period BudgetPeriod `protobuf:"varint,7,opt,name=period,proto3,enum=penstock.billing.v1.BudgetPeriod" json:"period,omitempty"`
-	// What was spent in the current period, in nano-dollars. Output only.
+	// What was spent in the current period, in nano-dollars. Negative when corrections took back more that was spent before it. Output
+	// only.
 	SpentNanos int64 `protobuf:"varint,8,opt,name=spent_nanos,json=spentNanos,proto3" json:"spent_nanos,omitempty"`
 	// What is set aside for operations that run, in nano-dollars. Output only.
 	HeldNanos int64 `protobuf:"varint,9,opt,name=held_nanos,json=heldNanos,proto3" json:"held_nanos,omitempty"`

@@ -126,11 +126,11 @@ type UsageRecord struct {
 	Endpoint string `protobuf:"bytes,9,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	// What was asked for: "chat" or "embedding".
 	Operation string `protobuf:"bytes,10,opt,name=operation,proto3" json:"operation,omitempty"`
-	// Tokens used.
+	// Tokens used; of a reversal, those that it takes back.
 	Tokens *TokenUsage `protobuf:"bytes,11,opt,name=tokens,proto3" json:"tokens,omitempty"`
-	// What was charged, in nano-dollars.
+	// What was charged, in nano-dollars. Negative for a reversal.
 	CostNanos int64 `protobuf:"varint,12,opt,name=cost_nanos,json=costNanos,proto3" json:"cost_nanos,omitempty"`
-	// What the cache saved, in nano-dollars.
+	// What the cache saved, in nano-dollars. Negative for a reversal.
 	AvoidedCostNanos int64 `protobuf:"varint,13,opt,name=avoided_cost_nanos,json=avoidedCostNanos,proto3" json:"avoided_cost_nanos,omitempty"`
 	// How it ended.
 	Outcome AttemptOutcome `protobuf:"varint,14,opt,name=outcome,proto3,enum=penstock.billing.v1.AttemptOutcome" json:"outcome,omitempty"`
@@ -143,7 +143,11 @@ type UsageRecord struct {
 	// Version of the price book that priced it.
 	BookVersion string `protobuf:"bytes,18,opt,name=book_version,json=bookVersion,proto3" json:"book_version,omitempty"`
 	// Labels of the caller.
-	Metadata      map[string]string `protobuf:"bytes,19,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Metadata map[string]string `protobuf:"bytes,19,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Which correction of the operation posted it, from 1. 0: it was settled so.
+	Correction uint32 `protobuf:"varint,20,opt,name=correction,proto3" json:"correction,omitempty"`
+	// Whether it takes back the line that was there before its correction.
+	Reversal      bool `protobuf:"varint,21,opt,name=reversal,proto3" json:"reversal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -311,14 +315,28 @@ func (x *UsageRecord) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *UsageRecord) GetCorrection() uint32 {
+	if x != nil {
+		return x.Correction
+	}
+	return 0
+}
+
+func (x *UsageRecord) GetReversal() bool {
+	if x != nil {
+		return x.Reversal
+	}
+	return false
+}
+
 // UsageRow is usage summed over what the grouping has in common.
 type UsageRow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The value of each dimension, in the order asked for. Times are RFC 3339.
 	Group []string `protobuf:"bytes,1,rep,name=group,proto3" json:"group,omitempty"`
-	// Operations, each counted where its last try is: rows of any grouping sum to their number.
+	// Operations, each counted where its last try is: rows of any grouping sum to their number. One that was taken back as a whole is none.
 	Operations uint32 `protobuf:"varint,2,opt,name=operations,proto3" json:"operations,omitempty"`
-	// Tries.
+	// Tries; those that were taken back are none.
 	Attempts uint32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	// Tokens, 64-bit because sums grow.
 	Tokens *TokenTotals `protobuf:"bytes,4,opt,name=tokens,proto3" json:"tokens,omitempty"`
@@ -488,7 +506,7 @@ var File_penstock_billing_v1_usage_proto protoreflect.FileDescriptor
 
 const file_penstock_billing_v1_usage_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpenstock/billing/v1/usage.proto\x12\x13penstock.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/billing/v1/hold.proto\"\xeb\x05\n" +
+	"\x1fpenstock/billing/v1/usage.proto\x12\x13penstock.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/billing/v1/hold.proto\"\xa7\x06\n" +
 	"\vUsageRecord\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\"\n" +
@@ -510,7 +528,11 @@ const file_penstock_billing_v1_usage_proto_rawDesc = "" +
 	"\x04late\x18\x10 \x01(\bR\x04late\x125\n" +
 	"\bend_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12!\n" +
 	"\fbook_version\x18\x12 \x01(\tR\vbookVersion\x12J\n" +
-	"\bmetadata\x18\x13 \x03(\v2..penstock.billing.v1.UsageRecord.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\x13 \x03(\v2..penstock.billing.v1.UsageRecord.MetadataEntryR\bmetadata\x12\x1e\n" +
+	"\n" +
+	"correction\x18\x14 \x01(\rR\n" +
+	"correction\x12\x1a\n" +
+	"\breversal\x18\x15 \x01(\bR\breversal\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe3\x01\n" +
