@@ -20,6 +20,8 @@ from servicekit.errors import DeadlineExceeded
 
 HOP_MARGIN_SECONDS = 0.005
 TIMEOUT_SECONDS_MAX = 600.0
+# Metadata of a call that the router forwards: the id of the API key that it checked.
+CALLER_HEADER = "x-api-key-id"
 _NANOS = 1_000_000_000
 
 

@@ -41,13 +41,12 @@ class Books:
 
     def __init__(self, prices: PriceBook, now_us: int, loaded: Loaded) -> None:
         self._prices = prices
-        # Replicas' clocks differ: what is posted never lies before a period that another has begun already.
-        self._now_us = max(now_us, *(budget.period_start_us for budget in loaded.budgets), 0)
         self._holds = {hold.key: hold for hold in loaded.holds}
         self._known = frozenset(self._holds)
         self._changed: dict[tuple[str, str], Hold] = {}
         self._counts = LimitCounts(loaded.limits, loaded.counts, now_us // 1000)
-        self._budgets = BudgetCounts(loaded.budgets, self._now_us)
+        self._budgets = BudgetCounts(loaded.budgets, now_us)
+        self._now_us = self._budgets.now_us
         self.entries: list[Entry] = []
         self.usage: list[UsageLine] = []
         # Settlements dearer than their holds: the router let more through than was authorized.

@@ -13,8 +13,11 @@ class BudgetCounts:
         self._by_subject: dict[str, list[Budget]] = {}
         self._by_payer: dict[Payer, list[Budget]] = {}
         self._touched: dict[str, Budget] = {}
+        budgets = list(budgets)
+        # Replicas' clocks differ: what is posted never lies before a period that another has begun already.
+        self.now_us = max(now_us, *(budget.period_start_us for budget in budgets), 0)
         for budget in budgets:
-            budget.roll(now_us)
+            budget.roll(self.now_us)
             self._by_subject.setdefault(budget.subject, []).append(budget)
 
     @property

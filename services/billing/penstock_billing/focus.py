@@ -175,7 +175,7 @@ def _quantity(tokens: int) -> dict[str, str]:
 
 def _explains(charge: Charge, prices: Prices) -> bool:
     exact: int = sum(getattr(charge, field) * getattr(prices, meter) for field, meter, _ in METERS)
-    return abs(exact - charge.cost_nanos * 1_000_000) <= charge.attempts * ROUNDING
+    return abs(exact - charge.cost_nanos * 1_000_000) <= abs(charge.attempts) * ROUNDING
 
 
 def _split(exact: list[int], total_nanos: int) -> list[int]:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
-    Integer,
     Select,
     SmallInteger,
     String,
@@ -43,6 +42,7 @@ from penstock_billing.report_tables import (
     usage_rollups,
 )
 from penstock_billing.tables import usage_lines
+from penstock_billing.usage import POSTING_LINES
 
 # One snapshot, and lines by their keys: statistics of a table that grows mislead planners into reading all of it.
 _POSTGRESQL_SETTINGS = (
@@ -54,15 +54,19 @@ _FOLD_LOCK = 0x464F4C44
 _DIMENSIONS = ("model", "endpoint", "outcome", "team_id", "user_id", "api_key_id")
 _PRICED = ("sku", "book_version")
 
+_posting = usage_lines.c.attempt // POSTING_LINES
+# A reversal counts backwards.
+_one = case((_posting % 2 == 1, -1), else_=1)
 is_last_attempt = ~exists().where(
     (later := usage_lines.alias("later")).c.operation_id == usage_lines.c.operation_id,
     later.c.organization == usage_lines.c.organization,
     later.c.attempt > usage_lines.c.attempt,
+    later.c.attempt // POSTING_LINES == _posting,
 )
 # The columns of a line that SUMS sums.
 LINE_SUMS: tuple[ColumnElement[int], ...] = (
-    case((is_last_attempt, 1), else_=0),
-    literal(1, Integer, literal_execute=True),
+    case((is_last_attempt, _one), else_=0),
+    _one,
     *(usage_lines.c[name] for name in SUMS[2:]),
 )
 pending_lines = usage_lines.join(

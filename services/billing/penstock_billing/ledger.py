@@ -9,6 +9,7 @@ run, REVENUE what it owes. AVAILABLE starts at zero and falls below: budgets, no
     release    HELD -> AVAILABLE              nothing was used
     expire     HELD -> AVAILABLE              nobody said in time what was used
     reverse    the opposite of an entry, which it undoes
+    correct    REVENUE -> AVAILABLE           what was settled wrongly, and then what is right the other way
 
 A hold goes open -> settled | released | expired, once. Usage that comes later is still owed: what gave the money back
 is reversed and the settlement posted, so that settling is always the same entry.
@@ -178,6 +179,14 @@ def close(hold: Hold, state: HoldState, now_us: int) -> Posting:
     """Give everything back: RELEASED because nothing was used, EXPIRED because nobody said."""
     assert hold.state is HoldState.OPEN
     return hold._replace(state=state), _entries(_give_back(hold, state, now_us))
+
+
+def correct(hold: Hold, cost_nanos: int, now_us: int) -> Posting:
+    """Reverse what a settled hold was charged and charge what is right. What it held is long given back."""
+    assert hold.state is HoldState.SETTLED
+    wrong = _entry(hold, EntryKind.SETTLE, now_us, held_nanos=0, revenue_nanos=hold.cost_nanos)
+    right = _entry(hold, EntryKind.SETTLE, now_us, held_nanos=0, revenue_nanos=cost_nanos)
+    return hold._replace(cost_nanos=cost_nanos), _entries(wrong.reversed(), right)
 
 
 def _give_back(hold: Hold, state: HoldState, now_us: int) -> Entry:

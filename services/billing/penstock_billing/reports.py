@@ -6,6 +6,9 @@ from typing import Any
 
 from penstock.billing.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
 from penstock.billing.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
+from penstock.billing.v1.usage_correction_service_pb2_grpc import (
+    add_UsageCorrectionServiceServicer_to_server,
+)
 from penstock.billing.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from penstock.billing.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 from servicekit.background import background
@@ -15,6 +18,7 @@ from penstock_billing.alerts import Alerts, open_session
 from penstock_billing.clock import Clock
 from penstock_billing.folder import Folder
 from penstock_billing.price_watch import PriceWatch
+from penstock_billing.servicer_corrections import UsageCorrectionServicer
 from penstock_billing.servicer_invoices import InvoiceServicer
 from penstock_billing.servicer_prices import PriceServicer
 from penstock_billing.servicer_usage import UsageServicer
@@ -50,6 +54,10 @@ async def open_reports(
             (
                 add_UsageServiceServicer_to_server,
                 UsageServicer(transactions, folder, clock, settings.allocation_tags),
+            ),
+            (
+                add_UsageCorrectionServiceServicer_to_server,
+                UsageCorrectionServicer(transactions, watch, clock),
             ),
             (
                 add_PriceServiceServicer_to_server,

@@ -8,7 +8,7 @@ from servicekit.errors import InvalidArgument
 
 from penstock_billing.budget import Budget, Enforcement, Period, Subject
 from penstock_billing.clock import rfc3339, to_timestamp
-from penstock_billing.usage import UsageLine
+from penstock_billing.usage import POSTING_LINES, UsageLine
 
 NAME_PARTS = 4
 
@@ -126,7 +126,7 @@ def write_usage_record(line: UsageLine) -> usage_pb2.UsageRecord:
     """Write one line."""
     return usage_pb2.UsageRecord(
         operation_id=line.operation_id,
-        attempt=line.attempt,
+        attempt=line.attempt % POSTING_LINES,
         organization=line.organization,
         user=line.user_id,
         team=line.team_id,
@@ -136,11 +136,11 @@ def write_usage_record(line: UsageLine) -> usage_pb2.UsageRecord:
         endpoint=line.endpoint,
         operation=line.operation,
         tokens=hold_pb2.TokenUsage(
-            input=line.input_tokens,
-            cache_read=line.cache_read_tokens,
-            cache_write=line.cache_write_tokens,
-            output=line.output_tokens,
-            reasoning=line.reasoning_tokens,
+            input=abs(line.input_tokens),
+            cache_read=abs(line.cache_read_tokens),
+            cache_write=abs(line.cache_write_tokens),
+            output=abs(line.output_tokens),
+            reasoning=abs(line.reasoning_tokens),
         ),
         cost_nanos=line.cost_nanos,
         avoided_cost_nanos=line.avoided_cost_nanos,
@@ -150,6 +150,8 @@ def write_usage_record(line: UsageLine) -> usage_pb2.UsageRecord:
         end_time=to_timestamp(line.end_us),
         book_version=line.book_version,
         metadata=line.metadata,
+        correction=(line.posting + 1) // 2,
+        reversal=line.is_reversal,
     )
 
 

@@ -100,6 +100,24 @@ usage_lines = Table(
     sqlite_with_rowid=False,
 )
 
+# Who changed what an operation is charged, and why; the lines that it posted carry its number.
+usage_corrections = Table(
+    "usage_corrections",
+    metadata,
+    Column("organization", String(64), primary_key=True),
+    Column("request_id", String(64), primary_key=True),
+    Column("operation_id", String(64), nullable=False),
+    Column("number", SmallInteger, nullable=False),
+    Column("reversed_nanos", BigInteger, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    Column("reason", String(512), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("create_us", BigInteger, nullable=False),
+    # Of what was asked for, so that the same request id with another body is refused.
+    Column("request_hash", LargeBinary(16), nullable=False),
+    Index("usage_corrections_create", "organization", "create_us"),
+)
+
 budgets = Table(
     "budgets",
     metadata,

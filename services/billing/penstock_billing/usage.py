@@ -1,4 +1,8 @@
-"""Usage lines: what one try used and cost, priced at its own SKU."""
+"""Usage lines: what one try used and cost, priced at its own SKU.
+
+A line never changes. A correction posts the opposite of every line that stands, and the right ones after them. Lines
+are numbered by posting and try: posting 0 is the settlement, 2n - 1 the reversal of correction n, 2n what it posted.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,9 +15,21 @@ from penstock_billing.commands import Settle
 from penstock_billing.ledger import Hold, HoldState
 from penstock_billing.prices import PriceBook, Prices
 
+# A try is numbered below it, as the contract says; the column holds 16 bits, for 255 postings.
+POSTING_LINES = 128
+_NUMBERS = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_nanos",
+    "avoided_cost_nanos",
+)
+
 
 class UsageLine(NamedTuple):
-    """One line, as it is stored; it never changes."""
+    """One line, as it is stored. `attempt` is the number of its posting and its try."""
 
     organization: str
     operation_id: str
@@ -39,6 +55,25 @@ class UsageLine(NamedTuple):
     post_us: int
     book_version: str
     metadata: dict[str, str]
+
+    @property
+    def posting(self) -> int:
+        """Which posting of its operation it is of."""
+        return self.attempt // POSTING_LINES
+
+    @property
+    def is_reversal(self) -> bool:
+        """Tell whether it takes another line back; then its numbers are negative."""
+        return self.posting % 2 == 1
+
+    def moved(self, posting: int) -> "UsageLine":
+        """Give the line of the same try in another posting."""
+        return self._replace(attempt=self.attempt % POSTING_LINES + posting * POSTING_LINES)
+
+    def reversed(self, now_us: int) -> "UsageLine":
+        """Give the line that takes this one back. It ended when this one did, so that all sums of that hour agree."""
+        negative = {name: -getattr(self, name) for name in _NUMBERS}
+        return self.moved(self.posting + 1)._replace(post_us=now_us, **negative)
 
 
 def price_usage(command: Settle, hold: Hold, book: PriceBook, now_us: int) -> list[UsageLine]:

@@ -26,6 +26,7 @@ from penstock.billing.v1 import (
     limit_service_pb2,
     limit_service_pb2_grpc,
     price_service_pb2_grpc,
+    usage_correction_service_pb2_grpc,
     usage_service_pb2,
     usage_service_pb2_grpc,
     webhook_service_pb2_grpc,
@@ -61,6 +62,7 @@ class Client:
         self.budgets = budget_service_pb2_grpc.BudgetServiceStub(channel)
         self.limits = limit_service_pb2_grpc.LimitServiceStub(channel)
         self.usage = usage_service_pb2_grpc.UsageServiceStub(channel)
+        self.corrections = usage_correction_service_pb2_grpc.UsageCorrectionServiceStub(channel)
         self.prices = price_service_pb2_grpc.PriceServiceStub(channel)
         self.webhooks = webhook_service_pb2_grpc.WebhookServiceStub(channel)
         self.invoices = invoice_service_pb2_grpc.InvoiceServiceStub(channel)
