@@ -15,18 +15,20 @@ from penstock.billing.v1 import (
     invoice_service_pb2,
     limit_service_pb2,
     price_service_pb2,
+    usage_correction_service_pb2,
     usage_service_pb2,
     webhook_service_pb2,
 )
 from penstock.cache.v1 import answer_cache_service_pb2, answer_feedback_service_pb2
 from penstock.guardrail.v1 import audit_service_pb2, erasure_service_pb2, policy_service_pb2
-from servicekit.context import outgoing
+from servicekit.context import CALLER_HEADER, outgoing
 
 from penstock_router.identity import Identity, Principal
 from penstock_router.peers import unavailable
 
 BILLING = (
     usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"],
+    usage_correction_service_pb2.DESCRIPTOR.services_by_name["UsageCorrectionService"],
     budget_service_pb2.DESCRIPTOR.services_by_name["BudgetService"],
     limit_service_pb2.DESCRIPTOR.services_by_name["LimitService"],
     price_service_pb2.DESCRIPTOR.services_by_name["PriceService"],
@@ -86,8 +88,10 @@ def _handler(
     async def serve(request: Message, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         principal = await identity.authenticate(tuple(context.invocation_metadata() or ()))
         _check(principal, request, method.name, role)
+        options = outgoing()
+        options["metadata"] += ((CALLER_HEADER, principal.api_key),)
         try:
-            return await call(request, **outgoing())
+            return await call(request, **options)
         except grpc.aio.AioRpcError as error:
             raise unavailable(error, owner.name) from error
 

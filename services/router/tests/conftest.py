@@ -7,7 +7,11 @@ import pytest
 import pytest_asyncio
 import yaml
 from aiohttp import web
-from penstock.billing.v1 import hold_service_pb2_grpc, usage_service_pb2_grpc
+from penstock.billing.v1 import (
+    hold_service_pb2_grpc,
+    usage_correction_service_pb2_grpc,
+    usage_service_pb2_grpc,
+)
 from penstock.cache.v1 import (
     answer_cache_service_pb2_grpc,
     answer_feedback_service_pb2_grpc,
@@ -88,6 +92,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path, catalog: Path) -
             (answer_feedback_service_pb2_grpc.add_AnswerFeedbackServiceServicer_to_server, cache),
             (hold_service_pb2_grpc.add_HoldServiceServicer_to_server, billing),
             (usage_service_pb2_grpc.add_UsageServiceServicer_to_server, billing),
+            (usage_correction_service_pb2_grpc.add_UsageCorrectionServiceServicer_to_server, billing),
             (inference_service_pb2_grpc.add_InferenceServiceServicer_to_server, inference),
         ],
         Metrics(),

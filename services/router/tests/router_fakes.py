@@ -11,6 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.billing.v1 import (
     hold_service_pb2,
     hold_service_pb2_grpc,
+    usage_correction_service_pb2,
+    usage_correction_service_pb2_grpc,
     usage_service_pb2,
     usage_service_pb2_grpc,
 )
@@ -178,7 +180,11 @@ def _key(item: Any) -> bytes:
     return bytes(item.partition.SerializeToString(deterministic=True) + item.conversation_digest)
 
 
-class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer, usage_service_pb2_grpc.UsageServiceServicer):
+class FakeBilling(
+    hold_service_pb2_grpc.HoldServiceServicer,
+    usage_service_pb2_grpc.UsageServiceServicer,
+    usage_correction_service_pb2_grpc.UsageCorrectionServiceServicer,
+):
     """Prices input at 1,000,000 and output at 2,000,000 nanos a million tokens, so at 1 and 2 nanos a token."""
 
     def __init__(self) -> None:
@@ -238,6 +244,11 @@ class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer, usage_service_pb2_g
     async def QueryUsage(self, request: Any, context: Any) -> Any:
         response = usage_service_pb2.QueryUsageResponse()
         response.rows.add(group=[request.parent], operations=len(self.settled))
+        return response
+
+    async def CreateUsageCorrection(self, request: Any, context: Any) -> Any:
+        response = usage_correction_service_pb2.CreateUsageCorrectionResponse()
+        response.usage_correction.actor = dict(context.invocation_metadata())["x-api-key-id"]
         return response
 
     async def only_settlement(self) -> Any:

@@ -8,6 +8,8 @@ import pytest
 from penstock.billing.v1 import (
     budget_service_pb2,
     budget_service_pb2_grpc,
+    usage_correction_service_pb2,
+    usage_correction_service_pb2_grpc,
     usage_service_pb2,
     usage_service_pb2_grpc,
 )
@@ -145,6 +147,19 @@ async def test_writing_a_budget_needs_the_admin_role(world: World) -> None:
     update = budget_service_pb2.UpdateBudgetRequest()
     update.budget.name = "organizations/other/budgets/b1"
     assert (await refusal(stub.UpdateBudget(update, metadata=AUTHORIZED))).reason == "PERMISSION_DENIED"
+
+
+async def test_a_correction_needs_the_admin_role_and_names_the_key_that_asked(world: World) -> None:
+    reader, admin = await create(world), await create(world, roles=["admin"])
+    stub = usage_correction_service_pb2_grpc.UsageCorrectionServiceStub(world.channel)
+    request = usage_correction_service_pb2.CreateUsageCorrectionRequest(
+        parent=DEV, operation_id="op", reason="counted twice", request_id="c1"
+    )
+    refused = stub.CreateUsageCorrection(request, metadata=bearer(reader.secret))
+    assert (await refusal(refused)).reason == "PERMISSION_DENIED"
+    pretended = (*bearer(admin.secret), ("x-api-key-id", "somebody"))
+    made = await stub.CreateUsageCorrection(request, metadata=pretended)
+    assert admin.api_key.name == f"{DEV}/apiKeys/{made.usage_correction.actor}"
 
 
 async def test_cached_answers_are_shown_and_forgotten_by_admins_and_reported_by_anybody(world: World) -> None:

@@ -27,6 +27,7 @@ const serviceConfig = `{
       {"service": "penstock.router.v1.ApiKeyService", "method": "GetApiKey"},
       {"service": "penstock.router.v1.ApiKeyService", "method": "ListApiKeys"},
       {"service": "penstock.billing.v1.UsageService"},
+      {"service": "penstock.billing.v1.UsageCorrectionService", "method": "ListUsageCorrections"},
       {"service": "penstock.billing.v1.PriceService", "method": "ListPrices"},
       {"service": "penstock.billing.v1.PriceService", "method": "ListPriceBooks"},
       {"service": "penstock.billing.v1.PriceService", "method": "GetPriceBook"},
