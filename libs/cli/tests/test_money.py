@@ -100,6 +100,38 @@ def test_anomalies_are_listed(edge, penstock):
     assert "+6" in penstock("usage", "anomalies")[1]
 
 
+def test_a_charge_is_corrected_and_listed_with_its_reason(edge, penstock, tmp_path):
+    made = {
+        "name": "organizations/dev/usageCorrections/c1",
+        "operation_id": "op",
+        "reversed_nanos": "2000000000",
+        "cost_nanos": "500000000",
+        "reason": "counted twice",
+        "actor": "key-1",
+        "create_time": "2026-01-02T03:04:05Z",
+    }
+    edge.answers["POST", f"{ACME}/usageCorrections"] = (200, made)
+    edge.answers["GET", f"{ACME}/usageCorrections"] = (200, {"usage_corrections": [made]})
+    tries = [{"sku": "a/b", "tokens": {"input": 1}, "outcome": "ATTEMPT_OUTCOME_SUCCEEDED"}]
+    file = tmp_path / "used.json"
+    file.write_text(json.dumps(tries))
+    asked = ("usage", "correct", "op", "--reason", "counted twice", "--request-id", "c1")
+    code, out, _ = penstock(*asked, "--used", str(file))
+    assert (code, "was charged $2, and is $0.5" in out) == (0, True)
+    assert edge.requests[-1][3] == {
+        "operation_id": "op",
+        "attempts": tries,
+        "reason": "counted twice",
+        "request_id": "c1",
+    }
+    penstock(*asked)
+    assert edge.requests[-1][3]["attempts"] == []
+    _, out, _ = penstock("usage", "corrections")
+    assert [word in out for word in ("op", "$2", "$0.5", "key-1", "counted twice")] == [True] * 5
+    file.write_text("{")
+    assert penstock(*asked, "--used", str(file))[0] == 2
+
+
 def test_an_export_is_written_page_by_page(edge, penstock, tmp_path):
     edge.answers["GET", f"{ACME}/focus"] = (200, {"csv": "a,b\r\n", "focus_version": "1.2"})
     file = tmp_path / "charges.csv"

@@ -18,6 +18,7 @@ from penstock_cli.commands.options import (
     read_time,
     the_edge,
 )
+from penstock_cli.commands.usage_corrections import correct, corrections
 from penstock_cli.console import err, out
 from penstock_cli.edge import Edge, Json
 
@@ -46,6 +47,8 @@ Since = Annotated[str, typer.Option(help="From when: a day or a time, UTC. Defau
 Until = Annotated[str, typer.Option(help="Until when, exclusive. Default: now.")]
 
 app = typer.Typer(invoke_without_command=True)
+app.command()(correct)
+app.command()(corrections)
 
 
 @app.callback()
