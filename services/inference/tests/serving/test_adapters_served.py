@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc.aio
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the engine that takes adapters needs PyTorch")
@@ -13,6 +14,7 @@ from inference_client import GREEDY, Client, generate_request, generation_input
 from penstock.inference.v1 import inference_service_pb2 as pb
 from penstock_inference.settings import AdapterSettings, InferenceSettings, ModelSettings
 from pydantic import ValidationError
+from safetensors.numpy import load_file, save_file
 from servicekit.errors import from_rpc_error
 from small_decoder import write_adapter, write_decoder
 
@@ -49,6 +51,12 @@ async def text(client: Client, model: str) -> str:
 
 async def load(client: Client, model: str) -> pb.LoadedModel:
     return (await client.stub.LoadModel(pb.LoadModelRequest(model=model))).model
+
+
+async def is_serving(client: Client) -> None:
+    async with asyncio.timeout(20):
+        while not client.server.health.serving:  # noqa: ASYNC110 - it tells over the wire only
+            await asyncio.sleep(0.05)
 
 
 async def refusal(call: grpc.aio.UnaryUnaryCall) -> tuple[str, str]:
@@ -125,6 +133,30 @@ async def test_an_adapter_that_is_damaged_or_too_large_is_refused_and_the_others
         assert (await load(client, "brief")).id == "brief"
 
 
+async def test_an_adapter_that_overflows_fails_its_own_requests_and_no_others(
+    settings: Callable, serve: Callable, tmp_path: Path
+) -> None:
+    weights = load_file(write_adapter(tmp_path / "huge", 7) / "adapter_model.safetensors")
+    huge = {name: values * np.float32(1e30) for name, values in weights.items()}
+    save_file(huge, tmp_path / "huge" / "adapter_model.safetensors")
+    async with serve(settings(adapters_dir=tmp_path)) as client:
+        await client.loaded()
+        await client.stub.LoadModel(
+            pb.LoadModelRequest(model="huge", adapter=pb.AdapterSource(base="base", directory="huge"))
+        )
+        expected = [await text(client, model) for model in ("base", "formal")]
+        for _ in range(3):
+            refusals = [client.refusal(generate_request("\x01\x02\x03", model="huge")) for _ in range(2)]
+            *together, first, second = await asyncio.gather(
+                text(client, "base"), text(client, "formal"), *refusals
+            )
+            assert together == expected
+            assert [(error.reason, "not finite" in error.message) for error in (first, second)] == [
+                ("INTERNAL", True)
+            ] * 2
+        await is_serving(client)
+
+
 async def test_an_adapter_that_no_setting_names_is_loaded_from_the_directory_for_such(
     settings: Callable, serve: Callable, tmp_path: Path
 ) -> None:
@@ -145,9 +177,7 @@ async def test_an_adapter_that_no_setting_names_is_loaded_from_the_directory_for
         for directory in ("../base", "..", ".", ""):
             new.adapter.directory = directory
             assert (await refusal(client.stub.LoadModel(new)))[0] == "INVALID_ARGUMENT"
-        async with asyncio.timeout(20):
-            while not client.server.health.serving:  # noqa: ASYNC110 - it tells over the wire only
-                await asyncio.sleep(0.05)
+        await is_serving(client)
 
 
 async def test_without_a_directory_for_them_only_adapters_of_the_settings_are_loaded(
