@@ -1,15 +1,16 @@
 """The models of this process: loaded and unloaded while others answer, found by id."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.logging import get_logger
 from servicekit.metrics import Metrics
 
 from penstock_inference.catalog import AdapterLoader, Catalog, Load, Model, model_not_found
+from penstock_inference.changes import Changes
 from penstock_inference.embed import EmbeddingModel
 from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.memory import MemoryBudget
@@ -20,7 +21,10 @@ _INFO_LABELS = ("model", "engine", "kind")
 
 
 class Models:
-    """Load models one after another, and give those that are there."""
+    """Load models one after another, and give those that are there.
+
+    Who hangs up while a model is loaded or unloaded has it done all the same, and nothing is held for nobody.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,7 @@ class Models:
         self._wanted = [model_id for model_id in loaders if model_id in at_start]
         self._loaded: dict[str, Model] = {}
         self._failed: dict[str, str] = {}
-        self._changing = asyncio.Lock()
+        self._changes = Changes()
 
     async def load(self) -> None:
         """Load what is wanted. A model that cannot be loaded keeps the process from serving as a whole."""
@@ -53,8 +57,7 @@ class Models:
             ResourceExhausted: the memory budget has no room for it (OVERLOADED).
             Unavailable: it cannot be loaded (DEPENDENCY_UNAVAILABLE).
         """
-        async with self._changing:
-            return await self._ensure(model_id)
+        return await self._changes.make(partial(self._ensure, model_id))
 
     async def load_adapter(self, model_id: str, loader: AdapterLoader) -> Model:
         """Load an adapter that the settings do not name, until it is unloaded; nothing is done if it is there.
@@ -64,13 +67,7 @@ class Models:
             AlreadyExists: the id is another model's (RESOURCE_EXISTS).
             ResourceExhausted, Unavailable: as above.
         """
-        async with self._changing:
-            self._catalog.add(model_id, loader)
-            try:
-                return await self._ensure(model_id)
-            finally:
-                if model_id not in self._loaded:
-                    self._catalog.forget(model_id)
+        return await self._changes.make(partial(self._add_adapter, model_id, loader))
 
     async def unload_model(self, model_id: str, drain_seconds: float) -> None:
         """Take no more work for a model and for its adapters, let answers end, and free memory.
@@ -78,12 +75,7 @@ class Models:
         Raises:
             NotFound: it is not loaded (MODEL_NOT_FOUND).
         """
-        async with self._changing:
-            if model_id not in self._loaded:
-                raise model_not_found(model_id)
-            for adapter_id in self._adapters_of(model_id):
-                await self._unload(adapter_id, drain_seconds)
-            await self._unload(model_id, drain_seconds)
+        await self._changes.make(partial(self._unload_with_adapters, model_id, drain_seconds))
 
     def generative(self, model_id: str) -> GenerativeModel:
         """Give a model that answers.
@@ -122,7 +114,8 @@ class Models:
             await self.find(model_id).check()
 
     async def close(self) -> None:
-        """Stop all models."""
+        """Stop all models, one that is still being loaded once it is."""
+        await self._changes.end()
         for model in reversed(self._loaded.values()):  # adapters before their base
             await model.close()
 
@@ -141,6 +134,21 @@ class Models:
                     self._wanted.remove(model_id)
             self._info.labels(model.id, model.engine, model.kind).set(1)
         return self._loaded[model_id]
+
+    async def _add_adapter(self, model_id: str, loader: AdapterLoader) -> Model:
+        self._catalog.add(model_id, loader)
+        try:
+            return await self._ensure(model_id)
+        finally:
+            if model_id not in self._loaded:
+                self._catalog.forget(model_id)
+
+    async def _unload_with_adapters(self, model_id: str, drain_seconds: float) -> None:
+        if model_id not in self._loaded:
+            raise model_not_found(model_id)
+        for adapter_id in self._adapters_of(model_id):
+            await self._unload(adapter_id, drain_seconds)
+        await self._unload(model_id, drain_seconds)
 
     async def _unload(self, model_id: str, drain_seconds: float) -> None:
         model = self._loaded.pop(model_id)
