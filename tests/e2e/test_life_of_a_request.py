@@ -35,6 +35,20 @@ def test_an_answer_comes_with_its_cost_and_stands_in_the_ledger(stack: Stack) ->
     assert record["outcome"] == "ATTEMPT_OUTCOME_SUCCEEDED"
 
 
+def test_a_wrong_charge_is_corrected_by_an_administrator(stack: Stack) -> None:
+    with stack.client() as client:
+        answer = client.post("/v1/chat/completions", json=ask("Name three birds.", max_tokens=8)).json()
+        operation = answer["penstock"]["request_id"]
+        (wrong,) = stack.usage_records(operation)
+        correction = {"operation_id": operation, "reason": "a test", "request_id": operation}
+        made = client.post(f"/v1/{ORGANIZATION}/usageCorrections", json=correction).raise_for_status()
+    assert (made.json()["reversed_nanos"], made.json()["cost_nanos"]) == (wrong["cost_nanos"], "0")
+    assert made.json()["actor"]
+    reversal, first = stack.usage_records(operation)
+    assert (reversal["reversal"], int(reversal["cost_nanos"])) == (True, -int(wrong["cost_nanos"]))
+    assert first == wrong
+
+
 def test_asked_again_it_comes_from_the_cache_for_nothing(stack: Stack) -> None:
     question = ask("What is the capital of Italy? Answer in one short sentence.", max_tokens=64)
     with stack.client() as client:
