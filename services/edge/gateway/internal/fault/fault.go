@@ -152,11 +152,22 @@ func plainMessage(f *Fault) string {
 	return f.Message
 }
 
+// members says what the JSON calls that the contracts name otherwise: the router's lists, and what inference makes of them.
+var members = []struct{ field, member string }{
+	{"inputs", "input"},
+	{"prompts", "prompt"},
+	{"input.prompt", "prompt"},
+	{"input.tokens", "prompt"},
+	{"input.chat.", ""},
+}
+
 // memberPath turns the path of a proto field into that of the JSON member that it was read from.
 func memberPath(field string) string {
 	field = strings.TrimPrefix(field, "parameters.")
-	if rest, ok := strings.CutPrefix(field, "inputs"); ok {
-		return "input" + rest
+	for _, named := range members {
+		if rest, ok := strings.CutPrefix(field, named.field); ok {
+			return named.member + rest
+		}
 	}
 	return field
 }

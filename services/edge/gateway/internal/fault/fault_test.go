@@ -133,6 +133,8 @@ func TestWhatGRPCItselfSaysAboutUsDoesNotLeave(t *testing.T) {
 func TestTheFieldAtFaultIsNamedAsInJSON(t *testing.T) {
 	for field, want := range map[string]any{
 		"parameters.messages[0].role": "messages[0].role", "parameters.inputs[2].text": "input[2].text", "page_size": "page_size",
+		"parameters.prompts": "prompt", "parameters.prompts[1].tokens": "prompt[1].tokens", "prompts": "prompt",
+		"input.tokens": "prompt", "input.prompt": "prompt", "input.chat.messages": "messages", "input.chat.tool_choice": "tool_choice",
 	} {
 		err := fakerouter.Error(codes.InvalidArgument, "INVALID_ARGUMENT", "Bad.", fakerouter.Violation(field, "bad"))
 		if _, _, body := written(t, err); body["param"] != want {
