@@ -35,9 +35,6 @@ Result = TypeVar("Result")
 ListCall = Callable[[list[Item]], Awaitable[Sequence[Result | ServiceError]]]
 
 UNDER_LOAD_SECONDS = 0.1
-LINGER_SECONDS_AN_ITEM = (
-    0.0002  # of the last list: the more there is to come, the more it pays to wait for it
-)
 RETRY_AFTER = timedelta(milliseconds=100)
 
 log = get_logger(__name__)
@@ -51,7 +48,8 @@ class CoalescerLimits:
     lists_max: int = 2
     second_list_items_min: int = 8
     bytes_max: int = 8 * 1024 * 1024  # a message holds 32 MiB, and an answer may be larger than its question
-    linger_seconds: float = 0.005  # at most; see LINGER_SECONDS_AN_ITEM
+    linger_seconds: float = 0.005  # at most
+    linger_seconds_an_item: float = 0.0002  # of the last list: where more comes, it pays to wait for it
     pending_max: int = 4096
     call_seconds_max: float = 30.0
 
@@ -133,9 +131,8 @@ class Coalescer(Generic[Item, Result]):
         try:
             while self._waiters:
                 if self._under_load() and len(self._waiters) < self._limits.items_max:
-                    await asyncio.sleep(
-                        min(self._limits.linger_seconds, LINGER_SECONDS_AN_ITEM * self._items_last)
-                    )
+                    linger = self._limits.linger_seconds_an_item * self._items_last
+                    await asyncio.sleep(min(linger, self._limits.linger_seconds))
                 waiters = self._waiters.take(self._limits.items_max, self._limits.bytes_max, self._size)
                 if waiters:
                     await self._send(waiters)

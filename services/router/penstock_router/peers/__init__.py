@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc.aio
@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 
+# What no caller waits for goes in long lists: most of a list's cost is the list's.
+_UNHURRIED: dict[str, Any] = {"lists_max": 1, "linger_seconds": 0.05, "linger_seconds_an_item": 0.002}
+
+
 @dataclass(frozen=True, slots=True)
 class Peers:
     """All four."""
@@ -54,8 +58,12 @@ async def connect_peers(settings: RouterSettings, metrics: Metrics) -> AsyncIter
             opened.get_state(try_to_connect=True)  # or the first request would find its peers not ready
             return await stack.enter_async_context(opened)
 
-        def coalesced(name: str, call: ListCall[Any, Any], seconds_max: float) -> Coalescer[Any, Any]:
+        def coalesced(
+            name: str, call: ListCall[Any, Any], seconds_max: float, *, awaited: bool = True
+        ) -> Coalescer[Any, Any]:
             limits = CoalescerLimits(linger_seconds=settings.linger_seconds, call_seconds_max=seconds_max)
+            if not awaited:
+                limits = replace(limits, **_UNHURRIED)
             coalescer = Coalescer[Any, Any](
                 call, name=name, metrics=metrics, limits=limits, size=lambda item: item.ByteSize()
             )

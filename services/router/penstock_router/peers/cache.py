@@ -9,7 +9,7 @@ from servicekit.context import outgoing
 from penstock_router.peers.calls import Coalesced, ListCall, unavailable
 from penstock_router.settings import RouterSettings
 
-FLIGHT_SECONDS_MAX = 60.0
+FLIGHT_SECONDS_MAX = 600.0
 
 
 class CachePeer:
@@ -27,14 +27,14 @@ class CachePeer:
         self._lookup = coalesced("cache.Lookup", lookup, seconds)
         # Matching by meaning takes its time, for which those who do not ask for it need not wait.
         self._lookup_semantic = coalesced("cache.Lookup semantic", lookup, seconds)
-        self._store = coalesced("cache.Store", listed(stub.Store, cache_service_pb2.StoreRequest), seconds)
+        store = listed(stub.Store, cache_service_pb2.StoreRequest)
+        self._store = coalesced("cache.Store", store, seconds, awaited=False)
         self._end_flights = stub.EndFlights
         self._renew_flights = stub.RenewFlights
         self._await_flight = stub.AwaitFlight
         self._seconds_max = seconds
-        self._feedback = coalesced(
-            "cache.Feedback", listed(stub.Feedback, cache_service_pb2.FeedbackRequest), seconds
-        )
+        feedback = listed(stub.Feedback, cache_service_pb2.FeedbackRequest)
+        self._feedback = coalesced("cache.Feedback", feedback, seconds, awaited=False)
 
     async def lookup(self, item: cache_service_pb2.LookupItem) -> cache_service_pb2.LookupResult:
         """Look for an answer."""

@@ -1,7 +1,7 @@
 """How a peer is called: a list RPC as a function, its failures as errors of ours, its health as a probe."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import grpc.aio
 from google.rpc import status_pb2
@@ -59,7 +59,13 @@ def unavailable(error: grpc.aio.AioRpcError, dependency: str) -> ServiceError:
     return from_rpc_error(error)
 
 
-Coalesced = Callable[[str, ListCall[Any, Any], float], Coalescer[Any, Any]]
+class Coalesced(Protocol):
+    """Makes coalescers."""
+
+    def __call__(
+        self, name: str, call: ListCall[Any, Any], seconds_max: float, *, awaited: bool = True
+    ) -> Coalescer[Any, Any]:
+        """Make one for a list RPC; not awaited: no caller waits for its results."""
 
 
 async def check_serving(channel: grpc.aio.Channel) -> None:
