@@ -15,14 +15,11 @@ import uvloop
 from harness.paths import CACHE
 from harness.turns import in_loop, serve
 from penstock_inference.engines.loading import load_engine
-from penstock_inference.generate import EndRequest, Generate, GenerationRequest, Started
-from penstock_inference.journal import Journal
-from penstock_inference.loading import Loader
-from penstock_inference.memory import MemoryBudget
-from penstock_inference.models import Models
+from penstock_inference.generate import EndRequest, GenerationRequest, Started
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
 from penstock_inference.sequence import Urgency
+from penstock_inference.server import Inference, running
 from penstock_inference.settings import InferenceSettings, ModelSettings
 from servicekit.metrics import Metrics
 
@@ -38,11 +35,11 @@ MODEL = "smollm2"
 class Penstock:
     """A loaded model behind its batch loop."""
 
-    def __init__(self, settings: InferenceSettings, generate: Generate, models: Models, text: str) -> None:
+    def __init__(self, settings: InferenceSettings, inference: Inference, text: str) -> None:
         self._settings = settings
-        self._generate = generate
-        self._models = models
-        self._tokenizer = models.generative(MODEL).tokenizer
+        self._generate = inference.generate
+        self._models = inference.models
+        self._tokenizer = self._models.generative(MODEL).tokenizer
         self._text = text
         self._tokens = self._tokenizer.encode(text, parse_special=False)
         self._operations = count()
@@ -123,26 +120,18 @@ class Penstock:
 @asynccontextmanager
 async def loaded(settings: InferenceSettings, text: str) -> AsyncIterator[Penstock]:
     """Load the model, and close it at the end."""
-    directory = settings.service_dir / "journal"
-    shutil.rmtree(directory, ignore_errors=True)
-    journal = Journal(directory, settings.journal_bytes_max)
-    memory = MemoryBudget(0)
-    metrics = Metrics()
-    loader = Loader(settings, journal, metrics, memory)
-    models = Models({MODEL: lambda: loader.generative(settings.models[0])}, memory, metrics, at_start={MODEL})
-    await models.load()
-    await models.check()
-    try:
-        yield Penstock(settings, Generate(models, settings.delta_interval_seconds), models, text)
-    finally:
-        await models.close()
-        journal.close()
+    shutil.rmtree(settings.service_dir / "journal", ignore_errors=True)
+    async with running(settings, Metrics()) as inference:
+        await inference.models.load_model(MODEL)
+        yield Penstock(settings, inference, text)
 
 
 def main(gguf: str, text: str, threads: str) -> None:
     """Take turns until the input ends."""
     model = ModelSettings(id=MODEL, reference=gguf)
-    settings = InferenceSettings(models=(model,), threads=int(threads), data_dir=CACHE / "generation")
+    settings = InferenceSettings(
+        models=(model,), encoders=(), threads=int(threads), data_dir=CACHE / "generation"
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         context = loaded(settings, Path(text).read_text())
         penstock = runner.run(context.__aenter__())

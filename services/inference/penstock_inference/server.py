@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,31 +25,43 @@ from penstock_inference.settings import InferenceSettings
 async def build(settings: InferenceSettings) -> AsyncIterator[Service]:
     """Compose the inference service. It answers health checks at once, and loads its models meanwhile."""
     metrics = Metrics()
+    async with running(settings, metrics) as inference:
+        models, generate, journal = inference.models, inference.generate, inference.journal
+        servicers: list[tuple[AddServicer, Any]] = [
+            (
+                add_InferenceServiceServicer_to_server,
+                InferenceServicer(models, generate, journal, inference.loader.found_adapter),
+            )
+        ]
+        if settings.kserve:
+            from penstock_inference import servicer_kserve  # noqa: PLC0415 - it needs the extra "kserve"
+
+            kserve = servicer_kserve.OpenInferenceServicer(models, generate)
+            servicers.append((servicer_kserve.add_servicer, kserve))
+        yield Service(settings, servicers, metrics, {"models": models.check, "journal": journal.check})
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What lies behind the doors."""
+
+    models: Models
+    generate: Generate
+    journal: Journal
+    loader: Loader
+
+
+@asynccontextmanager
+async def running(settings: InferenceSettings, metrics: Metrics) -> AsyncIterator[Inference]:
+    """Compose all but the doors, load models meanwhile, and stop them at the end."""
     journal = await asyncio.to_thread(Journal, settings.service_dir / "journal", settings.journal_bytes_max)
     memory = MemoryBudget(settings.memory_bytes_max)
     at_start = {model.id for model in settings.catalog if model.at_start}
     loader = Loader(settings, journal, metrics, memory)
     models = Models(_loaders(settings, loader), memory, metrics, at_start=at_start)
-    generate = Generate(models, settings.delta_interval_seconds)
-    servicers: list[tuple[AddServicer, Any]] = [
-        (
-            add_InferenceServiceServicer_to_server,
-            InferenceServicer(models, generate, journal, loader.found_adapter),
-        )
-    ]
-    if settings.kserve:
-        from penstock_inference import servicer_kserve  # noqa: PLC0415 - it needs the extra "kserve"
-
-        kserve = servicer_kserve.OpenInferenceServicer(models, generate)
-        servicers.append((servicer_kserve.add_servicer, kserve))
     loading = asyncio.create_task(models.load())
     try:
-        yield Service(
-            settings,
-            servicers,
-            metrics,
-            {"models": models.check, "journal": journal.check},
-        )
+        yield Inference(models, Generate(models, settings.delta_interval_seconds), journal, loader)
     finally:
         loading.cancel()
         await asyncio.wait([loading])
