@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenstock/router/v1/model.proto\x12\x12penstock.router.v1\"\xac\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x10\n\x08owned_by\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\r\x12\x39\n\x0c\x63\x61pabilities\x18\x06 \x03(\x0e\x32#.penstock.router.v1.ModelCapability\x12\x11\n\tendpoints\x18\x07 \x03(\t*\x91\x02\n\x0fModelCapability\x12 \n\x1cMODEL_CAPABILITY_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_CAPABILITY_CHAT\x10\x01\x12\x1f\n\x1bMODEL_CAPABILITY_EMBEDDINGS\x10\x02\x12\x1a\n\x16MODEL_CAPABILITY_TOOLS\x10\x03\x12&\n\"MODEL_CAPABILITY_STRUCTURED_OUTPUT\x10\x04\x12\x1b\n\x17MODEL_CAPABILITY_IMAGES\x10\x05\x12\x1d\n\x19MODEL_CAPABILITY_LOGPROBS\x10\x06\x12 \n\x1cMODEL_CAPABILITY_COMPLETIONS\x10\x07\x42WZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenstock/router/v1/model.proto\x12\x12penstock.router.v1\"\xd2\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x10\n\x08owned_by\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\r\x12\x39\n\x0c\x63\x61pabilities\x18\x06 \x03(\x0e\x32#.penstock.router.v1.ModelCapability\x12\x11\n\tendpoints\x18\x07 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x14\n\x0cweights_kind\x18\t \x01(\t*\x91\x02\n\x0fModelCapability\x12 \n\x1cMODEL_CAPABILITY_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_CAPABILITY_CHAT\x10\x01\x12\x1f\n\x1bMODEL_CAPABILITY_EMBEDDINGS\x10\x02\x12\x1a\n\x16MODEL_CAPABILITY_TOOLS\x10\x03\x12&\n\"MODEL_CAPABILITY_STRUCTURED_OUTPUT\x10\x04\x12\x1b\n\x17MODEL_CAPABILITY_IMAGES\x10\x05\x12\x1d\n\x19MODEL_CAPABILITY_LOGPROBS\x10\x06\x12 \n\x1cMODEL_CAPABILITY_COMPLETIONS\x10\x07\x42WZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,8 +32,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.router.v1.model_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'ZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1'
-  _globals['_MODELCAPABILITY']._serialized_start=230
-  _globals['_MODELCAPABILITY']._serialized_end=503
+  _globals['_MODELCAPABILITY']._serialized_start=268
+  _globals['_MODELCAPABILITY']._serialized_end=541
   _globals['_MODEL']._serialized_start=55
-  _globals['_MODEL']._serialized_end=227
+  _globals['_MODEL']._serialized_end=265
 # @@protoc_insertion_point(module_scope)

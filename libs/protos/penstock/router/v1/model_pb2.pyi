@@ -27,7 +27,7 @@ MODEL_CAPABILITY_LOGPROBS: ModelCapability
 MODEL_CAPABILITY_COMPLETIONS: ModelCapability
 
 class Model(_message.Message):
-    __slots__ = ("id", "object", "created", "owned_by", "context_tokens", "capabilities", "endpoints")
+    __slots__ = ("id", "object", "created", "owned_by", "context_tokens", "capabilities", "endpoints", "engine", "weights_kind")
     ID_FIELD_NUMBER: _ClassVar[int]
     OBJECT_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,8 @@ class Model(_message.Message):
     CONTEXT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_KIND_FIELD_NUMBER: _ClassVar[int]
     id: str
     object: str
     created: int
@@ -42,4 +44,6 @@ class Model(_message.Message):
     context_tokens: int
     capabilities: _containers.RepeatedScalarFieldContainer[ModelCapability]
     endpoints: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., object: _Optional[str] = ..., created: _Optional[int] = ..., owned_by: _Optional[str] = ..., context_tokens: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[ModelCapability, str]]] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+    engine: str
+    weights_kind: str
+    def __init__(self, id: _Optional[str] = ..., object: _Optional[str] = ..., created: _Optional[int] = ..., owned_by: _Optional[str] = ..., context_tokens: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[ModelCapability, str]]] = ..., endpoints: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., weights_kind: _Optional[str] = ...) -> None: ...

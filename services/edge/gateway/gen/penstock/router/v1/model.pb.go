@@ -110,7 +110,12 @@ type Model struct {
 	// What it can do.
 	Capabilities []ModelCapability `protobuf:"varint,6,rep,packed,name=capabilities,proto3,enum=penstock.router.v1.ModelCapability" json:"capabilities,omitempty"`
 	// Names of the endpoints that serve it, in the order they are tried.
-	Endpoints     []string `protobuf:"bytes,7,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	Endpoints []string `protobuf:"bytes,7,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	// The engine of ours that it runs on, for example "onnxruntime-cpu". Empty: others run it, it is not loaded, or inference
+	// does not answer at once.
+	Engine string `protobuf:"bytes,8,opt,name=engine,proto3" json:"engine,omitempty"`
+	// Kind of its weights on that engine, for example "int8". Empty as `engine` is.
+	WeightsKind   string `protobuf:"bytes,9,opt,name=weights_kind,json=weightsKind,proto3" json:"weights_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,11 +199,25 @@ func (x *Model) GetEndpoints() []string {
 	return nil
 }
 
+func (x *Model) GetEngine() string {
+	if x != nil {
+		return x.Engine
+	}
+	return ""
+}
+
+func (x *Model) GetWeightsKind() string {
+	if x != nil {
+		return x.WeightsKind
+	}
+	return ""
+}
+
 var File_penstock_router_v1_model_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_model_proto_rawDesc = "" +
 	"\n" +
-	"\x1epenstock/router/v1/model.proto\x12\x12penstock.router.v1\"\xf2\x01\n" +
+	"\x1epenstock/router/v1/model.proto\x12\x12penstock.router.v1\"\xad\x02\n" +
 	"\x05Model\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n" +
@@ -206,7 +225,9 @@ const file_penstock_router_v1_model_proto_rawDesc = "" +
 	"\bowned_by\x18\x04 \x01(\tR\aownedBy\x12%\n" +
 	"\x0econtext_tokens\x18\x05 \x01(\rR\rcontextTokens\x12G\n" +
 	"\fcapabilities\x18\x06 \x03(\x0e2#.penstock.router.v1.ModelCapabilityR\fcapabilities\x12\x1c\n" +
-	"\tendpoints\x18\a \x03(\tR\tendpoints*\x91\x02\n" +
+	"\tendpoints\x18\a \x03(\tR\tendpoints\x12\x16\n" +
+	"\x06engine\x18\b \x01(\tR\x06engine\x12!\n" +
+	"\fweights_kind\x18\t \x01(\tR\vweightsKind*\x91\x02\n" +
 	"\x0fModelCapability\x12 \n" +
 	"\x1cMODEL_CAPABILITY_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15MODEL_CAPABILITY_CHAT\x10\x01\x12\x1f\n" +
