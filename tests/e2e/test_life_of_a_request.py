@@ -245,7 +245,9 @@ def test_a_rate_says_in_headers_what_is_left_and_when_to_come_back(stack: Stack)
         assert made.status_code == 200, made.text
         one, two, refused = (
             client.post(
-                "/v1/chat/completions", json=ask(f"Name the number after {n}.", max_tokens=8), headers=bound
+                "/v1/chat/completions",
+                json=ask(f"Name the number after {n}.", max_tokens=8, stream=n == 1),
+                headers=bound,
             )
             for n in range(3)
         )

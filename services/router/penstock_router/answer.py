@@ -1,7 +1,8 @@
 """Answers put together from events, and taken apart again into chunks. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from penstock.billing.v1 import limit_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
 
 from penstock_router.attempt import Attempt
@@ -103,12 +104,17 @@ class ChunkWriter:
         self._model = model
         self._speaking: set[int] = set()
 
-    def write(self, delta: chat_completion_pb2.ChatChoiceDelta) -> Chunk:
-        """Write a delta; an answer's first says who speaks."""
+    def write(
+        self, delta: chat_completion_pb2.ChatChoiceDelta, rate_limits: Iterable[limit_pb2.RateLimit] = ()
+    ) -> Chunk:
+        """Write a delta; an answer's first says who speaks, and the stream's first how the caller's rates stand."""
+        chunk = Chunk(id=self._id, created=self._created, model=self._model, choices=[delta])
         if delta.index not in self._speaking:
+            chunk.choices[0].role = chat_message_pb2.CHAT_ROLE_ASSISTANT
+            if not self._speaking:
+                chunk.rate_limits.extend(rate_limits)
             self._speaking.add(delta.index)
-            delta.role = chat_message_pb2.CHAT_ROLE_ASSISTANT
-        return Chunk(id=self._id, created=self._created, model=self._model, choices=[delta])
+        return chunk
 
     def last(self, usage: chat_completion_pb2.Usage | None, receipt: receipt_pb2.Receipt) -> Chunk:
         """Write the chunk that ends the stream."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from penstock.billing.v1 import hold_pb2, hold_service_pb2
+from penstock.billing.v1 import hold_pb2, hold_service_pb2, limit_pb2
 from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2
 from penstock.guardrail.v1 import finding_pb2
 from penstock.router.v1 import chat_completion_pb2, receipt_pb2
@@ -102,6 +102,11 @@ class Operation:
             self.usages = [usage for attempt, usage in usages if attempt.doubtful or is_used(usage.tokens)]
         self.cost_nanos = self._cost(self.usages)
 
+    @property
+    def rate_limits(self) -> Sequence[limit_pb2.RateLimit]:
+        """The rates that have least left for the caller, once it is admitted."""
+        return self.grant.rate_limits if self.grant else ()
+
     def receipt(self) -> receipt_pb2.Receipt:
         """Say what it cost and where the answer came from."""
         hit = self.hit
@@ -119,7 +124,7 @@ class Operation:
             redacted_types=self.redacted_types,
             cache_similarity=hit.similarity if hit else 0,
             cache_entry_id=hit.entry_id if hit else "",
-            rate_limits=self.grant.rate_limits if self.grant else (),
+            rate_limits=self.rate_limits,
         )
 
     def answered_from_cache(self, hit: cache_service_pb2.CacheHit) -> None:

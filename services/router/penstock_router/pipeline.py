@@ -89,7 +89,7 @@ class ChatPipeline:
                     async for event in events:
                         answer.add(event)
                         for delta in await release.release(event):
-                            yield chunks.write(delta)
+                            yield chunks.write(delta, operation.rate_limits)
                         if release.refused_all((asked.n or 1) * (len(prompts) or 1)):
                             break
                 said = answer.build(operation.counted)

@@ -89,4 +89,6 @@ def as_completion(
         completion.usage.CopyFrom(said.usage)
     if said.HasField("receipt"):
         completion.receipt.CopyFrom(said.receipt)
+    if isinstance(said, chat_completion_pb2.ChatCompletionChunk):
+        completion.rate_limits.extend(said.rate_limits)
     return completion

@@ -192,6 +192,7 @@ class FakeBilling(
         self.settled: dict[str, Any] = {}
         self.released: set[str] = set()
         self.max_tokens: int | None = None
+        self.rates: list[Any] = []
         self.refuse = False
         self.closed = asyncio.Event()
         self.lapsed: list[Any] = []
@@ -210,6 +211,7 @@ class FakeBilling(
             self.authorized[item.operation_id] = item
             result.max_tokens = item.max_tokens if self.max_tokens is None else self.max_tokens
             result.clamped = result.max_tokens < item.max_tokens
+            result.rate_limits.extend(self.rates)
             for sku in item.skus:
                 result.prices.add(
                     sku=sku, input_nanos_per_million=1_000_000, output_nanos_per_million=2_000_000
@@ -297,6 +299,13 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
         response = inference_service_pb2.DecodeTokensResponse()
         for item in request.items:
             response.results.add(text=" ".join(VOCABULARY[token] for token in item.tokens.ids))
+        return response
+
+    async def ListModels(self, request: Any, context: Any) -> Any:
+        if self.down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        response = inference_service_pb2.ListModelsResponse()
+        response.models.add(id="smollm2", engine="onnxruntime-cpu", weights_kind="int8")
         return response
 
     async def Generate(self, request: Any, context: Any) -> AsyncIterator[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 from aiohttp import web
-from penstock.billing.v1 import hold_pb2
+from penstock.billing.v1 import hold_pb2, limit_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
 from penstock_router.identity import Principal
 from penstock_router.memory import personal_room
@@ -99,6 +99,13 @@ async def test_a_stream_names_the_speaker_once_and_ends_with_usage_and_receipt(w
     assert chunks[-2].choices[0].finish_reason == chat_completion_pb2.FINISH_REASON_STOP
     assert chunks[-1].usage.total_tokens == 10
     assert chunks[-1].receipt.cost_nanos == 14
+
+
+async def test_a_stream_says_with_its_first_chunk_how_the_callers_rates_stand(world: World) -> None:
+    world.billing.rates = [limit_pb2.RateLimit(unit=limit_pb2.LIMIT_UNIT_REQUESTS, value=60, remaining=59)]
+    chunks = await stream(world)
+    assert list(chunks[0].rate_limits) == world.billing.rates == list(chunks[-1].receipt.rate_limits)
+    assert not any(chunk.rate_limits for chunk in chunks[1:])
 
 
 async def test_a_cached_answer_streams_as_well(world: World) -> None:

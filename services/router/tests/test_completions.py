@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from penstock.billing.v1 import limit_pb2
 from penstock.router.v1 import (
     chat_completion_pb2,
     completion_pb2,
@@ -103,7 +104,9 @@ async def test_no_token_at_most_reads_the_prompt_and_holds_money_for_no_answer(w
 
 async def test_a_stream_brings_the_same_texts_in_parts(world: World) -> None:
     options = chat_completion_pb2.StreamOptions(include_usage=True)
+    world.billing.rates = [limit_pb2.RateLimit(unit=limit_pb2.LIMIT_UNIT_TOKENS, value=60, remaining=59)]
     parts = await parts_of(world, "ask", "the oracle", echo=True, stream_options=options)
+    assert [list(part.rate_limits) for part in parts[:2]] == [world.billing.rates, []]
     texts = {0: "", 1: ""}
     for part in parts:
         for choice in part.choices:

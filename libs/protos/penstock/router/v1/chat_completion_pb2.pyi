@@ -1,4 +1,5 @@
 from buf.validate import validate_pb2 as _validate_pb2
+from penstock.billing.v1 import limit_pb2 as _limit_pb2
 from penstock.router.v1 import chat_message_pb2 as _chat_message_pb2
 from penstock.router.v1 import receipt_pb2 as _receipt_pb2
 from penstock.router.v1 import tool_pb2 as _tool_pb2
@@ -151,7 +152,7 @@ class ChatChoice(_message.Message):
     def __init__(self, index: _Optional[int] = ..., message: _Optional[_Union[_chat_message_pb2.ChatMessage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ...) -> None: ...
 
 class ChatCompletionChunk(_message.Message):
-    __slots__ = ("id", "created", "model", "choices", "usage", "receipt", "system_fingerprint")
+    __slots__ = ("id", "created", "model", "choices", "usage", "receipt", "system_fingerprint", "rate_limits")
     ID_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +160,7 @@ class ChatCompletionChunk(_message.Message):
     USAGE_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     id: str
     created: int
     model: str
@@ -166,7 +168,8 @@ class ChatCompletionChunk(_message.Message):
     usage: Usage
     receipt: _receipt_pb2.Receipt
     system_fingerprint: str
-    def __init__(self, id: _Optional[str] = ..., created: _Optional[int] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[ChatChoiceDelta, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., system_fingerprint: _Optional[str] = ...) -> None: ...
+    rate_limits: _containers.RepeatedCompositeFieldContainer[_limit_pb2.RateLimit]
+    def __init__(self, id: _Optional[str] = ..., created: _Optional[int] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[ChatChoiceDelta, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., system_fingerprint: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_limit_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
 
 class ChatChoiceDelta(_message.Message):
     __slots__ = ("index", "role", "content", "tool_calls", "refusal", "finish_reason", "logprobs")

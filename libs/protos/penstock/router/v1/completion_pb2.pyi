@@ -1,4 +1,5 @@
 from buf.validate import validate_pb2 as _validate_pb2
+from penstock.billing.v1 import limit_pb2 as _limit_pb2
 from penstock.router.v1 import chat_completion_pb2 as _chat_completion_pb2
 from penstock.router.v1 import embedding_pb2 as _embedding_pb2
 from penstock.router.v1 import receipt_pb2 as _receipt_pb2
@@ -72,7 +73,7 @@ class CompletionPrompt(_message.Message):
     def __init__(self, text: _Optional[str] = ..., tokens: _Optional[_Union[_embedding_pb2.TokenIds, _Mapping]] = ...) -> None: ...
 
 class Completion(_message.Message):
-    __slots__ = ("id", "created", "model", "choices", "usage", "receipt", "system_fingerprint")
+    __slots__ = ("id", "created", "model", "choices", "usage", "receipt", "system_fingerprint", "rate_limits")
     ID_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +81,7 @@ class Completion(_message.Message):
     USAGE_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     id: str
     created: int
     model: str
@@ -87,7 +89,8 @@ class Completion(_message.Message):
     usage: _chat_completion_pb2.Usage
     receipt: _receipt_pb2.Receipt
     system_fingerprint: str
-    def __init__(self, id: _Optional[str] = ..., created: _Optional[int] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[CompletionChoice, _Mapping]]] = ..., usage: _Optional[_Union[_chat_completion_pb2.Usage, _Mapping]] = ..., receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., system_fingerprint: _Optional[str] = ...) -> None: ...
+    rate_limits: _containers.RepeatedCompositeFieldContainer[_limit_pb2.RateLimit]
+    def __init__(self, id: _Optional[str] = ..., created: _Optional[int] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[CompletionChoice, _Mapping]]] = ..., usage: _Optional[_Union[_chat_completion_pb2.Usage, _Mapping]] = ..., receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., system_fingerprint: _Optional[str] = ..., rate_limits: _Optional[_Iterable[_Union[_limit_pb2.RateLimit, _Mapping]]] = ...) -> None: ...
 
 class CompletionChoice(_message.Message):
     __slots__ = ("index", "text", "finish_reason", "logprobs")

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/openai"
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/session"
 
+	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
@@ -38,6 +39,9 @@ func NewChat(conn grpc.ClientConnInterface, limits Limits, events Events) *Chat 
 		},
 		append: func(dst []byte, part *routerv1.StreamChatCompletionResponse, p *routerv1.ChatCompletionParameters) []byte {
 			return openai.AppendChunk(dst, part.GetChunk(), p.GetStreamOptions().GetIncludeUsage())
+		},
+		rates: func(first *routerv1.StreamChatCompletionResponse) []*billingv1.RateLimit {
+			return first.GetChunk().GetRateLimits()
 		},
 		limits: limits,
 		events: events,

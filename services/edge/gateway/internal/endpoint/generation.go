@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/request"
 
+	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
@@ -24,6 +25,7 @@ type Generation[P, S any] struct {
 	create func(ctx context.Context, parameters P) (json []byte, receipt *routerv1.Receipt, err error)
 	open   func(ctx context.Context, parameters P) (grpc.ServerStreamingClient[S], error)
 	append func(dst []byte, part *S, parameters P) []byte
+	rates  func(first *S) []*billingv1.RateLimit
 	limits Limits
 	events Events
 }
@@ -64,6 +66,7 @@ func (g *Generation[P, S]) stream(w http.ResponseWriter, r *http.Request, parame
 	if err != nil {
 		return noFirst(err)
 	}
+	writeRates(w.Header(), g.rates(first))
 	g.relay(r, newEventSink(w, g.limits.Stall), parts, first, parameters)
 	return nil
 }

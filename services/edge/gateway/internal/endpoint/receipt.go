@@ -33,10 +33,14 @@ func writeJSON(w http.ResponseWriter, body []byte, receipt *routerv1.Receipt) {
 			header.Set("X-Penstock-Cache", name)
 		}
 	}
-	for _, rate := range receipt.GetRateLimits() {
+	writeRates(header, receipt.GetRateLimits())
+	_, _ = w.Write(body) // the caller may be gone: nobody to tell
+}
+
+func writeRates(header http.Header, rates []*billingv1.RateLimit) {
+	for _, rate := range rates {
 		ratelimit.Rate{
 			Unit: rateUnits[rate.GetUnit()], Value: rate.GetValue(), Remaining: rate.GetRemaining(), Reset: rate.GetResetAfter().AsDuration(),
 		}.Write(header)
 	}
-	_, _ = w.Write(body) // the caller may be gone: nobody to tell
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/openai"
 
+	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
@@ -36,6 +37,9 @@ func NewText(conn grpc.ClientConnInterface, limits Limits, events Events) *Text 
 		},
 		append: func(dst []byte, part *routerv1.StreamCompletionResponse, p *routerv1.CompletionParameters) []byte {
 			return openai.AppendText(dst, part.GetPart(), p.GetStreamOptions().GetIncludeUsage())
+		},
+		rates: func(first *routerv1.StreamCompletionResponse) []*billingv1.RateLimit {
+			return first.GetPart().GetRateLimits()
 		},
 		limits: limits,
 		events: events,

@@ -56,21 +56,31 @@ func TestAnAnswerIsOpenAIsWithAReceiptBesides(t *testing.T) {
 }
 
 func TestWhatIsLeftOfTheCallersRatesIsInHeadersOfOpenAIsNames(t *testing.T) {
-	g := start(t, &fakerouter.Router{Chat: func(ctx context.Context, p *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error) {
-		completion, err := echo(ctx, p)
-		completion.Receipt.RateLimits = []*billingv1.RateLimit{
-			{Unit: billingv1.LimitUnit_LIMIT_UNIT_REQUESTS, Value: 60, Remaining: 59, ResetAfter: durationpb.New(time.Second)},
-			{Unit: billingv1.LimitUnit_LIMIT_UNIT_TOKENS, Value: 5000, Remaining: 4000, ResetAfter: durationpb.New(72 * time.Second)},
-		}
-		return completion, err
-	}})
-	a := g.post(t, "/v1/chat/completions", hello)
-	for name, want := range map[string]string{
-		"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59", "x-ratelimit-reset-requests": "1s",
-		"x-ratelimit-limit-tokens": "5000", "x-ratelimit-remaining-tokens": "4000", "x-ratelimit-reset-tokens": "1m12s",
-	} {
-		if got := a.header.Get(name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
+	rates := []*billingv1.RateLimit{
+		{Unit: billingv1.LimitUnit_LIMIT_UNIT_REQUESTS, Value: 60, Remaining: 59, ResetAfter: durationpb.New(time.Second)},
+		{Unit: billingv1.LimitUnit_LIMIT_UNIT_TOKENS, Value: 5000, Remaining: 4000, ResetAfter: durationpb.New(72 * time.Second)},
+	}
+	g := start(t, &fakerouter.Router{
+		Chat: func(ctx context.Context, p *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error) {
+			completion, err := echo(ctx, p)
+			completion.Receipt.RateLimits = rates
+			return completion, err
+		},
+		Stream: func(_ *routerv1.ChatCompletionParameters, stream fakerouter.Stream) error {
+			first := chunk(&routerv1.ChatChoiceDelta{Content: "Hello"})
+			first.Chunk.RateLimits = rates
+			return stream.Send(first)
+		},
+	})
+	for _, body := range []string{hello, streamed} {
+		a := g.post(t, "/v1/chat/completions", body)
+		for name, want := range map[string]string{
+			"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59", "x-ratelimit-reset-requests": "1s",
+			"x-ratelimit-limit-tokens": "5000", "x-ratelimit-remaining-tokens": "4000", "x-ratelimit-reset-tokens": "1m12s",
+		} {
+			if got := a.header.Get(name); got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
 		}
 	}
 }

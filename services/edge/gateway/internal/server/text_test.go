@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/fakerouter"
 
+	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
@@ -30,13 +31,20 @@ func TestTextsAreContinuedWithAReceiptBesides(t *testing.T) {
 
 func TestAStreamOfTextThatBreaksEndsWithAnErrorAndWithoutDone(t *testing.T) {
 	g := start(t, &fakerouter.Router{Texts: func(_ *routerv1.CompletionParameters, stream fakerouter.TextStream) error {
-		part := &routerv1.Completion{Choices: []*routerv1.CompletionChoice{{Text: "Hel"}}}
+		part := &routerv1.Completion{
+			Choices:    []*routerv1.CompletionChoice{{Text: "Hel"}},
+			RateLimits: []*billingv1.RateLimit{{Unit: billingv1.LimitUnit_LIMIT_UNIT_TOKENS, Value: 60, Remaining: 59}},
+		}
 		if err := stream.Send(&routerv1.StreamCompletionResponse{Part: part}); err != nil {
 			return err
 		}
 		return fakerouter.Error(codes.Unavailable, "STREAM_INTERRUPTED", "It broke off.")
 	}})
-	events := g.post(t, texts, `{"model":"m","prompt":"Hi","stream":true}`).events(t)
+	a := g.post(t, texts, `{"model":"m","prompt":"Hi","stream":true}`)
+	if got := a.header.Get("x-ratelimit-remaining-tokens"); got != "59" {
+		t.Errorf("59 tokens are left, %q are said to be", got)
+	}
+	events := a.events(t)
 	if len(events) != 2 || !strings.Contains(events[0], `"text":"Hel"`) || !strings.Contains(events[1], "STREAM_INTERRUPTED") {
 		t.Errorf("events %q", events)
 	}

@@ -8,6 +8,7 @@ package routerv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -700,8 +701,10 @@ type ChatCompletionChunk struct {
 	Receipt *Receipt `protobuf:"bytes,6,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// Changes when the engine or its weights change. Empty: not known.
 	SystemFingerprint string `protobuf:"bytes,7,opt,name=system_fingerprint,json=systemFingerprint,proto3" json:"system_fingerprint,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// What Receipt.rate_limits says, as soon as it is known: in the first chunk only.
+	RateLimits    []*v1.RateLimit `protobuf:"bytes,8,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ChatCompletionChunk) Reset() {
@@ -781,6 +784,13 @@ func (x *ChatCompletionChunk) GetSystemFingerprint() string {
 		return x.SystemFingerprint
 	}
 	return ""
+}
+
+func (x *ChatCompletionChunk) GetRateLimits() []*v1.RateLimit {
+	if x != nil {
+		return x.RateLimits
+	}
+	return nil
 }
 
 // ChatChoiceDelta is what is new in one of the answers.
@@ -1115,7 +1125,7 @@ var File_penstock_router_v1_chat_completion_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\n" +
-	"(penstock/router/v1/chat_completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a%penstock/router/v1/chat_message.proto\x1a penstock/router/v1/receipt.proto\x1a\x1dpenstock/router/v1/tool.proto\"\xb6\x0f\n" +
+	"(penstock/router/v1/chat_completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a%penstock/router/v1/chat_message.proto\x1a penstock/router/v1/receipt.proto\x1a\x1dpenstock/router/v1/tool.proto\"\xb6\x0f\n" +
 	"\x18ChatCompletionParameters\x12 \n" +
 	"\x05model\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12H\n" +
@@ -1198,7 +1208,7 @@ const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x129\n" +
 	"\amessage\x18\x02 \x01(\v2\x1f.penstock.router.v1.ChatMessageR\amessage\x12E\n" +
 	"\rfinish_reason\x18\x03 \x01(\x0e2 .penstock.router.v1.FinishReasonR\ffinishReason\x12<\n" +
-	"\blogprobs\x18\x04 \x03(\v2 .penstock.router.v1.TokenLogprobR\blogprobs\"\xab\x02\n" +
+	"\blogprobs\x18\x04 \x03(\v2 .penstock.router.v1.TokenLogprobR\blogprobs\"\xec\x02\n" +
 	"\x13ChatCompletionChunk\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\rR\acreated\x12\x14\n" +
@@ -1206,7 +1216,9 @@ const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\achoices\x18\x04 \x03(\v2#.penstock.router.v1.ChatChoiceDeltaR\achoices\x12/\n" +
 	"\x05usage\x18\x05 \x01(\v2\x19.penstock.router.v1.UsageR\x05usage\x125\n" +
 	"\areceipt\x18\x06 \x01(\v2\x1b.penstock.router.v1.ReceiptR\areceipt\x12-\n" +
-	"\x12system_fingerprint\x18\a \x01(\tR\x11systemFingerprint\"\xd4\x02\n" +
+	"\x12system_fingerprint\x18\a \x01(\tR\x11systemFingerprint\x12?\n" +
+	"\vrate_limits\x18\b \x03(\v2\x1e.penstock.billing.v1.RateLimitR\n" +
+	"rateLimits\"\xd4\x02\n" +
 	"\x0fChatChoiceDelta\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x120\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x1c.penstock.router.v1.ChatRoleR\x04role\x12\x18\n" +
@@ -1272,7 +1284,8 @@ var file_penstock_router_v1_chat_completion_proto_goTypes = []any{
 	(*ToolChoice)(nil),               // 15: penstock.router.v1.ToolChoice
 	(*ResponseFormat)(nil),           // 16: penstock.router.v1.ResponseFormat
 	(*Receipt)(nil),                  // 17: penstock.router.v1.Receipt
-	(ChatRole)(0),                    // 18: penstock.router.v1.ChatRole
+	(*v1.RateLimit)(nil),             // 18: penstock.billing.v1.RateLimit
+	(ChatRole)(0),                    // 19: penstock.router.v1.ChatRole
 }
 var file_penstock_router_v1_chat_completion_proto_depIdxs = []int32{
 	13, // 0: penstock.router.v1.ChatCompletionParameters.messages:type_name -> penstock.router.v1.ChatMessage
@@ -1292,16 +1305,17 @@ var file_penstock_router_v1_chat_completion_proto_depIdxs = []int32{
 	7,  // 14: penstock.router.v1.ChatCompletionChunk.choices:type_name -> penstock.router.v1.ChatChoiceDelta
 	10, // 15: penstock.router.v1.ChatCompletionChunk.usage:type_name -> penstock.router.v1.Usage
 	17, // 16: penstock.router.v1.ChatCompletionChunk.receipt:type_name -> penstock.router.v1.Receipt
-	18, // 17: penstock.router.v1.ChatChoiceDelta.role:type_name -> penstock.router.v1.ChatRole
-	8,  // 18: penstock.router.v1.ChatChoiceDelta.tool_calls:type_name -> penstock.router.v1.ToolCallDelta
-	0,  // 19: penstock.router.v1.ChatChoiceDelta.finish_reason:type_name -> penstock.router.v1.FinishReason
-	9,  // 20: penstock.router.v1.ChatChoiceDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
-	9,  // 21: penstock.router.v1.TokenLogprob.top:type_name -> penstock.router.v1.TokenLogprob
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	18, // 17: penstock.router.v1.ChatCompletionChunk.rate_limits:type_name -> penstock.billing.v1.RateLimit
+	19, // 18: penstock.router.v1.ChatChoiceDelta.role:type_name -> penstock.router.v1.ChatRole
+	8,  // 19: penstock.router.v1.ChatChoiceDelta.tool_calls:type_name -> penstock.router.v1.ToolCallDelta
+	0,  // 20: penstock.router.v1.ChatChoiceDelta.finish_reason:type_name -> penstock.router.v1.FinishReason
+	9,  // 21: penstock.router.v1.ChatChoiceDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
+	9,  // 22: penstock.router.v1.TokenLogprob.top:type_name -> penstock.router.v1.TokenLogprob
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_penstock_router_v1_chat_completion_proto_init() }

@@ -8,6 +8,7 @@ package routerv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -354,8 +355,10 @@ type Completion struct {
 	Receipt *Receipt `protobuf:"bytes,6,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// Changes when the engine or its weights change. Empty: not known.
 	SystemFingerprint string `protobuf:"bytes,7,opt,name=system_fingerprint,json=systemFingerprint,proto3" json:"system_fingerprint,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// In a stream, what Receipt.rate_limits says, as soon as it is known: in the first part only.
+	RateLimits    []*v1.RateLimit `protobuf:"bytes,8,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Completion) Reset() {
@@ -437,6 +440,13 @@ func (x *Completion) GetSystemFingerprint() string {
 	return ""
 }
 
+func (x *Completion) GetRateLimits() []*v1.RateLimit {
+	if x != nil {
+		return x.RateLimits
+	}
+	return nil
+}
+
 // CompletionChoice is one of the answers, or what is new in it.
 type CompletionChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -514,7 +524,7 @@ var File_penstock_router_v1_completion_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_completion_proto_rawDesc = "" +
 	"\n" +
-	"#penstock/router/v1/completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a(penstock/router/v1/chat_completion.proto\x1a\"penstock/router/v1/embedding.proto\x1a penstock/router/v1/receipt.proto\"\xa4\v\n" +
+	"#penstock/router/v1/completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a(penstock/router/v1/chat_completion.proto\x1a\"penstock/router/v1/embedding.proto\x1a penstock/router/v1/receipt.proto\"\xa4\v\n" +
 	"\x14CompletionParameters\x12 \n" +
 	"\x05model\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12K\n" +
@@ -566,7 +576,7 @@ const file_penstock_router_v1_completion_proto_rawDesc = "" +
 	"\x10CompletionPrompt\x12\x1d\n" +
 	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\x04text\x126\n" +
 	"\x06tokens\x18\x02 \x01(\v2\x1c.penstock.router.v1.TokenIdsH\x00R\x06tokensB\x0f\n" +
-	"\x06prompt\x12\x05\xbaH\x02\b\x01\"\xa3\x02\n" +
+	"\x06prompt\x12\x05\xbaH\x02\b\x01\"\xe4\x02\n" +
 	"\n" +
 	"Completion\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
@@ -575,7 +585,9 @@ const file_penstock_router_v1_completion_proto_rawDesc = "" +
 	"\achoices\x18\x04 \x03(\v2$.penstock.router.v1.CompletionChoiceR\achoices\x12/\n" +
 	"\x05usage\x18\x05 \x01(\v2\x19.penstock.router.v1.UsageR\x05usage\x125\n" +
 	"\areceipt\x18\x06 \x01(\v2\x1b.penstock.router.v1.ReceiptR\areceipt\x12-\n" +
-	"\x12system_fingerprint\x18\a \x01(\tR\x11systemFingerprint\"\xc1\x01\n" +
+	"\x12system_fingerprint\x18\a \x01(\tR\x11systemFingerprint\x12?\n" +
+	"\vrate_limits\x18\b \x03(\v2\x1e.penstock.billing.v1.RateLimitR\n" +
+	"rateLimits\"\xc1\x01\n" +
 	"\x10CompletionChoice\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12E\n" +
@@ -605,8 +617,9 @@ var file_penstock_router_v1_completion_proto_goTypes = []any{
 	(*TokenIds)(nil),             // 6: penstock.router.v1.TokenIds
 	(*Usage)(nil),                // 7: penstock.router.v1.Usage
 	(*Receipt)(nil),              // 8: penstock.router.v1.Receipt
-	(FinishReason)(0),            // 9: penstock.router.v1.FinishReason
-	(*TokenLogprob)(nil),         // 10: penstock.router.v1.TokenLogprob
+	(*v1.RateLimit)(nil),         // 9: penstock.billing.v1.RateLimit
+	(FinishReason)(0),            // 10: penstock.router.v1.FinishReason
+	(*TokenLogprob)(nil),         // 11: penstock.router.v1.TokenLogprob
 }
 var file_penstock_router_v1_completion_proto_depIdxs = []int32{
 	1,  // 0: penstock.router.v1.CompletionParameters.prompts:type_name -> penstock.router.v1.CompletionPrompt
@@ -616,13 +629,14 @@ var file_penstock_router_v1_completion_proto_depIdxs = []int32{
 	3,  // 4: penstock.router.v1.Completion.choices:type_name -> penstock.router.v1.CompletionChoice
 	7,  // 5: penstock.router.v1.Completion.usage:type_name -> penstock.router.v1.Usage
 	8,  // 6: penstock.router.v1.Completion.receipt:type_name -> penstock.router.v1.Receipt
-	9,  // 7: penstock.router.v1.CompletionChoice.finish_reason:type_name -> penstock.router.v1.FinishReason
-	10, // 8: penstock.router.v1.CompletionChoice.logprobs:type_name -> penstock.router.v1.TokenLogprob
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	9,  // 7: penstock.router.v1.Completion.rate_limits:type_name -> penstock.billing.v1.RateLimit
+	10, // 8: penstock.router.v1.CompletionChoice.finish_reason:type_name -> penstock.router.v1.FinishReason
+	11, // 9: penstock.router.v1.CompletionChoice.logprobs:type_name -> penstock.router.v1.TokenLogprob
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_penstock_router_v1_completion_proto_init() }
