@@ -22,6 +22,7 @@ from penstock_router.admission import Admission
 from penstock_router.catalog import Catalog, load_catalog
 from penstock_router.completions import Completions
 from penstock_router.embeddings import Embeddings
+from penstock_router.engines import Engines
 from penstock_router.flights import Flights
 from penstock_router.foresight import Foresight
 from penstock_router.forward import BILLING, CACHE, CACHE_FEEDBACK, GUARDRAIL, Owner, forwarded
@@ -100,7 +101,7 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
                     ),
                     (
                         model_service_pb2_grpc.add_ModelServiceServicer_to_server,
-                        ModelServicer(catalog, identity),
+                        ModelServicer(catalog, Engines(catalog, peers.inference), identity),
                     ),
                     (
                         api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,

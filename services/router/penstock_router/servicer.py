@@ -21,6 +21,7 @@ from servicekit.errors import InvalidArgument
 from penstock_router.catalog import Catalog
 from penstock_router.completions import Completions
 from penstock_router.embeddings import Embeddings
+from penstock_router.engines import Engines
 from penstock_router.identity import Identity, Principal
 from penstock_router.keys import ApiKeys
 from penstock_router.pipeline import ChatPipeline
@@ -98,8 +99,9 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     """ModelService. A page token is the id of the last model of the page before."""
 
-    def __init__(self, catalog: Catalog, identity: Identity) -> None:
+    def __init__(self, catalog: Catalog, engines: Engines, identity: Identity) -> None:
         self._catalog = catalog
+        self._engines = engines
         self._identity = identity
 
     async def ListModels(
@@ -116,10 +118,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             m for m in self._catalog.models.values() if not principal.models or m.id in principal.models
         ]
         rest = [model for model in allowed if model.id > request.page_token]
-        page = rest[:size]
+        page, loaded = rest[:size], await self._engines.loaded()
         return model_service_pb2.ListModelsResponse(
             object="list",
-            data=[model_to_proto(model) for model in page],
+            data=[model_to_proto(model, loaded.get(model.id)) for model in page],
             next_page_token=page[-1].id if len(rest) > size else "",
         )
 
@@ -129,7 +131,8 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Give one model."""
         principal = await self._identity.authenticate(context.invocation_metadata())
         model = self._catalog.model(request.model, principal.models)
-        return model_service_pb2.GetModelResponse(model=model_to_proto(model))
+        loaded = await self._engines.loaded()
+        return model_service_pb2.GetModelResponse(model=model_to_proto(model, loaded.get(model.id)))
 
 
 class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from penstock.inference.v1.inference_service_pb2 import LoadedModel
 from penstock.router.v1 import api_key_pb2, model_pb2
 
 from penstock_router.api_key import ApiKey
@@ -57,8 +58,8 @@ def split_key_name(name: str) -> tuple[str, str]:
     return organization, key_id
 
 
-def model_to_proto(model: Model) -> model_pb2.Model:
-    """Write a model."""
+def model_to_proto(model: Model, loaded: LoadedModel | None) -> model_pb2.Model:
+    """Write a model, and on which engine of ours it is loaded, if it is."""
     return model_pb2.Model(
         id=model.id,
         object="model",
@@ -70,4 +71,6 @@ def model_to_proto(model: Model) -> model_pb2.Model:
             for name in sorted(model.capabilities)
         ],
         endpoints=list(dict.fromkeys(target.endpoint for target in model.targets)),
+        engine=loaded.engine if loaded else "",
+        weights_kind=loaded.weights_kind if loaded else "",
     )

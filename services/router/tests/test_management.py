@@ -129,6 +129,23 @@ async def test_models_come_in_pages(world: World) -> None:
     assert not rest.next_page_token
 
 
+async def test_models_say_which_engine_of_ours_runs_them_and_nothing_while_inference_is_away(
+    world: World,
+) -> None:
+    stub = model_service_pb2_grpc.ModelServiceStub(world.channel)
+
+    async def engines() -> dict[str, str]:
+        listed = await stub.ListModels(model_service_pb2.ListModelsRequest(), metadata=AUTHORIZED)
+        return {model.id: f"{model.engine} {model.weights_kind}" for model in listed.data}
+
+    own, others = "onnxruntime-cpu int8", " "
+    assert await engines() == {"both": own, "gpt": others, "minilm": others, "smollm2": own}
+    one = model_service_pb2.GetModelRequest(model="smollm2")
+    assert (await stub.GetModel(one, metadata=AUTHORIZED)).model.weights_kind == "int8"
+    world.inference.down = True
+    assert set((await engines()).values()) == {others}
+
+
 async def test_usage_is_forwarded_for_the_own_organization_only(world: World) -> None:
     stub = usage_service_pb2_grpc.UsageServiceStub(world.channel)
     mine = usage_service_pb2.QueryUsageRequest(parent=DEV)

@@ -9,13 +9,14 @@ from penstock.inference.v1 import inference_service_pb2, inference_service_pb2_g
 from servicekit.context import outgoing
 from servicekit.errors import NotFound, ServiceError, Unavailable
 
-from penstock_router.peers.calls import Coalesced, ListCall
+from penstock_router.peers.calls import Coalesced, ListCall, unavailable
 from penstock_router.settings import RouterSettings
 
 USAGE_POLLS_MAX = 20
 UNKNOWN_POLLS_MAX = 10  # a step that was running when its caller went is journaled when it ends
 USAGE_POLL_SECONDS = 0.05
 USAGE_SECONDS_MAX = 1.0
+LIST_SECONDS_MAX = 0.25  # models are listed without their engines rather than late
 
 
 class InferencePeer:
@@ -56,6 +57,19 @@ class InferencePeer:
     def generate(self, request: inference_service_pb2.GenerateRequest) -> Any:
         """Start a generation; iterate over the call, cancel it to stop."""
         return self._stub.Generate(request, **outgoing(wait_for_ready=False))
+
+    async def loaded_models(self) -> Sequence[inference_service_pb2.LoadedModel]:
+        """List what is loaded: the first page, of 1,000.
+
+        Raises:
+            Unavailable: inference does not answer at once.
+        """
+        options = outgoing(LIST_SECONDS_MAX, wait_for_ready=False)
+        try:
+            response = await self._stub.ListModels(inference_service_pb2.ListModelsRequest(), **options)
+        except grpc.aio.AioRpcError as error:
+            raise unavailable(error, "inference") from error
+        return response.models
 
     async def count_tokens(
         self, item: inference_service_pb2.CountTokensItem
