@@ -16,6 +16,8 @@ MODELS = {
             "context_tokens": 8192,
             "capabilities": ["MODEL_CAPABILITY_CHAT", "MODEL_CAPABILITY_LOGPROBS"],
             "endpoints": ["inference"],
+            "engine": "onnxruntime-cpu",
+            "weights_kind": "int8",
         },
     ]
 }
@@ -152,6 +154,7 @@ def test_models_are_listed(edge, penstock):
     assert code == 0
     assert "smollm2" in out
     assert "chat, logprobs" in out
+    assert "onnxruntime-cpu int8" in out
     code, out, _ = penstock("models", "--json")
     assert json.loads(out) == MODELS["data"]
 

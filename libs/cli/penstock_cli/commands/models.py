@@ -19,7 +19,7 @@ OWN_ENDPOINT = "inference"
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """List the models that requests may name, with what they can do and who serves them."""
+    """List the models that requests may name, with what they can do, who serves them and on which engine of ours."""
     with open_edge(find_connection(find_place(os.environ))) as edge:
         listed = list_models(edge)
     out.print_json(json.dumps(listed)) if as_json else out.print(_table(listed))
@@ -43,7 +43,7 @@ def first_model(edge: Edge, capability: str) -> str:
 
 def _table(listed: list[Json]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("model", "by", "context", "can", "served by"):
+    for column in ("model", "by", "context", "can", "served by", "engine"):
         table.add_column(column, justify="right" if column == "context" else "left")
     for model in listed:
         can = [each.removeprefix(CAPABILITY).lower() for each in model.get("capabilities", [])]
@@ -53,5 +53,6 @@ def _table(listed: list[Json]) -> Table:
             str(model.get("context_tokens") or ""),
             ", ".join(can),
             ", ".join(model.get("endpoints", [])),
+            f"{model.get('engine', '')} {model.get('weights_kind', '')}".strip(),
         )
     return table
