@@ -10,16 +10,15 @@ import math
 from collections.abc import Iterable
 
 from penstock_inference.admission import Admission
-from penstock_inference.engines import EngineLimits, PrefillChunk
-from penstock_inference.fairness import ANSWER_TOKEN_COST, PROMPT_TOKEN_COST, TokenCounters
+from penstock_inference.engines import EngineLimits
+from penstock_inference.fairness import ANSWER_TOKEN_COST, TokenCounters
 from penstock_inference.pace import Pace
 from penstock_inference.plan import Plan
+from penstock_inference.prefill import Prefill
 from penstock_inference.prefixes import hash_chunks
 from penstock_inference.sequence import Sequence
 from penstock_inference.slots import Slots
-from penstock_inference.waiting_line import WaitingLine, level
-
-PREEMPTIONS_MAX = 2  # of one sequence; then it keeps its slot
+from penstock_inference.waiting_line import WaitingLine
 
 
 class Scheduler:
@@ -35,6 +34,7 @@ class Scheduler:
         self._slots = Slots(limits)
         self._pace = Pace()
         self._admission = Admission(limits, waiting_max, self._pace)
+        self._prefill = Prefill(limits, self._line, self._slots, self._counters, self._pace)
         self._arrivals = 0
         self._reap_at = math.inf  # when somebody may have to be sent away
 
@@ -98,7 +98,7 @@ class Scheduler:
         if not self._line:
             self._slots.close_gap(plan)
         plan.decoding = [sequence for sequence in self.running if not sequence.prefilling]
-        plan.build(self._fill_budget(plan, now))
+        plan.build(self._prefill.fill(plan, now))
         return plan
 
     def commit(self, plan: Plan, seconds: float = 0.0) -> None:
@@ -160,68 +160,3 @@ class Scheduler:
                 plan.ended.append(sequence)
         remaining = [*self.running, *self._line]
         self._reap_at = min(map(self._admission.latest_start, remaining), default=math.inf)
-
-    def _fill_budget(self, plan: Plan, now: float) -> list[PrefillChunk]:
-        """Read prompts while the step has room: whose reading has begun, and who may begin, by turn."""
-        budget = self._limits.prefill_chunk_tokens_max
-        chunks: list[PrefillChunk] = []
-        reading = sorted(
-            (sequence for sequence in self.running if sequence.prefilling),
-            key=lambda sequence: (level(sequence, now), sequence.arrival),
-        )
-        while budget:
-            sequence = self._next_to_read(reading, plan, now)
-            if sequence is None:
-                break
-            chunk = self._chunk(sequence)
-            if len(chunk.tokens) > budget:
-                break
-            budget -= len(chunk.tokens)
-            chunks.append(chunk)
-            plan.prefilling.append(sequence)
-        return chunks
-
-    def _next_to_read(self, reading: list[Sequence], plan: Plan, now: float) -> Sequence | None:
-        first = self._line.first(now)
-        if first is not None and (not reading or level(first, now) < level(reading[0], now)):
-            if not self._slots.free:
-                self._preempt_for(first, plan)
-            if self._slots.free:
-                self._start(first, plan, now)
-                return first
-        return reading.pop(0) if reading else None
-
-    def _preempt_for(self, sequence: Sequence, plan: Plan) -> None:
-        """Take the slot of the least urgent of those who are less urgent, of equals from whom it costs least."""
-        victims = [
-            victim
-            for victim in plan.decoding
-            if victim.urgency.priority > sequence.urgency.priority and victim.preemptions < PREEMPTIONS_MAX
-        ]
-        if not victims:
-            return
-        victim = min(victims, key=lambda victim: (-victim.urgency.priority, victim.computed_tokens))
-        plan.decoding.remove(victim)
-        plan.preempted.append(victim)
-        self._slots.release(victim)
-        victim.computed_tokens = 0
-        victim.preemptions += 1
-        self._line.add(victim)
-
-    def _start(self, sequence: Sequence, plan: Plan, now: float) -> None:
-        self._line.remove(sequence)
-        self._slots.take(sequence, plan)
-        if not sequence.preemptions:
-            plan.started.append(sequence)
-            new_tokens = len(sequence.prompt) - sequence.cached_tokens
-            self._counters.charge(sequence.organization, PROMPT_TOKEN_COST * new_tokens)
-        self._pace.started(now, waiting=len(self._line) > 0)
-
-    def _chunk(self, sequence: Sequence) -> PrefillChunk:
-        start = sequence.computed_tokens
-        end = min(start + self._limits.prefill_chunk_tokens_max, len(sequence.prompt))
-        wants_logits = sequence.completed_by(end - start)
-        tokens = sequence.prompt[start:end]
-        return PrefillChunk(
-            sequence.held_slot, tokens, start, wants_logits, sequence.scores_prompt, sequence.adapter
-        )

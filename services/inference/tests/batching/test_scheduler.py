@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from penstock_inference.engines import EngineLimits
 from penstock_inference.fairness import ANSWER_TOKEN_COST, PROMPT_TOKEN_COST
 from penstock_inference.plan import Plan
+from penstock_inference.prefill import PREEMPTIONS_MAX
 from penstock_inference.sampler import choose_tokens
-from penstock_inference.scheduler import PREEMPTIONS_MAX, Scheduler
+from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import Sequence, Urgency
 from penstock_inference.waiting_line import AGEING_SECONDS
 from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
@@ -512,6 +513,13 @@ class Storm(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         self.scheduler.cancel(data.draw(st.lists(st.sampled_from(self.sequences), max_size=4)))
+
+    @precondition(lambda self: self.scheduler.running)
+    @rule(data=st.data())
+    def discard(self, data: st.DataObject) -> None:
+        gone = data.draw(st.sampled_from(self.scheduler.running))
+        self.scheduler.discard([gone])
+        self.sequences.remove(gone)
 
     @rule(waiting_too=st.booleans())
     def fault(self, waiting_too: bool) -> None:
