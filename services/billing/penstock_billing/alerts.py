@@ -12,9 +12,9 @@ from servicekit.errors import ServiceError
 from servicekit.logging import get_logger
 
 from penstock_billing.clock import Clock, to_us
+from penstock_billing.outbox_store import Event, claim_events, keep_results, put_alerts
 from penstock_billing.transactions import Transactions
 from penstock_billing.webhook import headers_of, is_public, problem_of
-from penstock_billing.webhook_store import Event, claim_events, keep_results, put_alerts
 
 EVENTS_MAX = 16
 PASSES_MAX = 16

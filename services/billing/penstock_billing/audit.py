@@ -15,9 +15,9 @@ from sqlalchemy.sql import Select
 
 from penstock_billing.budget_store import count_held, count_spent
 from penstock_billing.clock import to_us, utc_now
-from penstock_billing.fold import pending_lines
 from penstock_billing.invoice import InvoiceKind
 from penstock_billing.limit import Unit
+from penstock_billing.line_sums import pending_lines
 from penstock_billing.report_tables import (
     Grain,
     charge_days,

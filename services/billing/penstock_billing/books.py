@@ -9,19 +9,15 @@ from dataclasses import dataclass
 from servicekit.errors import DeadlineExceeded, ServiceError
 
 from penstock_billing import ledger, refusals
+from penstock_billing.admission import Admission
 from penstock_billing.budget import Budget
 from penstock_billing.budget_counts import BudgetCounts
-from penstock_billing.clock import DAY_US
 from penstock_billing.commands import Authorize, Command, Expire, Extend, Release, Settle
 from penstock_billing.ledger import Entry, Hold, HoldState, Posting
-from penstock_billing.limit import Caller, Count, Limit, Unit
-from penstock_billing.limit_counts import Bound, LimitCounts
+from penstock_billing.limit import Caller, Count, Limit
+from penstock_billing.limit_counts import LimitCounts
 from penstock_billing.prices import PriceBook
-from penstock_billing.quote import Quote
-from penstock_billing.refusals import HOLD_NANOS_MAX
 from penstock_billing.usage import UsageLine, price_usage, tokens_used, total_nanos
-
-LEASE_US_MAX = DAY_US
 
 Outcome = Hold | ServiceError
 
@@ -47,6 +43,7 @@ class Books:
         self._counts = LimitCounts(loaded.limits, loaded.counts, now_us // 1000)
         self._budgets = BudgetCounts(loaded.budgets, now_us)
         self._now_us = self._budgets.now_us
+        self._admission = Admission(prices, self._budgets, self._counts)
         self.entries: list[Entry] = []
         self.usage: list[UsageLine] = []
         # Settlements dearer than their holds: the router let more through than was authorized.
@@ -93,54 +90,11 @@ class Books:
         self._check_deadline(command.deadline_us)
         bound = self._counts.binding(Caller(command.payer, command.model, command.tier))
         hold = self._find(command)
-        hold = self._new_hold(command, bound) if hold is None else _same_again(hold, command)
+        if hold is None:
+            hold = self._post(ledger.open_hold(self._admission.admit(command, bound)))
+        else:
+            hold = _same_again(hold, command)
         return hold._replace(rates=self._counts.rates(bound)) if bound else hold
-
-    def _new_hold(self, command: Authorize, bound: list[Bound]) -> Hold:
-        prices = tuple(self._prices.find(sku, self._now_us) for sku in command.skus)
-        quote = Quote(prices, command.prompt_tokens, command.answers)
-        max_tokens = self._admit(command, quote, bound)
-        tokens = command.prompt_tokens + command.answers * max_tokens
-        hold = Hold(
-            operation_id=command.operation_id,
-            payer=command.payer,
-            state=HoldState.OPEN,
-            amount_nanos=quote.worst_nanos(max_tokens),
-            create_us=self._now_us,
-            expire_us=self._now_us + command.lease_us,
-            max_tokens=max_tokens,
-            clamped=max_tokens < command.max_tokens,
-            prices=prices,
-            request_hash=command.request_hash,
-            prompt_tokens=command.prompt_tokens,
-            answers=command.answers,
-            takings=self._counts.take(bound, tokens) if bound else (),
-            model=command.model,
-            holder=command.holder,
-        )
-        return self._post(ledger.open_hold(hold))
-
-    def _admit(self, command: Authorize, quote: Quote, bound: list[Bound]) -> int:
-        """Give how long answers may get: as asked for, clamped to what every budget buys and every limit ever admits.
-
-        Nothing is taken before everything fits.
-        """
-        least = min(command.max_tokens, 1)
-        needed_nanos = quote.worst_nanos(least)
-        refusals.check_amount(needed_nanos)
-        self._counts.check(bound, Unit.REQUESTS, 1)
-        self._counts.check(bound, Unit.IN_FLIGHT, 1)
-        tightest = self._budgets.tightest(command.payer)
-        if tightest is not None and needed_nanos > tightest.available_nanos:
-            raise refusals.budget_exceeded(tightest, needed_nanos, self._now_us)
-        available_nanos = HOLD_NANOS_MAX if tightest is None else tightest.available_nanos
-        longest = quote.tokens_within(min(available_nanos, HOLD_NANOS_MAX), command.max_tokens)
-        for limit, _ in bound:
-            if limit.unit is Unit.TOKENS:
-                whole = (limit.value - command.prompt_tokens) // command.answers
-                longest = min(longest, max(least, whole))
-        self._counts.check(bound, Unit.TOKENS, command.prompt_tokens + command.answers * longest)
-        return longest
 
     def _extend(self, command: Extend) -> Hold:
         self._check_deadline(command.deadline_us)
@@ -149,35 +103,8 @@ class Books:
             raise refusals.no_such_hold(command.payer.organization, command.operation_id)
         if hold.state is not HoldState.OPEN:
             raise refusals.not_open(hold)
-        refusals.check_amount(command.amount_nanos)
-        more_nanos = command.amount_nanos - hold.amount_nanos
-        tightest = self._budgets.tightest(hold.payer)
-        if more_nanos > 0 and tightest is not None and more_nanos > tightest.available_nanos:
-            raise refusals.budget_exceeded(tightest, more_nanos, self._now_us)
-        expire_us = min(command.expire_us, self._now_us + LEASE_US_MAX)
-        longer = hold._replace(
-            amount_nanos=max(hold.amount_nanos, command.amount_nanos),
-            expire_us=max(hold.expire_us, expire_us),
-        )
-        if command.max_tokens > hold.max_tokens:
-            longer = self._widen(longer, command.max_tokens, max(0, more_nanos))
+        longer = self._admission.widen(hold, command)
         return self._post(ledger.extend(hold, longer, self._now_us))
-
-    def _widen(self, hold: Hold, max_tokens: int, reserved_nanos: int) -> Hold:
-        """Grant the next slice of a long answer, clamped to what budgets and token limits have now."""
-        room = self._counts.tokens_room(hold)
-        if room is not None:
-            max_tokens = min(max_tokens, hold.max_tokens + room // hold.answers)
-        tightest = self._budgets.tightest(hold.payer)
-        free_nanos = HOLD_NANOS_MAX if tightest is None else tightest.available_nanos - reserved_nanos
-        quote = Quote(hold.prices, hold.prompt_tokens, hold.answers)
-        granted = quote.tokens_within(min(hold.amount_nanos + max(0, free_nanos), HOLD_NANOS_MAX), max_tokens)
-        more_tokens = granted - hold.max_tokens
-        if more_tokens <= 0:
-            return hold
-        hold = self._counts.take_more(hold, more_tokens * hold.answers)
-        amount_nanos = max(hold.amount_nanos, quote.worst_nanos(granted))
-        return hold._replace(max_tokens=granted, amount_nanos=amount_nanos)
 
     def _settle(self, command: Settle) -> Hold:
         hold = self._find(command) or ledger.never_held(command.payer, command.operation_id, self._now_us)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import BigInteger, Connection, cast, func, select, tuple_, union_all
 
 from penstock_billing.focus import Charge
-from penstock_billing.fold import LINE_SUMS, pending_lines
 from penstock_billing.invoice import InvoiceLine
+from penstock_billing.line_sums import LINE_SUMS, pending_lines
 from penstock_billing.report_tables import SUMS, charge_days, usage_pending
 from penstock_billing.tables import usage_lines
 

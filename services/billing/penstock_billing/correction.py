@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstock.billing.v1 import hold_pb2
-from servicekit.errors import InvalidArgument, ServiceError
 
 from penstock_billing import ledger, refusals
 from penstock_billing.commands import Settle
@@ -82,10 +81,10 @@ def correct(
     """
     wrong = standing(lines)
     if not wrong and not request.attempts:
-        raise refused("Nothing of this operation is charged.", "attempts")
+        raise refusals.invalid("Nothing of this operation is charged.", "attempts")
     number = (max(line.posting for line in lines) + 1) // 2 + 1
     if number > CORRECTIONS_MAX:
-        raise refused(f"An operation is corrected at most {CORRECTIONS_MAX} times.", "operation_id")
+        raise refusals.invalid(f"An operation is corrected at most {CORRECTIONS_MAX} times.", "operation_id")
     right = _right_lines(request, hold, lines[0], book, now_us)
     cost_nanos = total_nanos(right)
     refusals.check_amount(cost_nanos + sum(line.avoided_cost_nanos for line in right))
@@ -112,11 +111,6 @@ def standing(lines: Sequence[UsageLine]) -> list[UsageLine]:
     """Give the lines that no other takes back: those of the last posting, unless it is a reversal."""
     last = max(line.posting for line in lines)
     return [line for line in lines if line.posting == last and not line.is_reversal]
-
-
-def refused(message: str, field: str, **metadata: str) -> ServiceError:
-    """Say what is wrong with a request."""
-    return InvalidArgument("INVALID_ARGUMENT", message, metadata={"field": field, **metadata})
 
 
 def _right_lines(

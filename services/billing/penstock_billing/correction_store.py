@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from servicekit.errors import FailedPrecondition, NotFound
 from sqlalchemy import Connection, insert, select, tuple_, update
 
+from penstock_billing import refusals
 from penstock_billing.budget import subject_paths
 from penstock_billing.budget_counts import BudgetCounts
 from penstock_billing.correction import (
@@ -12,7 +13,6 @@ from penstock_billing.correction import (
     Correction,
     CorrectionRequest,
     correct,
-    refused,
     standing,
 )
 from penstock_billing.invoice import InvoiceKind
@@ -121,7 +121,7 @@ def _refuse_invoiced(connection: Connection, lines: Sequence[UsageLine]) -> None
         if invoice_id is not None:
             name = f"organizations/{line.organization}/invoices/{invoice_id}"
             message = "It is on an invoice; a credit note corrects that."
-            raise refused(message, "operation_id", invoice=name)
+            raise refusals.invalid(message, "operation_id", invoice=name)
 
 
 def _budgets(connection: Connection, payer: Payer, now_us: int) -> BudgetCounts:

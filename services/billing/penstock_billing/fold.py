@@ -17,11 +17,9 @@ from sqlalchemy import (
     String,
     Subquery,
     Table,
-    and_,
     case,
     cast,
     delete,
-    exists,
     func,
     literal,
     select,
@@ -32,9 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock_billing.clock import DAY_US, HOUR_US
+from penstock_billing.line_sums import LINE_SUMS, pending_lines, start_of, tag_of
 from penstock_billing.report_tables import (
     SUMS,
-    TAG_CHARACTERS_MAX,
     Grain,
     charge_days,
     spend_hours,
@@ -42,7 +40,6 @@ from penstock_billing.report_tables import (
     usage_rollups,
 )
 from penstock_billing.tables import usage_lines
-from penstock_billing.usage import POSTING_LINES
 
 # One snapshot, and lines by their keys: statistics of a table that grows mislead planners into reading all of it.
 _POSTGRESQL_SETTINGS = (
@@ -53,42 +50,6 @@ _POSTGRESQL_SETTINGS = (
 _FOLD_LOCK = 0x464F4C44
 _DIMENSIONS = ("model", "endpoint", "outcome", "team_id", "user_id", "api_key_id")
 _PRICED = ("sku", "book_version")
-
-_posting = usage_lines.c.attempt // POSTING_LINES
-# A reversal counts backwards.
-_one = case((_posting % 2 == 1, -1), else_=1)
-is_last_attempt = ~exists().where(
-    (later := usage_lines.alias("later")).c.operation_id == usage_lines.c.operation_id,
-    later.c.organization == usage_lines.c.organization,
-    later.c.attempt > usage_lines.c.attempt,
-    later.c.attempt // POSTING_LINES == _posting,
-)
-# The columns of a line that SUMS sums.
-LINE_SUMS: tuple[ColumnElement[int], ...] = (
-    case((is_last_attempt, _one), else_=0),
-    _one,
-    *(usage_lines.c[name] for name in SUMS[2:]),
-)
-pending_lines = usage_lines.join(
-    usage_pending,
-    and_(
-        usage_pending.c.operation_id == usage_lines.c.operation_id,
-        usage_pending.c.organization == usage_lines.c.organization,
-        usage_pending.c.attempt == usage_lines.c.attempt,
-    ),
-)
-
-
-def tag_of(tag_key: str) -> ColumnElement[str]:
-    """Give the value of a label of a line; empty where it has none."""
-    value = usage_lines.c.metadata[tag_key].as_string()
-    return func.coalesce(func.substr(value, 1, TAG_CHARACTERS_MAX), "")
-
-
-def start_of(column: ColumnElement[int], span_us: int) -> ColumnElement[int]:
-    """Give the beginning of the hour or day of a time."""
-    # Written out, because two parameters of equal value are not one expression to GROUP BY.
-    return column - column % literal(span_us, column.type, literal_execute=True)
 
 
 def fold(connection: Connection, tag_keys: Sequence[str], lines_max: int) -> int:

@@ -4,51 +4,28 @@ What an invoice comes to is all that was posted before its end, less what earlie
 is on one invoice, also what a replica with a slow clock posts into a span that is invoiced already.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
+from servicekit.errors import NotFound
 from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_
 
+from penstock_billing import refusals
 from penstock_billing.charge_store import sum_charges
 from penstock_billing.clock import DAY_US, SECOND_US, month_start_us, rfc3339
 from penstock_billing.invoice import (
-    CREDIT,
     Invoice,
     InvoiceKind,
-    InvoiceLine,
     adjusted,
     hash_of,
     read_invoice,
 )
-from penstock_billing.ledger import Entry, EntryKind
 from penstock_billing.report_tables import charge_days, invoices
 from penstock_billing.rollup_store import sum_spend
-from penstock_billing.rows import ENTRY, entry_row
 from penstock_billing.store import lock
 from penstock_billing.tables import entries
 
 # How far replicas' clocks may differ, and the longest that a transaction takes.
 GRACE_US = 5 * 60 * SECOND_US
-HASH_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class CreditRequest:
-    """What of an invoice to take back, and why. `amount_nanos` 0: all that is left of it."""
-
-    organization: str
-    invoice_id: str
-    amount_nanos: int
-    reason: str
-    request_id: str
-
-    @property
-    def digest(self) -> bytes:
-        """Tell requests apart."""
-        body = repr((self.invoice_id, self.amount_nanos, self.reason)).encode()
-        return hashlib.blake2b(body, digest_size=HASH_BYTES).digest()
 
 
 def create_invoice(
@@ -81,46 +58,7 @@ def create_invoice(
         first_entry_id=first if last >= first else 0,
         last_entry_id=max(last, first - 1),
     )
-    return _keep(connection, invoice)
-
-
-def credit_invoice(connection: Connection, request: CreditRequest, now_us: int) -> Invoice:
-    """Take back what an invoice charged: a document, and the ledger entry that reverses it.
-
-    Budgets stay as they are: what was spent was spent.
-
-    Raises:
-        NotFound: there is no such invoice (RESOURCE_NOT_FOUND).
-        InvalidArgument: it is a credit note, or more than is left of it would be taken back (INVALID_ARGUMENT).
-        FailedPrecondition: the request id was used for another request (REQUEST_ID_REUSED).
-    """
-    lock(connection, {request.organization})
-    invoice = get_invoice(connection, request.organization, request.invoice_id)
-    note_id = f"credit-{request.request_id}"
-    known = connection.execute(
-        select(invoices.c.content, invoices.c.request_hash).where(*_is(request.organization, note_id))
-    ).first()
-    if known is not None:
-        if known.request_hash != request.digest:
-            message = "The request id was used for another request."
-            raise FailedPrecondition(
-                "REQUEST_ID_REUSED", message, metadata={"request_id": request.request_id}
-            )
-        return read_invoice(known.content)
-    nanos = _creditable(connection, invoice, request.amount_nanos)
-    entry_id = _reverse(connection, request, nanos, now_us)
-    note = replace(
-        invoice,
-        invoice_id=note_id,
-        kind=InvoiceKind.CREDIT_NOTE,
-        create_us=now_us // SECOND_US * SECOND_US,
-        lines=(InvoiceLine.of_money(CREDIT, -nanos),),
-        first_entry_id=entry_id,
-        last_entry_id=entry_id,
-        corrects=invoice.name,
-        reason=request.reason,
-    )
-    return _keep(connection, note, request.invoice_id, request.digest)
+    return keep_document(connection, invoice)
 
 
 def get_invoice(connection: Connection, organization: str, invoice_id: str) -> Invoice:
@@ -129,7 +67,7 @@ def get_invoice(connection: Connection, organization: str, invoice_id: str) -> I
     Raises:
         NotFound: there is none of that name (RESOURCE_NOT_FOUND).
     """
-    found = select(invoices.c.content, invoices.c.content_hash).where(*_is(organization, invoice_id))
+    found = select(invoices.c.content, invoices.c.content_hash).where(*is_document(organization, invoice_id))
     row = connection.execute(found).first()
     if row is None:
         name = f"organizations/{organization}/invoices/{invoice_id}"
@@ -150,62 +88,10 @@ def list_invoices(
     return [read_invoice(content) for content in connection.scalars(page)]
 
 
-def _check_span(
-    start_us: int | None, end_us: int, now_us: int, before: Invoice | None, first_day_us: int
-) -> int:
-    """Give where the span begins."""
-    begin_us = before.end_us if before else first_day_us
-    start_us = begin_us if start_us is None else start_us
-    if start_us % DAY_US or end_us % DAY_US:
-        raise _refused("An invoice begins and ends at a midnight, UTC.", "start_time")
-    if before and start_us != begin_us:
-        raise _refused(f"What ended before {rfc3339(begin_us)} is invoiced.", "start_time")
-    if start_us >= end_us:
-        raise _refused("The span is empty, or invoiced already.", "end_time")
-    if end_us > now_us - GRACE_US:
-        raise _refused(f"The span can be invoiced from {rfc3339(end_us + GRACE_US)} on.", "end_time")
-    return start_us
-
-
-def _refused(message: str, field: str) -> ServiceError:
-    return InvalidArgument("INVALID_ARGUMENT", message, metadata={"field": field})
-
-
-def _owed(connection: Connection, organization: str, end_us: int) -> int:
-    spent = sum(nanos for hour, nanos in sum_spend(connection, organization, 0).items() if hour < end_us)
-    charged = select(func.coalesce(func.sum(invoices.c.total_nanos), 0)).where(
-        invoices.c.organization == organization, invoices.c.kind == InvoiceKind.INVOICE.value
-    )
-    return spent - int(connection.execute(charged).scalar_one())
-
-
-def _creditable(connection: Connection, invoice: Invoice, amount_nanos: int) -> int:
-    if invoice.kind is not InvoiceKind.INVOICE:
-        raise _refused("A credit note cannot be credited.", "name")
-    credited = select(func.coalesce(func.sum(invoices.c.total_nanos), 0)).where(
-        invoices.c.organization == invoice.organization, invoices.c.corrects == invoice.invoice_id
-    )
-    rest = invoice.total_nanos + int(connection.execute(credited).scalar_one())
-    if rest <= 0 or amount_nanos > rest:
-        raise _refused(f"Of this invoice {max(rest, 0)} nano-dollars are left.", "amount_nanos")
-    return amount_nanos or rest
-
-
-def _reverse(connection: Connection, request: CreditRequest, nanos: int, now_us: int) -> int:
-    settled = Entry(
-        organization=request.organization,
-        operation_id=f"credit-notes/{request.request_id}",
-        kind=EntryKind.SETTLE,
-        available_nanos=-nanos,
-        held_nanos=0,
-        revenue_nanos=nanos,
-        post_us=now_us,
-    )
-    row = dict(zip(ENTRY, entry_row(settled.reversed()), strict=True))
-    return int(connection.execute(insert(entries).values(row).returning(entries.c.entry_id)).scalar_one())
-
-
-def _keep(connection: Connection, invoice: Invoice, corrects: str = "", request_hash: bytes = b"") -> Invoice:
+def keep_document(
+    connection: Connection, invoice: Invoice, corrects: str = "", request_hash: bytes = b""
+) -> Invoice:
+    """Write a document, with its hash; `corrects` and `request_hash` are of a credit note."""
     content = invoice.content()
     row = {
         "organization": invoice.organization,
@@ -222,6 +108,36 @@ def _keep(connection: Connection, invoice: Invoice, corrects: str = "", request_
     }
     connection.execute(insert(invoices), row)
     return invoice
+
+
+def is_document(organization: str, invoice_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Name a document in the table."""
+    return invoices.c.organization == organization, invoices.c.invoice_id == invoice_id
+
+
+def _check_span(
+    start_us: int | None, end_us: int, now_us: int, before: Invoice | None, first_day_us: int
+) -> int:
+    """Give where the span begins."""
+    begin_us = before.end_us if before else first_day_us
+    start_us = begin_us if start_us is None else start_us
+    if start_us % DAY_US or end_us % DAY_US:
+        raise refusals.invalid("An invoice begins and ends at a midnight, UTC.", "start_time")
+    if before and start_us != begin_us:
+        raise refusals.invalid(f"What ended before {rfc3339(begin_us)} is invoiced.", "start_time")
+    if start_us >= end_us:
+        raise refusals.invalid("The span is empty, or invoiced already.", "end_time")
+    if end_us > now_us - GRACE_US:
+        raise refusals.invalid(f"The span can be invoiced from {rfc3339(end_us + GRACE_US)} on.", "end_time")
+    return start_us
+
+
+def _owed(connection: Connection, organization: str, end_us: int) -> int:
+    spent = sum(nanos for hour, nanos in sum_spend(connection, organization, 0).items() if hour < end_us)
+    charged = select(func.coalesce(func.sum(invoices.c.total_nanos), 0)).where(
+        invoices.c.organization == organization, invoices.c.kind == InvoiceKind.INVOICE.value
+    )
+    return spent - int(connection.execute(charged).scalar_one())
 
 
 def _find_span(connection: Connection, organization: str, end_us: int) -> Invoice | None:
@@ -265,7 +181,3 @@ def _entry_before(connection: Connection, at_us: int) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _is(organization: str, invoice_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return invoices.c.organization == organization, invoices.c.invoice_id == invoice_id

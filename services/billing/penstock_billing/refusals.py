@@ -23,6 +23,11 @@ def check_amount(nanos: int) -> None:
         )
 
 
+def invalid(message: str, field: str, **metadata: str) -> ServiceError:
+    """Say what is wrong with a request, and which field of it (INVALID_ARGUMENT)."""
+    return InvalidArgument("INVALID_ARGUMENT", message, metadata={"field": field, **metadata})
+
+
 def budget_exceeded(budget: Budget, needed_nanos: int, now_us: int) -> ServiceError:
     """Say which budget is too small, what is left of it, what would have had to fit, and when spend starts anew."""
     metadata = {

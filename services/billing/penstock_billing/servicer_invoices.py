@@ -9,16 +9,11 @@ from penstock.billing.v1 import invoice_pb2, invoice_service_pb2, invoice_servic
 
 from penstock_billing import resources
 from penstock_billing.clock import Clock, from_timestamp, to_timestamp, to_us
+from penstock_billing.credit_store import CreditRequest, credit_invoice
 from penstock_billing.invoice import Invoice, InvoiceLine, hash_of
 from penstock_billing.invoice_csv import write_invoice_csv
 from penstock_billing.invoice_pdf import write_invoice_pdf
-from penstock_billing.invoice_store import (
-    CreditRequest,
-    create_invoice,
-    credit_invoice,
-    get_invoice,
-    list_invoices,
-)
+from penstock_billing.invoice_store import create_invoice, get_invoice, list_invoices
 from penstock_billing.page_token import page_size, read_token, write_token
 from penstock_billing.transactions import Transactions
 

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from penstock.billing.v1 import usage_pb2, usage_service_pb2, usage_service_pb2_grpc
-from servicekit.errors import InvalidArgument, ServiceError
+from servicekit.errors import ServiceError
 
-from penstock_billing import focus, outlook_wire, resources
+from penstock_billing import focus, outlook_wire, refusals, resources
 from penstock_billing.anomaly import Z_SCORE_MILLI_DEFAULT
 from penstock_billing.budget import LONGEST_MONTH_US, WEEK_US
 from penstock_billing.charge_store import KEY_TYPES
@@ -109,7 +109,7 @@ class UsageServicer(usage_service_pb2_grpc.UsageServiceServicer):
         now_us = to_us(self._clock())
         start_us = from_timestamp(request.start_time) if request.HasField("start_time") else now_us - WEEK_US
         if start_us < now_us - LONGEST_MONTH_US:
-            raise _refused("start_time lies more than 31 days ago.", "start_time")
+            raise refusals.invalid("start_time lies more than 31 days ago.", "start_time")
         look = partial(
             look_back,
             organization=resources.read_parent(request.parent),
@@ -153,7 +153,7 @@ class UsageServicer(usage_service_pb2_grpc.UsageServiceServicer):
         end_us = from_timestamp(request.end_time) if request.HasField("end_time") else tomorrow_us
         for field, at_us in (("start_time", start_us), ("end_time", end_us)):
             if at_us % DAY_US:
-                raise _refused(f"{field} is no midnight, UTC.", field)
+                raise refusals.invalid(f"{field} is no midnight, UTC.", field)
         return start_us, end_us
 
     def _span(self, request: usage_service_pb2.QueryUsageRequest) -> tuple[int, int]:
@@ -165,13 +165,9 @@ class UsageServicer(usage_service_pb2_grpc.UsageServiceServicer):
         hour_end_us = (now_us // HOUR_US + 1) * HOUR_US
         end_us = from_timestamp(request.end_time) if request.HasField("end_time") else hour_end_us
         if end_us < start_us:
-            raise _refused("end_time lies before start_time.", "end_time")
+            raise refusals.invalid("end_time lies before start_time.", "end_time")
         return start_us, end_us
 
     def _no_such_tag(self, tag_key: str) -> ServiceError:
         kept = ", ".join(self._tag_keys) or "none"
-        return _refused(f"No sums are kept by the label {tag_key!r}; kept are: {kept}.", "tag_key")
-
-
-def _refused(message: str, field: str) -> ServiceError:
-    return InvalidArgument("INVALID_ARGUMENT", message, metadata={"field": field})
+        return refusals.invalid(f"No sums are kept by the label {tag_key!r}; kept are: {kept}.", "tag_key")
