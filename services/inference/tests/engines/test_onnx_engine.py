@@ -104,6 +104,24 @@ def test_a_slot_is_used_again_without_a_trace_of_what_it_held(engine):
     assert np.array_equal(alone(engine, PROMPTS[0], 50), expected)
 
 
+@pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4"])
+def test_nonsense_in_slots_stays_with_whose_it_is(open_llama, kind):
+    engine = open_llama(kind)
+    expected = alone(engine, PROMPTS[0], 50)
+    rows = [(slot, 50, len(PROMPTS[0])) for slot in range(3)]
+    engine._memory.values[:, :, :3] = np.nan
+    for slot in range(3):
+        prefill(engine, slot, PROMPTS[0])
+    engine._memory.values[:, :, 1] = np.nan
+
+    first, sick, third = decode(engine, *rows)
+
+    assert np.isnan(sick).any()
+    assert np.array_equal(first, expected)
+    assert np.array_equal(third, expected)
+    assert np.array_equal(alone(engine, PROMPTS[0], 50), expected)
+
+
 def test_a_sequence_can_go_back_and_continue_otherwise(engine):
     expected = alone(engine, PROMPTS[0], 50)
     for past in range(3, 10):
