@@ -128,10 +128,8 @@ class Models:
             try:
                 model = self._loaded[model_id] = await self._load(model_id, loader)
             finally:
-                if (
-                    not was_wanted and model_id not in self._loaded
-                ):  # who asked is told, and we serve as before
-                    self._wanted.remove(model_id)
+                if not was_wanted and model_id not in self._loaded:
+                    self._wanted.remove(model_id)  # who asked is told, and we serve as before
             self._info.labels(model.id, model.engine, model.kind).set(1)
         return self._loaded[model_id]
 
