@@ -29,6 +29,15 @@ async def gathered(works: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]
     return [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
 
 
+async def completed(task: asyncio.Task[Result]) -> Result:
+    """Wait for a task to its end, though whoever waits is cancelled meanwhile: that takes effect after it."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 def _report(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("background_failed", task=task.get_name(), exc_info=task.exception())

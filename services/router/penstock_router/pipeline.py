@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from penstock.router.v1 import chat_completion_pb2
+from servicekit.background import completed
 from servicekit.logging import get_logger
 
 from penstock_router.admission import Admission
@@ -134,7 +135,10 @@ class ChatPipeline:
             self._memory.keep_nothing(operation)
             raise
         finally:
-            await (settling or self._settle(operation))
+            if settling is None:
+                await self._settle(operation)
+            else:
+                await completed(settling)
 
     async def _settle(self, operation: Operation) -> None:
         await self._generation.account(operation)
