@@ -73,7 +73,7 @@ func (c *connection) answer(ctx context.Context, call *sessionv1.Call) {
 		answer.Response, err = proto.Marshal(response)
 	}
 	if err != nil {
-		answer.Status = status.Convert(err).Proto()
+		answer.Status = statusOf(err).Proto()
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -90,4 +90,12 @@ func (r *Router) complete(ctx context.Context, call *sessionv1.Call) (proto.Mess
 	}
 	r.note(ctx)
 	return r.CreateChatCompletion(ctx, ask)
+}
+
+// statusOf reads an error as a gRPC server does: the end of a context has a code of its own.
+func statusOf(err error) *status.Status {
+	if rich, ok := status.FromError(err); ok {
+		return rich
+	}
+	return status.FromContextError(err)
 }
