@@ -1,7 +1,9 @@
+import socket
 import sys
+from pathlib import Path
 
 import pytest
-from testkit.process import ChildProcess, free_port
+from testkit.process import ChildProcess, claim_port, free_port, is_free
 
 LISTEN = """
 import socket, sys, time
@@ -18,6 +20,17 @@ def test_a_child_is_waited_for_until_it_listens(tmp_path) -> None:
         child.wait_for_port(port)
         assert child.returncode is None
         assert "listening" in child.output()
+
+
+def test_a_port_that_is_free_stays_that_of_who_asked() -> None:
+    """Two test runs beside each other, and the kernel's outgoing connections, keep off it between two servers."""
+    port = free_port()
+    ephemeral_min = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert port < ephemeral_min
+    assert not claim_port(port)
+    with socket.create_server(("127.0.0.1", port)):
+        assert not is_free(port)
+    assert is_free(port)
 
 
 def test_a_child_that_exits_says_why(tmp_path) -> None:
