@@ -7,7 +7,7 @@ from pathlib import Path
 from penstock_cli.failure import Failure
 
 PORT_MAX = 65535
-OFFSET_MAX = 10_000
+OFFSET_MAX = 15_000
 
 
 @dataclass(frozen=True, slots=True)

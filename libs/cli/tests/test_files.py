@@ -76,7 +76,7 @@ def test_a_second_stack_has_ports_and_files_of_its_own(tmp_path):
     assert one.model_cache_dir == two.model_cache_dir == find_root() / ".cache/models"
 
 
-@pytest.mark.parametrize("value", ["x", "-1", "10001", "1.5"])
+@pytest.mark.parametrize("value", ["x", "-1", "15001", "1.5"])
 def test_a_bad_setting_is_named(value):
     with pytest.raises(Failure, match=f"bad setting PENSTOCK_PORT_OFFSET='{value}'"):
         find_place({"PENSTOCK_PORT_OFFSET": value})

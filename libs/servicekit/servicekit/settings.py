@@ -46,7 +46,7 @@ class ServiceSettings(BaseSettings):
     service: ClassVar[str] = ""
     not_shared: ClassVar[frozenset[str]] = frozenset({"grpc_port", "http_port"})
 
-    port_offset: int = Field(default=0, ge=0, le=10_000)
+    port_offset: int = Field(default=0, ge=0, le=15_000)
     host: str = "127.0.0.1"
     grpc_port: int = grpc_port_default(0)
     http_port: int = Field(default_factory=_http_port, ge=0, le=65535)

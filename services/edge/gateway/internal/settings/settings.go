@@ -60,7 +60,7 @@ func orShifted(s Settings) (port int, router string) {
 // variables lists every variable, in the order of -help.
 func variables(s *Settings) []variable {
 	return []variable{
-		{"PORT_OFFSET", shared, "0", "moves all default ports", integer(&s.PortOffset, 0, 10_000)},
+		{"PORT_OFFSET", shared, "0", "moves all default ports", integer(&s.PortOffset, 0, 15_000)},
 		{"HOST", shared, "127.0.0.1", "address to listen on", text(&s.Host)},
 		{"HTTP_PORT", own, "", "port to listen on; default 50061 + PENSTOCK_PORT_OFFSET", integer(&s.HTTPPort, 1, 65535)},
 		{"ROUTER_ADDRESS", own, "", "gRPC address of the router; default 127.0.0.1:50051, moved likewise", text(&s.RouterAddress)},

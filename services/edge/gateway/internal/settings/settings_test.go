@@ -60,7 +60,7 @@ func TestEachBadVariableIsNamedWithWhatIsAllowed(t *testing.T) {
 		"PENSTOCK_GATEWAY_SCHED_BATCH": "maybe", "PENSTOCK_DRAIN_SECONDS": "NaN",
 	}))
 	for _, want := range []string{
-		`PENSTOCK_PORT_OFFSET="x": must be an integer (allowed: 0 to 10000)`, `PENSTOCK_GATEWAY_TIMEOUT_SECONDS="0"`, `1 to 3600`,
+		`PENSTOCK_PORT_OFFSET="x": must be an integer (allowed: 0 to 15000)`, `PENSTOCK_GATEWAY_TIMEOUT_SECONDS="0"`, `1 to 3600`,
 		`PENSTOCK_LOG_LEVEL="loud"`, `PENSTOCK_GATEWAY_SCHED_BATCH="maybe"`, `PENSTOCK_DRAIN_SECONDS="NaN"`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
