@@ -51,7 +51,7 @@ class Kept:
         self._shard = SemanticShard(calibration(), 1.0)
         for place, text in enumerate(texts):
             entry = Entry(_key(place), Answer(b"", 0, 0), frozenset(), 0.0, math.inf)
-            self._shard.put(_ROOM, entry, vectors[text], self._sketches[place])
+            self._shard.put(_ROOM, entry, vectors[text], text)
         self._room = self._shard.rooms[_ROOM]
         if wants_backdrop(self._room):
             self._room.backdrop = learn_backdrop(copy_of(self._room.vectors)[1])
@@ -59,9 +59,9 @@ class Kept:
     def ask(self, text: str) -> Found:
         """Look for a question; time the guard on each candidate."""
         vector, asked = self._vectors[text], sketch(text)
-        [(nearest, similarity)] = self._room.vectors.search(vector, 1)
-        near = [self._check(one, asked) for one in self._room.near(vector)]
-        found = self._shard.find(_ROOM, vector, asked, 0.0)
+        [[(nearest, similarity)]] = self._room.vectors.search(vector[None], 1)
+        near = [self._check(one, asked) for one in self._room.near(vector[None])[0]]
+        [found] = self._shard.find(_ROOM, vector[None], [text], 0.0)
         return Found(_place(nearest), similarity, near, _place(found[0].key) if found else None)
 
     def _check(self, near: Near, asked: Sketch) -> Checked:
@@ -91,7 +91,7 @@ def search_ms_p50(vectors: Vectors, searches: int) -> float:
     times = []
     for place in np.random.default_rng(1).integers(0, rows, searches):
         started = time.perf_counter()
-        clustered.search(vectors[place], CANDIDATES)
+        clustered.search(vectors[place : place + 1], CANDIDATES)
         times.append((time.perf_counter() - started) * 1e3)
     return float(np.median(times))
 

@@ -33,7 +33,7 @@ def make(request):
 
 def test_the_nearest_come_first_with_their_cosines(make):
     rows = unit_rows(500)
-    found = make(rows).search(rows[7], 8)
+    [found] = make(rows).search(rows[7:8], 8)
     cosines = rows @ rows[7]
     assert found[0][0] == b"7"
     assert [similarity for _, similarity in found] == sorted(
@@ -46,8 +46,17 @@ def test_the_nearest_come_first_with_their_cosines(make):
 def test_clusters_find_what_a_full_search_finds():
     rows = unit_rows(3000)
     exact, clustered = flat(rows), cluster(keys(len(rows)), rows)
-    same = sum(exact.search(row, 1)[0][0] == clustered.search(row, 1)[0][0] for row in rows[:300])
-    assert same >= 290
+    found = zip(exact.search(rows[:300], 1), clustered.search(rows[:300], 1), strict=True)
+    assert sum(one[0][0] == other[0][0] for one, other in found) >= 290
+
+
+def test_many_vectors_find_together_what_each_finds_alone(make):
+    rows = unit_rows(400)
+    vectors = make(rows)
+    for place, together in enumerate(vectors.search(rows[:32], 4)):
+        [alone] = vectors.search(rows[place : place + 1], 4)
+        assert [key for key, _ in together] == [key for key, _ in alone]
+        assert [cosine for _, cosine in together] == pytest.approx([cosine for _, cosine in alone], abs=1e-5)
 
 
 def test_what_was_discarded_is_not_found_and_all_else_is(make):
@@ -57,7 +66,7 @@ def test_what_was_discarded_is_not_found_and_all_else_is(make):
         vectors.discard(key)
     assert len(vectors) == 150
     for place in range(300):
-        found = dict(vectors.search(rows[place], 1))
+        found = dict(vectors.search(rows[place : place + 1], 1)[0])
         assert (b"%d" % place in found) == (place % 2 == 1)
 
 

@@ -72,7 +72,7 @@ def _neighbours(vectors: Vectors, *, with_backdrop: bool) -> Iterator[tuple[int,
     room.backdrop = learn_backdrop(vectors) if with_backdrop else None
     for place, vector in enumerate(vectors):
         room.vectors.discard(_key(place))
-        for near in room.near(vector):
+        for near in room.near(vector[None])[0]:
             yield place, near
         room.vectors.add(_key(place), vector)
 

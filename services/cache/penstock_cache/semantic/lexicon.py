@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,6 +11,7 @@ from typing import Any
 _CONTRACTED_NEGATION = re.compile(
     r"^(ca|wo|sha|do|does|did|is|are|was|were|has|have|had|would|should|could|must|need|might)n['’`]?t$"
 )
+_APOSTROPHE = re.compile("['’`]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,18 @@ def stem(word: str) -> str:
     known = _irregular().get(word)
     if known is not None:
         return known
-    for endings in _ENDINGS:
-        for ending, shorter, length_min in endings:
+    for endings_by_letter in _STEPS:
+        for ending, shorter, length_min in endings_by_letter.get(word[-1], ()):
             if word.endswith(ending) and len(word) >= length_min:
                 word = word.removesuffix(ending) + shorter
                 break
     return word
 
 
-def _undoubled(ending: str) -> tuple[tuple[str, str, int], ...]:
+_Ending = tuple[str, str, int]
+
+
+def _undoubled(ending: str) -> tuple[_Ending, ...]:
     """Cut an ending off, and half of a consonant that was doubled before it: "stopped"."""
     doubled = [(2 * letter + ending, letter, len(ending) + 4) for letter in "bdfgklmnprt"]
     return (*doubled, (ending, "", len(ending) + 3))
@@ -67,12 +72,20 @@ _ENDINGS = (
 )
 
 
+def _by_last_letter(endings: Sequence[_Ending]) -> dict[str, tuple[_Ending, ...]]:
+    letters = {ending[-1] for ending, _, _ in endings}
+    return {letter: tuple(one for one in endings if one[0].endswith(letter)) for letter in letters}
+
+
+_STEPS = tuple(map(_by_last_letter, _ENDINGS))  # most words end in a letter that no ending does
+
+
 def expand(word: str) -> tuple[str, ...]:
     """Write a contraction out: "don't" and "dont" are "do not", "it's" is "it"."""
-    negated = _CONTRACTED_NEGATION.match(word)
+    negated = _CONTRACTED_NEGATION.match(word) if word.endswith("t") else None
     if negated:
         return ({"ca": "can", "wo": "will", "sha": "shall"}.get(negated[1], negated[1]), "not")
-    head = re.split("['’`]", word, maxsplit=1)[0]
+    head = _APOSTROPHE.split(word, maxsplit=1)[0]
     return (head,) if head else ()
 
 

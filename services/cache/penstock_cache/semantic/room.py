@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from penstock_cache.semantic.backdrop import Backdrop
-from penstock_cache.semantic.vectors import FlatVectors, Vector, Vectors
+from penstock_cache.semantic.vectors import FlatVectors, Neighbour, Rows, Vector, Vectors
 
 CANDIDATES = 8
 SIMILARITY_MIN = 0.8  # below it no length of question makes an answer likely enough
@@ -27,14 +27,10 @@ class Room:
         self.backdrop: Backdrop | None = None
         self.rows_learnt = 0  # how many there were when the backdrop was last learnt
 
-    def near(self, vector: Vector) -> list[Near]:
-        """Give the nearest questions that may ask the same, nearest first."""
-        found = [one for one in self.vectors.search(vector, CANDIDATES) if one[1] >= SIMILARITY_MIN]
-        if self.backdrop is None or not found:
-            return [Near(key, similarity, max(0.0, 1.0 - similarity) ** 0.5) for key, similarity in found]
-        rows = self.vectors.rows([key for key, _ in found])
-        distances = self.backdrop.distances(vector, rows)
-        return [Near(*one, distance) for one, distance in zip(found, distances, strict=True)]
+    def near(self, vectors: Rows) -> list[list[Near]]:
+        """Give the nearest questions to each vector that may ask the same, nearest first."""
+        found = self.vectors.search(vectors, CANDIDATES)
+        return [self._near_enough(each, vector) for each, vector in zip(found, vectors, strict=True)]
 
     def discard(self, key: bytes) -> int:
         """Forget a vector; give how many bytes that was."""
@@ -44,3 +40,11 @@ class Room:
         """Forget what was learnt from vectors that must leave no trace; it is learnt anew from the others."""
         self.backdrop = None
         self.rows_learnt = 0
+
+    def _near_enough(self, found: list[Neighbour], vector: Vector) -> list[Near]:
+        found = [one for one in found if one[1] >= SIMILARITY_MIN]
+        if self.backdrop is None or not found:
+            return [Near(key, similarity, max(0.0, 1.0 - similarity) ** 0.5) for key, similarity in found]
+        rows = self.vectors.rows([key for key, _ in found])
+        distances = self.backdrop.distances(vector, rows)
+        return [Near(*one, distance) for one, distance in zip(found, distances, strict=True)]

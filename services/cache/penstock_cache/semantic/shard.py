@@ -2,6 +2,7 @@
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,9 +11,9 @@ from penstock_cache.index import Index
 from penstock_cache.semantic.calibration import Calibration, probability
 from penstock_cache.semantic.guard import failed_rule
 from penstock_cache.semantic.room import Near, Room
-from penstock_cache.semantic.sketch import Sketch
+from penstock_cache.semantic.sketch import Sketch, sketch
 from penstock_cache.semantic.trust import EntryTrust, TenantTrust
-from penstock_cache.semantic.vectors import Vector
+from penstock_cache.semantic.vectors import Rows, Vector
 
 # Of a question beside its vector: 1,000 for sketch, labels and places, as tracemalloc measures, and what its block of
 # vectors has grown ahead.
@@ -60,22 +61,22 @@ class SemanticShard:
     def __contains__(self, key: bytes) -> bool:
         return key in self._kept
 
-    def find(self, room: RoomKey, vector: Vector, asked: Sketch, now: float) -> list[Candidate]:
-        """Give the kept questions that ask the same, surest first."""
+    def find(self, room: RoomKey, vectors: Rows, texts: Sequence[str], now: float) -> list[list[Candidate]]:
+        """Give, for each question of a room, the kept questions that ask the same, surest first."""
         held = self.rooms.get(room)
-        near = [] if held is None else held.near(vector)
-        found = [candidate for one in near if (candidate := self._check(one, asked, now))]
-        return sorted(found, key=_confidence, reverse=True)
+        if held is None:
+            return [[] for _ in texts]
+        return [self._checked(near, text, now) for near, text in zip(held.near(vectors), texts, strict=True)]
 
     def use(self, key: bytes) -> None:
         """Count a use, if it is still there."""
         if key in self._kept:
             self._kept.move_to_end(key)
 
-    def put(self, room: RoomKey, entry: Entry, vector: Vector, sketch: Sketch) -> None:
+    def put(self, room: RoomKey, entry: Entry, vector: Vector, text: str) -> None:
         """Keep a question; what was learnt about it stays when it comes again."""
         known = self._kept.get(entry.key)
-        kept = Kept(room, sketch, entry.labels, entry.expires_at)
+        kept = Kept(room, sketch(text), entry.labels, entry.expires_at)
         if known is not None:
             kept.trust = known.trust
             self.discard(entry.key)
@@ -135,6 +136,13 @@ class SemanticShard:
         """Learn whether an entry's answer fitted another question; one that is wrong too often gives no more."""
         if not self._kept[key].trust.observe(wrong=wrong):
             self.discard(key)
+
+    def _checked(self, near: Sequence[Near], text: str, now: float) -> list[Candidate]:
+        if not near:
+            return []
+        asked = sketch(text)
+        found = [candidate for one in near if (candidate := self._check(one, asked, now))]
+        return sorted(found, key=_confidence, reverse=True)
 
     def _check(self, near: Near, asked: Sketch, now: float) -> Candidate | None:
         kept = self._kept[near.key]

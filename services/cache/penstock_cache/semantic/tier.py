@@ -1,16 +1,18 @@
 """The L3 tier: finds the answers of questions that ask the same in other words."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
+
+import numpy as np
 
 from penstock_cache.entry import Entry, Selector
 from penstock_cache.question import Hit, Question, Tier
 from penstock_cache.semantic.calibration import calibration
 from penstock_cache.semantic.recent import RecentVectors
 from penstock_cache.semantic.shard import Candidate, RoomKey, SemanticShard
-from penstock_cache.semantic.sketch import sketch
 from penstock_cache.semantic.upkeep import Upkeep
 from penstock_cache.semantic.vectors import Vector
 
@@ -19,6 +21,7 @@ QUERY_CHARACTERS_MAX = 1000
 KEEP_SECONDS_MAX = 2.0  # for an embedding while nobody waits
 
 Recall = Callable[[Question, float], Awaitable[Entry | None]]
+Asked = tuple[Question, Vector]
 
 
 class Embedder(Protocol):
@@ -75,10 +78,19 @@ class SemanticTier:
         """Look for each question by meaning."""
         asked = [question for question in questions if _is_to_be_matched(question)]
         vectors = await self._vectors(asked, self._limits.lookup_seconds_max)
-        found: dict[bytes, Hit | None] = {}
+        rooms: defaultdict[tuple[str, RoomKey], list[Asked]] = defaultdict(list)
         for question, vector in zip(asked, vectors, strict=True):
             if vector is not None:
-                found[question.key] = await self._find(question, vector, now)
+                rooms[question.organization, _room(question, vector)].append((question, vector))
+        found: dict[bytes, Hit] = {}
+        for (organization, room), together in rooms.items():
+            near = self._near(organization, room, together, now)
+            for (question, vector), candidates in zip(together, near, strict=True):
+                hit = await self._recalled(question, candidates, now)
+                if hit is None:
+                    self._recent.put(organization, question.key, vector)
+                else:
+                    found[question.key] = hit
         return [found.get(question.key) for question in questions]
 
     async def keep(self, kept: Sequence[tuple[Question, Entry]], _now: float) -> None:
@@ -122,19 +134,22 @@ class SemanticTier:
             vectors[index] = vector
         return vectors
 
-    async def _find(self, question: Question, vector: Vector, now: float) -> Hit | None:
+    def _near(
+        self, organization: str, room: RoomKey, asked: Sequence[Asked], now: float
+    ) -> list[list[Candidate]]:
+        """Search a room once for all that is asked in it."""
+        shard = self.shards.get(organization)
+        if shard is None:
+            return [[] for _ in asked]
+        vectors = np.stack([vector for _, vector in asked])
+        return shard.find(room, vectors, [question.query_text for question, _ in asked], now)
+
+    async def _recalled(self, question: Question, candidates: Sequence[Candidate], now: float) -> Hit | None:
         """Give the answer of the surest candidate that is still kept and young enough."""
-        shard = self.shards.get(question.organization)
-        candidates = (
-            shard.find(_room(question, vector), vector, sketch(question.query_text), now)
-            if shard is not None
-            else []
-        )
         for candidate in candidates:
             entry = await self._recall(question._replace(key=candidate.key), now)
             if entry is not None:
                 return self._hit(question.organization, entry, candidate)
-        self._recent.put(question.organization, question.key, vector)
         return None
 
     def _hit(self, organization: str, entry: Entry, candidate: Candidate) -> Hit:
@@ -151,7 +166,7 @@ class SemanticTier:
             shard = SemanticShard(calibration(), self._limits.wrong_share_max)
             self.shards[question.organization] = shard
         room = _room(question, vector)
-        shard.put(room, entry, vector, sketch(question.query_text))
+        shard.put(room, entry, vector, question.query_text)
         self._upkeep.consider(shard.rooms[room])
         size_bytes = self.size_bytes
         while size_bytes > self._limits.bytes_max:

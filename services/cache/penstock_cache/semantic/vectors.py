@@ -22,6 +22,9 @@ _TRAINING_ROUNDS = 6
 _SEED = 1234
 
 faiss.omp_set_num_threads(1)  # a search is shorter than waking a second thread
+faiss.cvar.distance_compute_blas_threshold = (
+    8  # from so many vectors on, reading all rows once for all of them is faster
+)
 
 
 class Vectors(Protocol):
@@ -39,8 +42,8 @@ class Vectors(Protocol):
     def discard(self, key: bytes) -> int:
         """Forget a vector; give how many bytes that was."""
 
-    def search(self, vector: Vector, k: int) -> list[Neighbour]:
-        """Give the nearest keys with their cosines, nearest first; at most k."""
+    def search(self, vectors: Rows, k: int) -> list[list[Neighbour]]:
+        """Give each vector's nearest keys with their cosines, nearest first; at most k. Some key is there."""
 
     def rows(self, keys: Sequence[bytes]) -> Rows:
         """Give the vectors of keys that are there, `[keys, dimensions]`."""
@@ -87,9 +90,13 @@ class FlatVectors:
             self._resize(len(self._rows) // 2)
         return int(self._rows[0].nbytes)
 
-    def search(self, vector: Vector, k: int) -> list[Neighbour]:
-        """Give the nearest keys with their cosines, nearest first; at most k."""
-        return _nearest(self._rows[: len(self._keys)], self._keys, vector, k)
+    def search(self, vectors: Rows, k: int) -> list[list[Neighbour]]:
+        """See `Vectors.search`."""
+        similarities, places = _nearest(self._rows[: len(self._keys)], vectors, k)
+        return [
+            [(self._keys[place], similarity) for place, similarity in zip(*found, strict=True)]
+            for found in zip(places, similarities, strict=True)
+        ]
 
     def rows(self, keys: Sequence[bytes]) -> Rows:
         """Give the vectors of keys that are there, `[keys, dimensions]`."""
@@ -124,7 +131,8 @@ class ClusteredVectors:
 
     def add(self, key: bytes, vector: Vector) -> None:
         """Keep a vector under a key that is not known yet."""
-        self._put(key, vector, _nearest_places(self._centroids, vector, 1)[1][0])
+        _, [[nearest]] = _nearest(self._centroids, vector[None], 1)
+        self._put(key, vector, nearest)
 
     def fill(self, keys: list[bytes], rows: Rows, clusters: list[int]) -> None:
         """Keep vectors whose clusters are known."""
@@ -136,11 +144,10 @@ class ClusteredVectors:
         """Forget a vector; give how many bytes that was."""
         return self._clusters[self._cluster_of.pop(key)].discard(key)
 
-    def search(self, vector: Vector, k: int) -> list[Neighbour]:
-        """Give the nearest keys with their cosines, nearest first; at most k. May miss some that lie elsewhere."""
-        _, probes = _nearest_places(self._centroids, vector, PROBES)
-        found = [near for probe in probes for near in self._clusters[probe].search(vector, k)]
-        return sorted(found, key=_similarity, reverse=True)[:k]
+    def search(self, vectors: Rows, k: int) -> list[list[Neighbour]]:
+        """See `Vectors.search`. May miss some that lie elsewhere."""
+        _, probes = _nearest(self._centroids, vectors, PROBES)
+        return [self._look_into(each, vector, k) for each, vector in zip(probes, vectors, strict=True)]
 
     def rows(self, keys: Sequence[bytes]) -> Rows:
         """Give the vectors of keys that are there, `[keys, dimensions]`."""
@@ -150,6 +157,11 @@ class ClusteredVectors:
         """Give everything, block by block."""
         for cluster in self._clusters:
             yield from cluster.blocks()
+
+    def _look_into(self, probes: list[int], vector: Vector, k: int) -> list[Neighbour]:
+        clusters = [self._clusters[probe] for probe in probes]
+        found = [near for cluster in clusters if cluster for near in cluster.search(vector[None], k)[0]]
+        return sorted(found, key=_similarity, reverse=True)[:k]
 
     def _put(self, key: bytes, vector: Vector, cluster: int) -> None:
         self._clusters[cluster].add(key, vector)
@@ -178,16 +190,10 @@ def copy_of(vectors: Vectors) -> tuple[list[bytes], Rows]:
     return [key for keys, _ in blocks for key in keys], np.concatenate([rows for _, rows in blocks])
 
 
-def _nearest(rows: Rows, keys: list[bytes], vector: Vector, k: int) -> list[Neighbour]:
-    if not keys:
-        return []
-    similarities, places = _nearest_places(rows, vector, k)
-    return [(keys[place], similarity) for place, similarity in zip(places, similarities, strict=True)]
-
-
-def _nearest_places(rows: Rows, vector: Vector, k: int) -> tuple[list[float], list[int]]:
-    found = faiss.knn(vector[None], rows, min(k, len(rows)), metric=faiss.METRIC_INNER_PRODUCT)
-    return found[0][0].tolist(), found[1][0].tolist()
+def _nearest(rows: Rows, vectors: Rows, k: int) -> tuple[list[list[float]], list[list[int]]]:
+    """Give cosines and places of the rows nearest to each vector."""
+    similarities, places = faiss.knn(vectors, rows, min(k, len(rows)), metric=faiss.METRIC_INNER_PRODUCT)
+    return similarities.tolist(), places.tolist()
 
 
 def _similarity(neighbour: Neighbour) -> float:
