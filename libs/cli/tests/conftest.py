@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,9 +16,9 @@ from penstock_cli.stack.program import Check, Program
 from penstock_cli.stack.state import StackState, read_state, write_state
 from penstock_cli.stack.supervisor import Supervisor
 from testkit.process import free_port
+from testkit.waiting import SECONDS_MAX, until
 
 FAKE_PROGRAM = Path(__file__).parent / "fake_program.py"
-SECONDS_MAX = 10
 
 
 class FakeStack:
@@ -62,15 +62,9 @@ class FakeStack:
         path = log_file(self.run_dir, name)
         return path.read_text() if path.exists() else ""
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something holds."""
-        async with asyncio.timeout(SECONDS_MAX):
-            while not condition():  # noqa: ASYNC110 - other processes tell nobody
-                await asyncio.sleep(0.01)
-
     async def until_listening(self, *names: str, times: int = 1) -> None:
         """Wait until programs have begun to listen, so many times each."""
-        await self.until(lambda: all(self.log(name).count("listening") == times for name in names))
+        await until(lambda: all(self.log(name).count("listening") == times for name in names))
 
     def endings(self) -> list[str]:
         return self.endings_file.read_text().splitlines() if self.endings_file.exists() else []

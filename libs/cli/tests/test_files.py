@@ -34,7 +34,7 @@ def test_a_shell_that_sources_the_env_file_passes_it_on(tmp_path):
     write_env_file(tmp_path, 8081, "psk_a=b")
     script = "source $1/env && env"
     shown = subprocess.run(
-        ["bash", "-c", script, "-", tmp_path], capture_output=True, text=True, timeout=10, check=True
+        ["bash", "-c", script, "-", tmp_path], capture_output=True, text=True, timeout=60, check=True
     )
     assert "PENSTOCK_API_KEY=psk_a=b" in shown.stdout.splitlines()
 

@@ -12,7 +12,7 @@ def test_a_free_port_is_fine():
 
 
 def test_a_port_in_use_is_named_with_who_holds_it_and_what_to_set():
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         number = server.getsockname()[1]
         wanted = [
             Port(number, "the edge", "PENSTOCK_EDGE_PORT to another port"),
@@ -28,7 +28,7 @@ def test_a_port_in_use_is_named_with_who_holds_it_and_what_to_set():
 
 
 def test_a_port_whose_last_connection_is_still_closing_is_free():
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         number = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", number)) as client:
             accepted, _ = server.accept()
@@ -38,11 +38,11 @@ def test_a_port_whose_last_connection_is_still_closing_is_free():
 
 
 def test_a_port_that_an_outgoing_connection_has_for_a_moment_is_waited_for():
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         client = socket.create_connection(server.getsockname())
         number = client.getsockname()[1]
         accepted, _ = server.accept()
-        closing = threading.Timer(0.3, lambda: [accepted.close(), client.close()])
+        closing = threading.Timer(0.1, lambda: [accepted.close(), client.close()])
         closing.start()
         check_free([Port(number, "the edge", "nothing")])
         closing.join()
@@ -50,7 +50,7 @@ def test_a_port_that_an_outgoing_connection_has_for_a_moment_is_waited_for():
 
 def test_a_port_that_an_outgoing_connection_keeps_is_named():
     with (
-        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_server(("127.0.0.1", free_port())) as server,
         socket.create_connection(server.getsockname()) as client,
     ):
         number = client.getsockname()[1]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from penstock_cli.stack.program import read_programs, write_programs
 from penstock_cli.stack.state import Phase
+from testkit.waiting import until
 
 
 async def test_a_program_that_is_killed_is_started_again_and_the_others_go_on(stack):
@@ -24,18 +25,18 @@ async def test_a_program_that_is_killed_is_started_again_and_the_others_go_on(st
 
 async def test_a_program_that_keeps_dying_is_started_less_and_less_often(stack):
     async with stack.running(stack.failing("sick", "raise SystemExit(7)")):
-        await stack.until(lambda: len(stack.log("sick").splitlines()) == 4)
-    events = [json.loads(line) for line in stack.log("sick").splitlines()]
+        await until(lambda: len(stack.log("sick").splitlines()) >= 4)
+    events = [json.loads(line) for line in stack.log("sick").splitlines()[:4]]
     assert {(event["event"], event["exit_code"]) for event in events} == {("program_ended", 7)}
     assert [event["starts_again_in_seconds"] for event in events] == [0.1, 0.2, 0.4, 0.8]
-    assert stack.state().programs["sick"].restarts == 3
+    assert stack.state().programs["sick"].restarts >= 3
 
 
 async def test_a_program_that_cannot_be_started_says_why(stack):
     program = stack.program("absent")
     absent = replace(program, command=("/no/such/program",))
     async with stack.running(absent):
-        await stack.until(lambda: "starts_again" in stack.log("absent"))
+        await until(lambda: "starts_again" in stack.log("absent"))
     assert "No such file or directory: '/no/such/program'" in stack.log("absent")
 
 
@@ -57,7 +58,7 @@ async def test_programs_are_stopped_stage_by_stage(stack):
 
 
 async def test_a_program_that_does_not_stop_in_its_time_is_killed(stack):
-    async with stack.running(stack.program("stubborn", "--ignore-sigterm", drain_seconds=0.1)):
+    async with stack.running(stack.program("stubborn", "--ignore-sigterm", drain_seconds=2)):
         await stack.until_listening("stubborn")
     assert stack.endings() == ["SIGTERM stubborn"]
     assert '"event": "program_killed"' in stack.log("stubborn")
@@ -67,17 +68,17 @@ async def test_a_program_that_does_not_stop_in_its_time_is_killed(stack):
 async def test_what_a_dead_program_left_running_ends_with_it(stack):
     code = "import os, time\nif os.fork() == 0:\n    print(os.getpid(), flush=True)\n    time.sleep(60)\nos.wait()"
     async with stack.running(stack.failing("parent", code)):
-        await stack.until(lambda: stack.log("parent"))
+        await until(lambda: stack.log("parent"))
         grandchild = int(stack.log("parent").splitlines()[0])
         os.kill(stack.state().programs["parent"].pid, signal.SIGKILL)
-        await stack.until(lambda: not alive(grandchild))
+        await until(lambda: not alive(grandchild))
 
 
 async def test_a_second_stop_ends_everything_at_once(stack):
     async with stack.running(stack.program("stubborn", "--ignore-sigterm")) as supervisor:
         await stack.until_listening("stubborn")
         supervisor.stop()
-        await stack.until(stack.endings)
+        await until(stack.endings)
     assert stack.state().programs["stubborn"].exit_code == -signal.SIGKILL
 
 

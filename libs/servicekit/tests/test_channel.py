@@ -1,6 +1,5 @@
 import asyncio
 import json
-import time
 from dataclasses import replace
 
 import grpc
@@ -16,6 +15,7 @@ from servicekit.errors import Unavailable
 from servicekit.server import Service, running
 from testkit.process import free_port
 from testkit.proxy import FaultProxy
+from testkit.waiting import SECONDS_MAX
 
 HOLDS = pb.DESCRIPTOR.services_by_name.values()
 
@@ -60,7 +60,7 @@ async def calls_until_answer(service_settings, failures: int, services) -> tuple
     service = Service(service_settings, [(rpc.add_HoldServiceServicer_to_server, servicer)])
     async with running(service) as server, connect(server.address, services) as channel:
         try:
-            await rpc.HoldServiceStub(channel).Authorize(authorize(), **outgoing(5))
+            await rpc.HoldServiceStub(channel).Authorize(authorize(), **outgoing(SECONDS_MAX))
         except grpc.aio.AioRpcError as error:
             return servicer.calls, error.code()
     return servicer.calls, grpc.StatusCode.OK
@@ -79,7 +79,7 @@ async def test_a_call_waits_for_a_peer_that_is_not_up_yet(grpc_service: Service,
     port = free_port()
     settings = grpc_service.settings.model_copy(update={"grpc_port": port})
     async with connect(f"127.0.0.1:{port}") as channel:
-        call = asyncio.ensure_future(_answer(echo_stub_cls(channel), 10))
+        call = asyncio.ensure_future(_answer(echo_stub_cls(channel)))
         await asyncio.sleep(0.05)
         async with running(replace(grpc_service, settings=settings)):
             assert await call == "a"
@@ -91,51 +91,52 @@ async def test_a_channel_survives_a_restart_of_its_peer(grpc_service: Service, e
     async with connect(f"127.0.0.1:{port}") as channel:
         for _ in range(3):
             async with running(Service(settings, grpc_service.servicers)):
-                assert await _answer(echo_stub_cls(channel), 10) == "a"
+                assert await _answer(echo_stub_cls(channel)) == "a"
 
 
 async def test_without_waiting_an_absent_peer_is_known_at_once(echo_stub_cls) -> None:
     async with connect(f"127.0.0.1:{free_port()}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await echo_stub_cls(channel).unary(StringValue(value="a"), **outgoing(10, wait_for_ready=False))
+            await echo_stub_cls(channel).unary(
+                StringValue(value="a"), **outgoing(SECONDS_MAX, wait_for_ready=False)
+            )
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_frozen_peer_costs_no_more_than_the_timeout(grpc_server, echo_stub_cls) -> None:
     async with FaultProxy(grpc_server.grpc_port) as proxy, connect(proxy.address) as channel:
         stub = echo_stub_cls(channel)
-        assert await _answer(stub, 5) == "a"
+        assert await _answer(stub) == "a"
         proxy.freeze()
-        began = time.monotonic()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await _answer(stub, 0.2)
+            async with asyncio.timeout(SECONDS_MAX):
+                await _answer(stub, 0.2)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert time.monotonic() - began < 5
         proxy.thaw()
-        assert await _answer(stub, 5) == "a"
+        assert await _answer(stub) == "a"
 
 
 async def test_a_broken_connection_is_made_again(grpc_server, echo_stub_cls) -> None:
     async with FaultProxy(grpc_server.grpc_port) as proxy, connect(proxy.address) as channel:
         stub = echo_stub_cls(channel)
         for _ in range(3):
-            assert await _answer(stub, 5) == "a"
+            assert await _answer(stub) == "a"
             proxy.reset()
             await channel_is_down(channel)
 
 
 async def test_a_message_of_30_mebibytes_passes(grpc_stub) -> None:
     value = "x" * (30 * 1024 * 1024)
-    answer = await grpc_stub.unary(StringValue(value=value), **outgoing(30))
+    answer = await grpc_stub.unary(StringValue(value=value), **outgoing(SECONDS_MAX))
     assert len(answer.value) == len(value)
 
 
 async def channel_is_down(channel: grpc.aio.Channel) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS_MAX):
         while channel.get_state() is grpc.ChannelConnectivity.READY:
             await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
 
 
-async def _answer(stub, seconds: float) -> str:
+async def _answer(stub, seconds: float = SECONDS_MAX) -> str:
     value: str = (await stub.unary(StringValue(value="a"), **outgoing(seconds))).value
     return value

@@ -19,6 +19,7 @@ from servicekit.errors import (
     Unavailable,
 )
 from servicekit.metrics import Metrics
+from testkit.waiting import SECONDS_MAX
 
 
 class Peer:
@@ -59,7 +60,7 @@ def coalescer(peer: Peer, **limits: float) -> Coalescer[int, int]:
 
 
 async def sent(peer: Peer, lists: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS_MAX):
         while len(peer.lists) < lists:  # noqa: ASYNC110 - polls a fake
             await asyncio.sleep(0)
 
@@ -290,7 +291,7 @@ async def test_closing_with_a_hung_peer_leaves_nobody_waiting(peer: Peer) -> Non
     peer.open.clear()
     tasks = [asyncio.create_task(calls.submit(number)) for number in range(5)]
     await sent(peer, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS_MAX):
         await calls.close()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(outcome, ServiceError) for outcome in outcomes)

@@ -27,8 +27,8 @@ def test_a_traceparent_has_the_form_of_w3c_and_a_child_keeps_the_trace() -> None
 
 
 def test_a_call_ends_before_the_callers_deadline_so_that_there_is_time_to_answer() -> None:
-    with bound(request_context.fresh(time.monotonic() + 1)):
-        assert outgoing()["timeout"] < 1 - 0.004
+    with bound(request_context.fresh(time.monotonic() + 20)):
+        assert outgoing()["timeout"] < 20 - 0.004
         assert outgoing(0.25)["timeout"] == 0.25
 
 
@@ -81,7 +81,7 @@ def test_a_context_comes_back_from_the_wire_with_a_shorter_deadline() -> None:
         "region",
     ):
         assert getattr(back, name) == getattr(context, name)
-    assert 9.9 < back.remaining_seconds() < 9.996
+    assert context.deadline - 5 < back.deadline < context.deadline - 0.004
 
 
 def test_an_item_without_a_deadline_has_none() -> None:

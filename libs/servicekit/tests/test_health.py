@@ -9,6 +9,7 @@ from servicekit.channel import connect
 from servicekit.health import DependencyWatch, Health
 from servicekit.metrics import Metrics
 from servicekit.server import Running, Service, running
+from testkit.waiting import SECONDS_MAX
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -26,20 +27,20 @@ def named(service: str) -> health_pb2.HealthCheckRequest:
 
 @pytest.mark.parametrize("name", ["", "test.Echo"])
 async def test_each_service_is_healthy_by_name(stub, name: str) -> None:
-    assert (await stub.Check(named(name), timeout=5)).status == SERVING
+    assert (await stub.Check(named(name), timeout=SECONDS_MAX)).status == SERVING
 
 
 async def test_a_service_that_is_not_here_is_not_found(stub) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.Check(named("other"), timeout=5)
+        await stub.Check(named("other"), timeout=SECONDS_MAX)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_several_watchers_see_every_change_and_the_end(grpc_service: Service) -> None:
     async with running(grpc_service) as server, connect(server.address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        watches = [stub.Watch(named(name), timeout=10) for name in ("", "test.Echo")]
-        leaver = stub.Watch(named(""), timeout=10)
+        watches = [stub.Watch(named(name), timeout=SECONDS_MAX) for name in ("", "test.Echo")]
+        leaver = stub.Watch(named(""), timeout=SECONDS_MAX)
         for watch in (*watches, leaver):
             assert (await watch.read()).status == SERVING
         leaver.cancel()
@@ -53,7 +54,7 @@ async def test_several_watchers_see_every_change_and_the_end(grpc_service: Servi
 
 
 async def test_an_unknown_name_can_be_watched_as_the_protocol_asks(stub) -> None:
-    watch = stub.Watch(named("other"), timeout=5)
+    watch = stub.Watch(named("other"), timeout=SECONDS_MAX)
     assert (await watch.read()).status == UNKNOWN
     watch.cancel()
 
@@ -61,7 +62,7 @@ async def test_an_unknown_name_can_be_watched_as_the_protocol_asks(stub) -> None
 async def test_reflection_names_the_services(grpc_channel: grpc.aio.Channel) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(grpc_channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    call = stub.ServerReflectionInfo(iter([request]), timeout=5)
+    call = stub.ServerReflectionInfo(iter([request]), timeout=SECONDS_MAX)
     answer = await call.read()
     names = {service.name for service in answer.list_services_response.service}
     assert {"test.Echo", "grpc.health.v1.Health"} <= names
@@ -110,7 +111,7 @@ async def test_one_failure_is_forgiven_two_in_a_row_are_not_and_one_success_heal
 async def test_a_hung_dependency_is_down_and_does_not_hang_the_watch() -> None:
     database, health = Dependency(), Health(["x"])
     database.hung = True
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS_MAX):
         await DependencyWatch({"database": database.ping}, health, Metrics()).check()
     assert not health.serving
 

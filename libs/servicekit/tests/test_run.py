@@ -15,6 +15,7 @@ from servicekit.channel import connect
 from servicekit.context import outgoing
 from servicekit.errors import from_rpc_error
 from testkit.process import ChildProcess, free_port
+from testkit.waiting import SECONDS_MAX, until
 
 PROGRAM = """
 import asyncio, os, sys
@@ -88,10 +89,8 @@ def said(child: ChildProcess, word: str) -> int:
 
 
 async def until_said(child: ChildProcess, word: str) -> None:
-    async with asyncio.timeout(30):
-        while word not in child.output():
-            assert child.returncode is None, child.output()
-            await asyncio.sleep(0.02)
+    await until(lambda: word in child.output() or child.returncode is not None)
+    assert word in child.output()
 
 
 def unary(channel: grpc.aio.Channel):
@@ -113,7 +112,7 @@ async def test_sigterm_under_load_loses_no_request_that_was_accepted(
             call = unary(channel)
             while program.returncode is None:
                 try:
-                    await call(StringValue(value="a"), **outgoing(10, wait_for_ready=False))
+                    await call(StringValue(value="a"), **outgoing(SECONDS_MAX, wait_for_ready=False))
                     answered += 1
                 except grpc.aio.AioRpcError as error:
                     # A stop may meet a call between arrival and beginning; gRPC then says CANCELLED and nothing
@@ -123,10 +122,9 @@ async def test_sigterm_under_load_loses_no_request_that_was_accepted(
 
     await asyncio.to_thread(program.wait_for_port, port)
     clients = [asyncio.create_task(client()) for _ in range(16)]
-    while answered < 50:  # noqa: ASYNC110 - polls the clients
-        await asyncio.sleep(0.01)
+    await until(lambda: answered >= 50)
     program.terminate()
-    assert await asyncio.to_thread(program.wait, 20) == 0
+    assert await asyncio.to_thread(program.wait) == 0
     await asyncio.gather(*clients)
     assert said(program, "accepted") == said(program, "finished") == answered
     assert set(refused) <= {grpc.StatusCode.UNAVAILABLE}
@@ -137,10 +135,10 @@ async def test_a_channel_finds_its_peer_again_after_a_kill(tmp_path: Path, port:
     async with connect(f"127.0.0.1:{port}") as channel:
         for life in range(2):
             with started(tmp_path / f"log-{life}", port) as child:
-                assert (await unary(channel)(StringValue(value="a"), **outgoing(30))).value == "a"
+                assert (await unary(channel)(StringValue(value="a"), **outgoing(SECONDS_MAX))).value == "a"
                 child.kill()
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await unary(channel)(StringValue(value="a"), **outgoing(5, wait_for_ready=False))
+                await unary(channel)(StringValue(value="a"), **outgoing(SECONDS_MAX, wait_for_ready=False))
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -149,7 +147,7 @@ async def test_an_idle_service_exits_0_on(program: ChildProcess, port: int, numb
     await asyncio.to_thread(program.wait_for_port, port)
     await until_said(program, '"started"')
     program.signal(number)
-    assert await asyncio.to_thread(program.wait, 10) == 0
+    assert await asyncio.to_thread(program.wait) == 0
     assert said(program, "closed") == 1
     assert '"stopped"' in program.output()
 
@@ -158,13 +156,12 @@ async def test_a_signal_while_it_starts_ends_the_start(tmp_path: Path, port: int
     with started(tmp_path / "log", port, PENSTOCK_ECHO_START_SECONDS="60") as child:
         await until_said(child, "building")
         child.terminate()
-        assert await asyncio.to_thread(child.wait, 10) == 1
+        assert await asyncio.to_thread(child.wait) == 1
 
 
 async def test_every_thread_runs_under_sched_batch(program: ChildProcess, port: int) -> None:
     await asyncio.to_thread(program.wait_for_port, port)
-    threads = [int(thread) for thread in os.listdir(f"/proc/{program.pid}/task")]  # noqa: PTH208
-    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
+    assert program.scheduling() == {os.SCHED_BATCH}
 
 
 async def test_scheduling_can_be_left_alone(tmp_path: Path, port: int) -> None:
@@ -178,7 +175,7 @@ async def test_a_port_in_use_is_a_line_for_people_and_exit_code_2(
 ) -> None:
     await asyncio.to_thread(program.wait_for_port, port)
     with started(tmp_path / "second", port) as second:
-        assert await asyncio.to_thread(second.wait, 30) == 2
+        assert await asyncio.to_thread(second.wait) == 2
         assert f"cannot listen on 127.0.0.1:{port}" in second.output()
         assert "Set PENSTOCK_ECHO_GRPC_PORT" in second.output()
         assert "Traceback" not in second.output()
@@ -186,6 +183,6 @@ async def test_a_port_in_use_is_a_line_for_people_and_exit_code_2(
 
 async def test_a_bad_setting_is_a_line_for_people_and_exit_code_2(tmp_path: Path, port: int) -> None:
     with started(tmp_path / "log", port, PENSTOCK_DRAIN_SECONDS="soon") as child:
-        assert await asyncio.to_thread(child.wait, 30) == 2
+        assert await asyncio.to_thread(child.wait) == 2
         assert child.output().startswith("bad setting PENSTOCK_DRAIN_SECONDS='soon': ")
         assert "building" not in child.output()

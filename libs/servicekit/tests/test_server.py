@@ -9,6 +9,7 @@ from servicekit.channel import connect
 from servicekit.context import outgoing
 from servicekit.listener import PortInUseError
 from servicekit.server import Running, Service, running
+from testkit.waiting import SECONDS_MAX, until
 
 
 async def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
@@ -74,10 +75,11 @@ async def test_several_services_live_in_one_process(grpc_service: Service, echo_
         connect(two.address) as to_two,
     ):
         for channel in (to_one, to_two):
-            await echo_stub_cls(channel).unary(StringValue(value="a"), **outgoing(5))
+            await echo_stub_cls(channel).unary(StringValue(value="a"), **outgoing(SECONDS_MAX))
+    labels = {"method": "/test.Echo/Unary", "code": "OK"}
     for service in (grpc_service, second):
-        labels = {"method": "/test.Echo/Unary", "code": "OK"}
-        assert service.metrics.registry.get_sample_value("penstock_rpcs_total", labels) == 1
+        sample = service.metrics.registry.get_sample_value
+        await until(lambda sample=sample: sample("penstock_rpcs_total", labels) == 1)
 
 
 @pytest.mark.parametrize("shape", ["unary", "unary_stream"])
@@ -87,12 +89,11 @@ async def test_a_drain_finishes_what_was_accepted(
     serving = running(grpc_service)
     server = await serving.__aenter__()
     async with connect(server.address) as channel:
-        call = getattr(echo_stub_cls(channel), shape)(StringValue(value="wait"), **outgoing(10))
+        call = getattr(echo_stub_cls(channel), shape)(StringValue(value="wait"), **outgoing(SECONDS_MAX))
         answer = asyncio.ensure_future(whole(call))
         await grpc_servicer.started.wait()
         stopping = asyncio.create_task(serving.__aexit__(None, None, None))
-        while server.health.serving:  # noqa: ASYNC110 - polls the server
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.health.serving)
         assert not stopping.done()
         grpc_servicer.release.set()
         assert (await answer)[-1] == "wait"
@@ -107,7 +108,7 @@ async def test_a_drain_waits_for_the_finally_of_what_it_had_to_abort(
     serving = running(replace(grpc_service, settings=settings))
     server = await serving.__aenter__()
     async with connect(server.address) as channel:
-        call = echo_stub_cls(channel).unary(StringValue(value="wait"), **outgoing(10))
+        call = echo_stub_cls(channel).unary(StringValue(value="wait"), **outgoing(SECONDS_MAX))
         answer = asyncio.ensure_future(whole(call))
         await grpc_servicer.started.wait()
         await serving.__aexit__(None, None, None)
@@ -125,11 +126,11 @@ async def test_more_calls_than_the_limit_are_refused_not_queued(
         connect(server.address) as channel,
     ):
         stub = echo_stub_cls(channel)
-        first = stub.unary(StringValue(value="wait"), **outgoing(10))
+        first = stub.unary(StringValue(value="wait"), **outgoing(SECONDS_MAX))
         waiting = asyncio.ensure_future(whole(first))
         await grpc_servicer.started.wait()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.unary(StringValue(value="a"), **outgoing(5))
+            await stub.unary(StringValue(value="a"), **outgoing(SECONDS_MAX))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         grpc_servicer.release.set()
         assert await waiting == ["wait"]

@@ -10,6 +10,7 @@ from servicekit.metrics import Metrics
 from servicekit.segments import read_records
 from servicekit.spool import Spool, SpoolLimits, open_spool
 from testkit.process import ChildProcess
+from testkit.waiting import SECONDS_MAX, until
 
 FAST = DeliveryLimits(linger_seconds=0.001, backoff_seconds_min=0.001, backoff_seconds_max=0.002)
 
@@ -18,6 +19,7 @@ class Receiver:
     """Takes records; refuses, fails and hangs as told."""
 
     def __init__(self) -> None:
+        self.calls = 0
         self.lists: list[list[bytes]] = []
         self.outcomes: dict[bytes, Delivery] = {}
         self.down = False
@@ -28,6 +30,7 @@ class Receiver:
         return [record for records in self.lists for record in records]
 
     async def deliver(self, records: list[bytes]) -> Sequence[Delivery]:
+        self.calls += 1
         if self.hung:
             await asyncio.Event().wait()
         if self.down:
@@ -47,18 +50,12 @@ def opened(tmp_path: Path, receiver: Receiver, metrics: Metrics | None = None, *
         deliver=receiver.deliver,
         name="test",
         metrics=metrics or Metrics(),
-        limits=SpoolLimits(**{"delivery": FAST, "drain_seconds": 5, **limits}),
+        limits=SpoolLimits(**{"delivery": FAST, "drain_seconds": SECONDS_MAX, **limits}),
     )
 
 
 def left_in(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - polls a fake
-            await asyncio.sleep(0.002)
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -97,7 +94,7 @@ async def test_a_receiver_that_is_down_gets_everything_once_it_is_back(
     async with opened(tmp_path, receiver) as spool:
         receiver.down = True
         await spool.append(b"one")
-        await asyncio.sleep(0.02)
+        await until(lambda: receiver.calls > 1)
         receiver.down = False
         await until(lambda: receiver.received == [b"one"])
 
@@ -129,7 +126,7 @@ async def test_a_hung_receiver_is_given_up_and_tried_again(tmp_path: Path, recei
     async with opened(tmp_path, receiver, delivery=delivery) as spool:
         receiver.hung = True
         await spool.append(b"one")
-        await asyncio.sleep(0.05)
+        await until(lambda: receiver.calls > 1)
         receiver.hung = False
         await until(lambda: receiver.received == [b"one"])
 

@@ -28,7 +28,7 @@ class _Settings(ServiceSettings):
 @pytest.fixture
 def service_settings(tmp_path: Path) -> ServiceSettings:
     """Give settings that listen on free ports and write below the test's directory."""
-    return _Settings(grpc_port=0, data_dir=tmp_path, drain_seconds=5)
+    return _Settings(grpc_port=0, data_dir=tmp_path, drain_seconds=30)
 
 
 @pytest.fixture

@@ -108,6 +108,14 @@ class ChildProcess:
             time.sleep(POLL_SECONDS)
         raise TimeoutError(f"not listening on {port} after {seconds_max} s:\n{self.output()}")
 
+    def scheduling(self) -> set[int]:
+        """Give the scheduling policies of its threads."""
+        policies = set()
+        for thread in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                policies.add(os.sched_getscheduler(int(thread.name)))
+        return policies
+
     def kill(self) -> None:
         """Send SIGKILL, as a crash or the OOM killer would, and wait for the end."""
         self.signal(signal.SIGKILL)

@@ -14,7 +14,7 @@ from penstock_cli.stack.program import Program, write_programs
 from penstock_cli.stack.state import StackState, is_supervised, read_state, write_state
 
 SUPERVISOR = "supervisor"
-START_SECONDS_MAX = 10.0
+START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 180.0
 ORPHAN_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.05
