@@ -13,9 +13,9 @@ from pathlib import Path
 
 from penstock.billing.v1 import usage_pb2
 from penstock_billing.fold import fold
-from penstock_billing.report_tables import SUMS
 from penstock_billing.rollup_store import UsageQuestion, sum_usage
 from penstock_billing.settings import BillingSettings
+from penstock_billing.sums import SUMS
 from penstock_billing.transactions import Transactions, open_transactions
 from sqlalchemy import Connection, text
 

@@ -19,7 +19,6 @@ from penstock_billing.invoice import InvoiceKind
 from penstock_billing.limit import Unit
 from penstock_billing.line_sums import pending_lines
 from penstock_billing.report_tables import (
-    Grain,
     charge_days,
     invoices,
     spend_hours,
@@ -28,6 +27,7 @@ from penstock_billing.report_tables import (
 )
 from penstock_billing.rows import BUDGET, HOLD, LIMIT, read_budget, read_hold, read_limit
 from penstock_billing.settings import BillingSettings
+from penstock_billing.sums import Grain
 from penstock_billing.tables import budgets, entries, hold_is_open, holds, limit_counts, limits, usage_lines
 from penstock_billing.transactions import open_transactions
 

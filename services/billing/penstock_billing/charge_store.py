@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, Connection, cast, func, select, tuple_, union
 from penstock_billing.focus import Charge
 from penstock_billing.invoice import InvoiceLine
 from penstock_billing.line_sums import LINE_SUMS, pending_lines
-from penstock_billing.report_tables import SUMS, charge_days, usage_pending
+from penstock_billing.report_tables import charge_days, usage_pending
+from penstock_billing.sums import SUMS
 from penstock_billing.tables import usage_lines
 
 _KEY = [column for column in charge_days.primary_key if column.name != "organization"]

@@ -10,7 +10,7 @@ from penstock_billing.fold import fold
 from penstock_billing.transactions import Transactions
 
 # A fold keeps SQLite's one writer busy: few lines at a time, so that admissions hardly wait for it.
-LINES_MAX = 256
+LINES_MAX = 512
 PASSES_MAX = 256
 
 log = get_logger(__name__)

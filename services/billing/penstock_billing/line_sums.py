@@ -1,17 +1,30 @@
 """What a usage line adds to sums, as SQL: what folds lines and what reads those not folded yet count alike."""
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal
+from collections.abc import Iterator
 
-from penstock_billing.report_tables import SUMS, TAG_CHARACTERS_MAX, usage_pending
+from sqlalchemy import ColumnElement, FromClause, and_, case, exists, func, literal, literal_column
+
+from penstock_billing.report_tables import TAG_CHARACTERS_MAX, usage_pending
+from penstock_billing.sums import SUMS
 from penstock_billing.tables import usage_lines
 from penstock_billing.usage import POSTING_LINES
+
+
+def _of_operation(lines: FromClause, other: FromClause) -> Iterator[ColumnElement[bool]]:
+    """Find the lines of another row's operation by their key.
+
+    What is appended to the organization is nothing. It keeps PostgreSQL, while it has no statistics, from the index by
+    organization and time, which would find all lines that the organization has.
+    """
+    yield lines.c.operation_id == other.c.operation_id
+    yield lines.c.organization + literal_column("''") == other.c.organization
+
 
 _posting = usage_lines.c.attempt // POSTING_LINES
 # A reversal counts backwards.
 _one = case((_posting % 2 == 1, -1), else_=1)
 is_last_attempt = ~exists().where(
-    (later := usage_lines.alias("later")).c.operation_id == usage_lines.c.operation_id,
-    later.c.organization == usage_lines.c.organization,
+    *_of_operation(later := usage_lines.alias("later"), usage_lines),
     later.c.attempt > usage_lines.c.attempt,
     later.c.attempt // POSTING_LINES == _posting,
 )
@@ -24,8 +37,7 @@ LINE_SUMS: tuple[ColumnElement[int], ...] = (
 pending_lines = usage_lines.join(
     usage_pending,
     and_(
-        usage_pending.c.operation_id == usage_lines.c.operation_id,
-        usage_pending.c.organization == usage_lines.c.organization,
+        *_of_operation(usage_lines, usage_pending),
         usage_pending.c.attempt == usage_lines.c.attempt,
     ),
 )

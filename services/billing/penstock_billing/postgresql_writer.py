@@ -113,7 +113,7 @@ def _script(saves: tuple[Save, ...]) -> str:
     """Write several statements as one, each with lists of its own: one round trip, whatever their number."""
     parts, first = [], 1
     for save in saves:
-        parts.append(save.postgresql.replace("{rows}", save.lists(first)))
+        parts.append(save.numbered(first))
         first += len(save.columns)
     *before, last = parts
     if not before:

@@ -4,8 +4,6 @@ A trigger of the store notes every usage line in `usage_pending`, in the transac
 until its sums are folded. So the sums and what is pending are together always the ledger (see `fold.py`).
 """
 
-from enum import IntEnum
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,38 +16,15 @@ from sqlalchemy import (
     Table,
 )
 
+from penstock_billing.sums import SUMS
 from penstock_billing.tables import metadata
 
 TAG_CHARACTERS_MAX = 256
 
 
-class Grain(IntEnum):
-    """How finely a row of `usage_rollups` tells usage apart."""
-
-    # By hour, model, endpoint and outcome: few rows, for charts.
-    HOUR_BY_MODEL = 1
-    # By hour and by everything else.
-    HOUR = 2
-    # By day and by everything else.
-    DAY = 3
-
-
 def _counts(*names: str) -> list[Column[int]]:
     return [Column(name, BigInteger, nullable=False) for name in names]
 
-
-# What is summed, in the order in which a row of sums gives it.
-SUMS = (
-    "operations",
-    "attempts",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "cost_nanos",
-    "avoided_cost_nanos",
-)
 
 usage_pending = Table(
     "usage_pending",

@@ -24,8 +24,9 @@ from sqlalchemy import (
 
 from penstock_billing.clock import DAY_US, HOUR_US
 from penstock_billing.line_sums import LINE_SUMS, pending_lines, start_of, tag_of
-from penstock_billing.report_tables import SUMS, Grain, spend_hours, usage_pending, usage_rollups
+from penstock_billing.report_tables import spend_hours, usage_pending, usage_rollups
 from penstock_billing.span import Part, cut
+from penstock_billing.sums import SUMS, Grain
 from penstock_billing.tables import usage_lines
 
 _NAMES: dict[int, str] = {

@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, LargeBinary, SmallInteger, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+)
 
 Row = Sequence[Any]
 
@@ -54,14 +65,15 @@ class Save:
     types: tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def insert(cls, table: Table, columns: Sequence[str], changing: Sequence[str] = ()) -> "Save":
-        """Insert rows; one whose key is there already changes these columns of it."""
+    def insert(
+        cls, table: Table, columns: Sequence[str], changing: Sequence[str] = (), adding: Sequence[str] = ()
+    ) -> "Save":
+        """Insert rows; one whose key is there already changes these columns of it, or adds to them."""
         names = ", ".join(columns)
-        conflict = ""
-        if changing:
-            keys = ", ".join(column.name for column in table.primary_key)
-            sets = ", ".join(f"{name} = excluded.{name}" for name in changing)
-            conflict = f" ON CONFLICT ({keys}) DO UPDATE SET {sets}"
+        sets = [f"{name} = excluded.{name}" for name in changing]
+        sets += [f"{name} = {table.name}.{name} + excluded.{name}" for name in adding]
+        keys = ", ".join(column.name for column in table.primary_key)
+        conflict = f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(sets)}" if sets else ""
         values = ", ".join("?" * len(columns))
         casts = ", ".join(_cast(table.c[name]) for name in columns)
         return cls(
@@ -89,10 +101,18 @@ class Save:
             types=_types(table, columns),
         )
 
-    def lists(self, first: int) -> str:
-        """Write the lists of a row's columns as parameters, from the first one on, for PostgreSQL."""
+    def numbered(self, first: int = 1) -> str:
+        """Give the statement for PostgreSQL; the list of the first column is the parameter of this number."""
         arrays = ", ".join(f"${first + place}::{name}[]" for place, name in enumerate(self.types))
-        return f"unnest({arrays}) AS u({', '.join(self.columns)})"
+        return self.postgresql.replace("{rows}", f"unnest({arrays}) AS u({', '.join(self.columns)})")
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Write rows, at least one, over a connection of SQLAlchemy."""
+        if connection.dialect.name == "postgresql":
+            lists = tuple(list(column) for column in zip(*rows, strict=True))
+            connection.exec_driver_sql(self.numbered(), lists)
+        else:
+            connection.exec_driver_sql(self.sqlite, [tuple(row) for row in rows])
 
 
 def _types(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
