@@ -90,7 +90,7 @@ func TestTheCallersNamesKeyAndDeadlineTravelToTheRouter(t *testing.T) {
 	trace := "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	a := start(t, router).post(t, "/v1/chat/completions", hello,
 		"Authorization", "Bearer psk_1", "X-Request-Id", "r-17", "Traceparent", trace, "Tracestate", "a=b",
-		"Idempotency-Key", "k", "X-Request-Timeout-Ms", "5000", "X-Unrelated", "no")
+		"Idempotency-Key", "k", "X-Request-Timeout-Ms", "60000", "X-Unrelated", "no")
 	seen, deadline, _ := router.Seen()
 	for name, want := range map[string]string{
 		"authorization": "Bearer psk_1", "x-request-id": "r-17", "traceparent": trace, "tracestate": "a=b",
@@ -100,8 +100,8 @@ func TestTheCallersNamesKeyAndDeadlineTravelToTheRouter(t *testing.T) {
 			t.Errorf("metadata %s is %q, want %q", name, seen.Get(name), want)
 		}
 	}
-	if left := time.Until(deadline); left <= 0 || left > 5*time.Second {
-		t.Errorf("deadline in %v, want within 5 s", left)
+	if left := time.Until(deadline); left <= 0 || left > time.Minute {
+		t.Errorf("deadline in %v, want within 60 s", left)
 	}
 	if a.header.Get("X-Request-Id") != "r-17" || a.header.Get("X-Trace-Id") != "4bf92f3577b34da6a3ce929d0e0e4736" {
 		t.Errorf("names in the response: %v", a.header)

@@ -18,6 +18,9 @@ import (
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
+// patience is how long a test waits for what a slow and busy machine does at last.
+const patience = time.Minute
+
 const hello = `{"model":"m","messages":[{"role":"user","content":"Hello"}]}`
 
 // gateway is a real gateway that serves on a free port.
@@ -29,8 +32,8 @@ type gateway struct {
 
 func testSettings(router string) settings.Settings {
 	return settings.Settings{
-		Host: "127.0.0.1", RouterAddress: router, RouterWait: 200 * time.Millisecond, Timeout: time.Minute,
-		Stall: 5 * time.Second, BodyBytesMax: 32 << 20, BodiesBytesMax: 1 << 30, RequestsMax: 100, Drain: 5 * time.Second,
+		Host: "127.0.0.1", RouterAddress: router, RouterWait: patience, Timeout: 2 * patience,
+		Stall: patience, BodyBytesMax: 32 << 20, BodiesBytesMax: 1 << 30, RequestsMax: 100, Drain: patience,
 	}
 }
 

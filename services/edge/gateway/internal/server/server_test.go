@@ -2,12 +2,15 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,9 +71,7 @@ func TestEmbeddingsAreServed(t *testing.T) {
 
 func TestARequestWaitsForARouterThatComesBack(t *testing.T) {
 	address := freeAddress(t)
-	s := testSettings(address)
-	s.RouterWait = 5 * time.Second
-	g := startWith(t, s)
+	g := startWith(t, testSettings(address))
 	answered := make(chan answer, 1)
 	go func() { answered <- g.post(t, "/v1/chat/completions", hello) }()
 	time.Sleep(100 * time.Millisecond)
@@ -85,7 +86,9 @@ func TestARequestWaitsForARouterThatComesBack(t *testing.T) {
 }
 
 func TestARouterThatStaysAwayIsA503WithRetryAfter(t *testing.T) {
-	g := startWith(t, testSettings(freeAddress(t)))
+	s := testSettings(freeAddress(t))
+	s.RouterWait = 200 * time.Millisecond
+	g := startWith(t, s)
 	for _, body := range []string{hello, streamed} {
 		a := g.post(t, "/v1/chat/completions", body)
 		if a.code != 503 || a.fault(t)["reason"] != "DEPENDENCY_UNAVAILABLE" || a.header.Get("Retry-After") != "1" {
@@ -97,7 +100,9 @@ func TestARouterThatStaysAwayIsA503WithRetryAfter(t *testing.T) {
 func TestReadinessIsTheRoutersAndHealthIsOurOwn(t *testing.T) {
 	router := &fakerouter.Router{}
 	g := start(t, router)
-	if a := eventually(t, g, "/readyz", 200); a.body != "ready\n" {
+	var a answer
+	eventually(t, func() bool { a = g.get(t, "/readyz"); return a.code == 200 }, func() string { return a.body })
+	if a.body != "ready\n" {
 		t.Errorf("%q", a.body)
 	}
 	router.Health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
@@ -115,19 +120,19 @@ func TestMetricsCountByRouteAndNeverByPath(t *testing.T) {
 	g.post(t, "/v1/chat/completions", streamed)
 	g.get(t, "/v1/models/some-model")
 	g.get(t, "/v1/some/path")
-	page := g.get(t, "/metrics").body
-	for _, line := range []string{
+	lines := []string{
 		`penstock_gateway_requests_total{code="200",route="/v1/chat/completions"} 2`,
 		`penstock_gateway_requests_total{code="200",route="/v1/models/{model=*}"} 1`,
 		`penstock_gateway_requests_total{code="404",route="none"} 1`,
 		`penstock_gateway_streams_total{reason=""} 1`,
 		`penstock_gateway_stream_events_total 5`,
 		`penstock_gateway_requests_in_flight 1`, // this one
-	} {
-		if !strings.Contains(page, line) {
-			t.Errorf("%s is not in the metrics", line)
-		}
 	}
+	var page string
+	eventually(t, func() bool { // a request is counted when its answer has left
+		page = g.get(t, "/metrics").body
+		return !slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(page, line) })
+	}, func() string { return page })
 	if strings.Contains(page, "some-model") || strings.Contains(page, "some/path") {
 		t.Error("a path is a label")
 	}
@@ -172,13 +177,9 @@ func TestBodiesAboveTheirLimitTogetherAreRefused(t *testing.T) {
 		t.Errorf("%d %s", a.code, a.body)
 	}
 	hangUp()
-	for range 100 { // what the first held is free again
-		if a := g.post(t, "/v1/chat/completions", `{"functions":[]}`); a.code == 400 {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Error("the bytes are not given back")
+	eventually(t, func() bool { // what the first held is free again
+		return g.post(t, "/v1/chat/completions", `{"functions":[]}`).code == 400
+	}, func() string { return "the bytes are not given back" })
 }
 
 func TestSIGTERMFinishesWhatIsOpenAndRefusesWhatIsNew(t *testing.T) {
@@ -195,14 +196,13 @@ func TestSIGTERMFinishesWhatIsOpenAndRefusesWhatIsNew(t *testing.T) {
 	defer response.Body.Close()
 	<-begun
 	g.stop()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://")); err != nil {
-			break
+	eventually(t, func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+		if err == nil {
+			_ = conn.Close()
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("new connections are still taken")
-		}
-	}
+		return err != nil
+	}, func() string { return "new connections are still taken" })
 	close(finish)
 	rest, err := io.ReadAll(response.Body)
 	if err != nil || !strings.Contains(string(rest), "lo") || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
@@ -274,25 +274,34 @@ func TestTheDescriptionAndItsPageNeedNoNetwork(t *testing.T) {
 	}
 }
 
+// freeAddress gives an address where nobody listens until the test does: a socket that is bound to it and does not
+// listen keeps the kernel from giving the port to anybody else.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	if err := syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }
 
-func eventually(t *testing.T, g gateway, path string, code int) answer {
+// eventually waits until something holds; when it never does, the test ends with what is said otherwise.
+func eventually(t *testing.T, holds func() bool, otherwise func() string) {
 	t.Helper()
-	var a answer
-	for range 100 {
-		if a = g.get(t, path); a.code == code {
-			return a
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(otherwise())
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	t.Fatalf("%s is %d %q", path, a.code, a.body)
-	return a
 }

@@ -195,11 +195,15 @@ func TestACallerThatStopsReadingIsCutOff(t *testing.T) {
 }
 
 func TestTheConnectionOfAStreamServesOnAfterItsDeadlines(t *testing.T) {
+	t.Parallel()
 	s := testSettings((&fakerouter.Router{Stream: speak}).Start(t))
-	s.Stall = 50 * time.Millisecond
+	s.Stall = 2 * time.Second
 	g := startWith(t, s)
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
-	for range 2 {
+	for turn := range 2 {
+		if turn > 0 {
+			time.Sleep(s.Stall + 100*time.Millisecond)
+		}
 		response, err := client.Post(g.url+"/v1/chat/completions", "application/json", strings.NewReader(streamed))
 		if err != nil {
 			t.Fatal(err)
@@ -208,7 +212,6 @@ func TestTheConnectionOfAStreamServesOnAfterItsDeadlines(t *testing.T) {
 		if err != nil || !strings.HasSuffix(string(body), "[DONE]\n\n") {
 			t.Fatalf("%v %s", err, body)
 		}
-		time.Sleep(2 * s.Stall)
 	}
 }
 
@@ -232,7 +235,7 @@ func within(t *testing.T, done <-chan struct{}, otherwise string) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal(otherwise)
 	}
 }
