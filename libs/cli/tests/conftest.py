@@ -66,6 +66,11 @@ class FakeStack:
         """Wait until programs have begun to listen, so many times each."""
         await until(lambda: all(self.log(name).count("listening") == times for name in names))
 
+    async def pid(self, name: str, *, after: int = 0) -> int:
+        """Give the process of a program once it runs, again after another; until then the state says 0."""
+        await until(lambda: self.state().programs[name].pid not in {0, after})
+        return self.state().programs[name].pid
+
     def endings(self) -> list[str]:
         return self.endings_file.read_text().splitlines() if self.endings_file.exists() else []
 

@@ -14,11 +14,11 @@ from testkit.waiting import until
 async def test_a_program_that_is_killed_is_started_again_and_the_others_go_on(stack):
     async with stack.running(stack.program("one"), stack.program("two")):
         await stack.until_listening("one", "two")
-        before = {name: program.pid for name, program in stack.state().programs.items()}
+        before = {name: await stack.pid(name) for name in ("one", "two")}
         os.kill(before["one"], signal.SIGKILL)
         await stack.until_listening("one", times=2)
+        await stack.pid("one", after=before["one"])
         after = stack.state().programs
-        assert after["one"].pid != before["one"]
         assert (after["one"].restarts, after["one"].exit_code) == (1, -signal.SIGKILL)
         assert (after["two"].pid, after["two"].restarts) == (before["two"], 0)
 
@@ -70,7 +70,7 @@ async def test_what_a_dead_program_left_running_ends_with_it(stack):
     async with stack.running(stack.failing("parent", code)):
         await until(lambda: stack.log("parent"))
         grandchild = int(stack.log("parent").splitlines()[0])
-        os.kill(stack.state().programs["parent"].pid, signal.SIGKILL)
+        os.kill(await stack.pid("parent"), signal.SIGKILL)
         await until(lambda: not alive(grandchild))
 
 
