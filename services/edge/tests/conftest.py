@@ -30,7 +30,7 @@ class RouterSettings(ServiceSettings):
 @pytest.fixture(scope="session")
 def gateway_program() -> Path:
     """Build the gateway; when nothing has changed this takes a second."""
-    subprocess.run([EDGE / "gateway" / "build"], check=True, timeout=110, capture_output=True)
+    subprocess.run([EDGE / "gateway" / "build"], check=True, timeout=240, capture_output=True)
     return EDGE / "bin" / "penstock-gateway"
 
 
@@ -81,5 +81,6 @@ def own_edge(router: Running, gateway_program: Path, tmp_path: Path) -> Iterator
 @pytest.fixture
 def edge_alone(gateway_program: Path, tmp_path: Path) -> Iterator[Edge]:
     """Run an edge before a router that is not there."""
-    with running_edge(f"127.0.0.1:{free_port()}", gateway_program, tmp_path) as started:
+    absent = f"127.0.0.1:{free_port()}"
+    with running_edge(absent, gateway_program, tmp_path, router_wait_seconds=0.5) as started:
         yield started

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from testkit.process import ChildProcess, free_port
+from testkit.waiting import SECONDS_MAX
 
 EDGE = Path(__file__).resolve().parents[1]
 
@@ -35,11 +36,15 @@ class Edge:
 
     def client(self, **more: Any) -> httpx.AsyncClient:
         headers = {"authorization": "Bearer psk_right"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False, **more)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=SECONDS_MAX, trust_env=False, **more
+        )
 
 
 @contextmanager
-def running_edge(router_address: str, gateway_program: Path, directory: Path) -> Iterator[Edge]:
+def running_edge(
+    router_address: str, gateway_program: Path, directory: Path, *, router_wait_seconds: float = SECONDS_MAX
+) -> Iterator[Edge]:
     port, admin_port, gateway_port = free_port(), free_port(), free_port()
     environment = {
         "PENSTOCK_DATA_DIR": str(directory),
@@ -50,8 +55,8 @@ def running_edge(router_address: str, gateway_program: Path, directory: Path) ->
         "PENSTOCK_EDGE_ROUTER_ADDRESS": router_address,
         "PENSTOCK_GATEWAY_HTTP_PORT": str(gateway_port),
         "PENSTOCK_GATEWAY_ROUTER_ADDRESS": router_address,
-        "PENSTOCK_GATEWAY_ROUTER_WAIT_SECONDS": "0.5",
-        "PENSTOCK_DRAIN_SECONDS": "5",
+        "PENSTOCK_GATEWAY_ROUTER_WAIT_SECONDS": str(router_wait_seconds),
+        "PENSTOCK_DRAIN_SECONDS": "30",
     }
     program = [sys.executable, str(EDGE / "envoy" / "edge.py")]
     with (

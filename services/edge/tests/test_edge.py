@@ -23,7 +23,8 @@ from penstock.router.v1 import (
     chat_message_pb2,
 )
 from penstock.session.v1 import session_service_pb2_grpc
-from testkit.process import ChildProcess
+from testkit.process import ChildProcess, is_free
+from testkit.waiting import SECONDS_MAX, until
 
 CHAT = "/v1/chat/completions"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -70,7 +71,7 @@ async def test_each_event_passes_the_edge_as_it_comes(edge: Edge, fake_router: F
         events = (line async for line in answer.aiter_lines() if line)
         assert '"role":"assistant"' in await anext(events)
         for word in WORDS:  # the router goes on only after each was seen here
-            assert word in await asyncio.wait_for(anext(events), 5)
+            assert word in await asyncio.wait_for(anext(events), SECONDS_MAX)
             fake_router.go_on.release()
         rest = [line async for line in events]
     assert '"finish_reason":"stop"' in rest[0]
@@ -92,9 +93,9 @@ async def test_a_caller_that_hangs_up_reaches_the_router(
 ) -> None:
     async with edge.client() as client:
         call = asyncio.create_task(client.post(CHAT, json=ask("wait", stream=stream)))
-        await asyncio.wait_for(fake_router.waiting.wait(), 5)
+        await asyncio.wait_for(fake_router.waiting.wait(), SECONDS_MAX)
         call.cancel()
-    await asyncio.wait_for(fake_router.cancelled.wait(), 5)
+    await asyncio.wait_for(fake_router.cancelled.wait(), SECONDS_MAX)
 
 
 async def test_a_body_of_3_mb_is_fine_and_one_of_40_mb_is_413(edge: Edge) -> None:
@@ -147,7 +148,7 @@ async def test_grpc_callers_get_unavailable_when_the_router_is_down(edge_alone: 
     async with grpc.aio.insecure_channel(edge_alone.grpc) as channel:
         stub = chat_completion_service_pb2_grpc.ChatCompletionServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await stub.CreateChatCompletion(typed("hello"), timeout=10)
+            await stub.CreateChatCompletion(typed("hello"), timeout=SECONDS_MAX)
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "{" not in str(error.value.details())
 
@@ -171,18 +172,18 @@ async def test_native_grpc_passes_on_the_same_port(edge: Edge, fake_router: Fake
     metadata = (("authorization", "Bearer psk_right"), ("x-request-id", "r-9"))
     async with grpc.aio.insecure_channel(edge.grpc) as channel:
         stub = chat_completion_service_pb2_grpc.ChatCompletionServiceStub(channel)
-        answer = await stub.CreateChatCompletion(typed("hello"), metadata=metadata, timeout=10)
+        answer = await stub.CreateChatCompletion(typed("hello"), metadata=metadata, timeout=SECONDS_MAX)
         assert answer.chat_completion.choices[0].message.text == "5 characters"
         assert fake_router.contexts[0].request_id == "r-9"
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await stub.CreateChatCompletion(typed("refuse"), metadata=metadata, timeout=10)
+            await stub.CreateChatCompletion(typed("refuse"), metadata=metadata, timeout=SECONDS_MAX)
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "grpc-status-details-bin" in dict(error.value.trailing_metadata() or ())
 
 
 async def test_sessions_are_not_for_callers_outside(edge: Edge, fake_router: FakeRouter) -> None:
     async with grpc.aio.insecure_channel(edge.grpc) as channel:
-        stream = session_service_pb2_grpc.SessionServiceStub(channel).Connect(timeout=10)
+        stream = session_service_pb2_grpc.SessionServiceStub(channel).Connect(timeout=SECONDS_MAX)
         assert await stream.code() is grpc.StatusCode.UNIMPLEMENTED
     assert fake_router.contexts == []
 
@@ -204,7 +205,7 @@ async def test_grpcurl_lists_checks_and_calls_through_the_edge(edge: Edge) -> No
             [program, "-plaintext", *arguments],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=SECONDS_MAX,
             check=True,
         )
         return done.stdout
@@ -264,10 +265,12 @@ async def test_the_openai_sdk_raises_its_own_exceptions(edge: Edge) -> None:
 async def test_sigterm_loses_no_open_request(own_edge: Edge, fake_router: FakeRouter, who: str) -> None:
     async with own_edge.client() as client:
         call = asyncio.create_task(client.post(CHAT, json=ask("slowly")))
-        await asyncio.wait_for(fake_router.waiting.wait(), 5)
-        process = own_edge.envoy if who == "envoy" else own_edge.gateway
+        await asyncio.wait_for(fake_router.waiting.wait(), SECONDS_MAX)
+        process, port = (
+            (own_edge.envoy, own_edge.port) if who == "envoy" else (own_edge.gateway, own_edge.gateway_port)
+        )
         process.terminate()
-        await asyncio.sleep(0.3)
+        await until(lambda: is_free(port))  # it takes nothing new any more
         fake_router.go_on.release()
         assert (await call).status_code == 200
     assert await asyncio.to_thread(process.wait) == 0
@@ -285,30 +288,21 @@ async def test_the_gateway_restarts_under_load_without_a_failed_request(
                 codes.append((await client.post(CHAT, json=ask("hello"))).status_code)
 
     callers = [asyncio.create_task(caller()) for _ in range(16)]
-    await asyncio.sleep(0.5)
+    await until(lambda: len(codes) >= 50)
     own_edge.gateway.terminate()
     assert await asyncio.to_thread(own_edge.gateway.wait) == 0
     log = own_edge.access_log.with_name("again.out")
     with ChildProcess([str(gateway_program)], log, env=own_edge.environment):
-        await asyncio.sleep(0.7)
         before = len(codes)
-        await asyncio.sleep(0.3)
+        await until(lambda: len(codes) >= before + 50)  # the new one answers
         stop.set()
         await asyncio.gather(*callers)
     assert set(codes) == {200}
-    assert len(codes) > before  # the new one answers
 
 
 async def test_killing_the_edges_program_leaves_no_envoy_behind(own_edge: Edge) -> None:
     own_edge.envoy.kill()
-    for _ in range(100):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", own_edge.port)
-        except OSError:
-            return
-        writer.close()
-        await asyncio.sleep(0.05)
-    pytest.fail("the port is still taken")
+    await until(lambda: is_free(own_edge.port))
 
 
 async def test_a_port_in_use_names_the_setting(edge: Edge, gateway_program: Path) -> None:
@@ -322,7 +316,7 @@ async def test_a_port_in_use_names_the_setting(edge: Edge, gateway_program: Path
             env=edge.environment,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=SECONDS_MAX,
             check=False,
         )
         assert done.returncode == 1
@@ -331,11 +325,7 @@ async def test_a_port_in_use_names_the_setting(edge: Edge, gateway_program: Path
 
 async def test_every_thread_runs_under_sched_batch(edge: Edge) -> None:
     for process in (edge.gateway, edge.envoy):
-        assert set(policies_of_threads(process.pid)) == {os.SCHED_BATCH}
-
-
-def policies_of_threads(pid: int) -> list[int]:
-    return [os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()]
+        assert process.scheduling() == {os.SCHED_BATCH}
 
 
 async def test_more_than_1024_streams_are_open_at_a_time(edge: Edge, fake_router: FakeRouter) -> None:
@@ -348,7 +338,7 @@ async def test_more_than_1024_streams_are_open_at_a_time(edge: Edge, fake_router
     async def opened() -> asyncio.StreamWriter:
         reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
         writer.write(request)
-        await asyncio.wait_for(reader.readuntil(b"one "), 30)  # the first word: the stream is open
+        await asyncio.wait_for(reader.readuntil(b"one "), SECONDS_MAX)  # the first word: the stream is open
         return writer
 
     writers = [writer for _ in range(11) for writer in await asyncio.gather(*(opened() for _ in range(100)))]

@@ -17,7 +17,7 @@ def edge(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.Comp
         env={"PATH": "/usr/bin:/bin", "PENSTOCK_DATA_DIR": str(tmp_path)} | environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
