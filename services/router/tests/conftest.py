@@ -81,7 +81,7 @@ def catalog(tmp_path: Path, upstream: Upstream) -> Path:
 
 @pytest_asyncio.fixture
 async def world(request: pytest.FixtureRequest, tmp_path: Path, catalog: Path) -> AsyncIterator[World]:
-    """Run a router among fakes; the parameter, if there is one, is what it may spend ahead."""
+    """Run a router among fakes; the parameter, if there is one, is what its settings are besides."""
     guardrail, cache, billing, inference = FakeGuardrail(), FakeCache(), FakeBilling(), FakeInference()
     peers = Service(
         _PeerSettings(grpc_port=0, data_dir=tmp_path, drain_seconds=1),
@@ -98,17 +98,17 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path, catalog: Path) -
         Metrics(),
     )
     async with running(peers) as at:
+        peers_at = {f"{name}_address": at.address for name in ("guardrail", "cache", "billing", "inference")}
         settings = RouterSettings(
             grpc_port=0,
             data_dir=tmp_path,
             catalog=catalog,
             bootstrap_key=SECRET,
             drain_seconds=2,
-            next_token_seconds_max=1,
-            cache_seconds_max=5,  # a busy machine is no reason to miss
+            peer_seconds_max=60,  # a busy machine is no reason to fail
+            cache_seconds_max=5,  # nor to miss
             lease_seconds=3,
-            ahead_nanos_per_hour=getattr(request, "param", 0),
-            **{f"{name}_address": at.address for name in ("guardrail", "cache", "billing", "inference")},
+            **peers_at | getattr(request, "param", {}),
         )
         async with build(settings) as service, running(service) as router, connect(router.address) as channel:
             yield World(guardrail, cache, billing, inference, channel, settings)

@@ -29,6 +29,7 @@ from penstock.guardrail.v1 import finding_pb2, guardrail_service_pb2, guardrail_
 from penstock.inference.v1 import inference_service_pb2, inference_service_pb2_grpc
 from penstock.router.v1 import chat_completion_pb2
 from servicekit.errors import NotFound, ResourceExhausted
+from testkit.waiting import SECONDS_MAX
 
 EMAIL = "ada@example.com"
 TOKEN = "[EMAIL_ADDRESS_1:k7q2]"
@@ -255,7 +256,7 @@ class FakeBilling(
 
     async def only_settlement(self) -> Any:
         """Wait for the one settlement of a test."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SECONDS_MAX):
             await self.closed.wait()
         (item,) = self.settled.values()
         return item
@@ -286,6 +287,9 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
     dies: bool = False  # a failure takes the whole process with it
     down: bool = False
     produced: dict[str, int] = field(default_factory=dict)
+    refused: int = 0  # calls that came while it was down
+    hung: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)  # ends a hang
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def CountTokens(self, request: Any, context: Any) -> Any:
@@ -302,15 +306,13 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
         return response
 
     async def ListModels(self, request: Any, context: Any) -> Any:
-        if self.down:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        await self._check_up(context)
         response = inference_service_pb2.ListModelsResponse()
         response.models.add(id="smollm2", engine="onnxruntime-cpu", weights_kind="int8")
         return response
 
     async def Generate(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        if self.down:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        await self._check_up(context)
         self.prompts.append(request)
         started = inference_service_pb2.GenerateResponse()
         words = words_of(request.input)
@@ -335,7 +337,8 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
                 self.down = self.dies
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "killed")
             if self.hang_after is not None and count > self.hang_after:
-                await asyncio.Event().wait()
+                self.hung.set()
+                await self.go_on.wait()
             await asyncio.sleep(self.pause_seconds)
             self.produced[request.operation_id] = self.produced.get(request.operation_id, 0) + 1
             delta = inference_service_pb2.GenerateResponse()
@@ -353,8 +356,7 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
         yield finished
 
     async def GetUsage(self, request: Any, context: Any) -> Any:
-        if self.down:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        await self._check_up(context)
         response = inference_service_pb2.GetUsageResponse()
         for item in request.items:
             result = response.results.add()
@@ -364,6 +366,11 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
             else:
                 result.status.CopyFrom(NotFound("RESOURCE_NOT_FOUND", "Not journaled.").to_status())
         return response
+
+    async def _check_up(self, context: Any) -> None:
+        if self.down:
+            self.refused += 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
 
     async def Embed(self, request: Any, context: Any) -> Any:
         response = inference_service_pb2.EmbedResponse()

@@ -23,6 +23,7 @@ from router_world import (
     stream,
     text_of,
 )
+from testkit.waiting import SECONDS_MAX
 
 
 async def test_a_question_is_answered_with_usage_and_cost(world: World) -> None:
@@ -47,7 +48,7 @@ async def test_what_was_used_is_settled_once_under_the_receipts_id(world: World)
 
 async def test_the_same_question_again_is_answered_from_the_cache_at_no_cost(world: World) -> None:
     first = await ask(world)
-    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    await asyncio.wait_for(world.cache.stored.wait(), SECONDS_MAX)
     again = await ask(world)
     assert again.choices == first.choices
     assert again.id != first.id
@@ -110,7 +111,7 @@ async def test_a_stream_says_with_its_first_chunk_how_the_callers_rates_stand(wo
 
 async def test_a_cached_answer_streams_as_well(world: World) -> None:
     await ask(world)
-    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    await asyncio.wait_for(world.cache.stored.wait(), SECONDS_MAX)
     chunks = await stream(world)
     assert text_of(chunks) == "The capital is Paris."
     assert chunks[-1].receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
@@ -175,7 +176,7 @@ async def test_disconnect_is_billed_exactly(world: World) -> None:
     assert first.chunk.choices[0].content == "The"
     await call.read()
     call.cancel()
-    await asyncio.wait_for(world.inference.cancelled.wait(), 5)
+    await asyncio.wait_for(world.inference.cancelled.wait(), SECONDS_MAX)
     settlement = await world.billing.only_settlement()
     assert settlement.attempts[0].outcome == hold_pb2.ATTEMPT_OUTCOME_CANCELLED
     assert settlement.attempts[0].tokens.output == 2
@@ -200,6 +201,7 @@ async def test_no_clean_end_on_cut(world: World) -> None:
     assert not world.cache.entries
 
 
+@pytest.mark.parametrize("world", [{"next_token_seconds_max": 1}], indirect=True)
 async def test_inter_token_timeout(world: World) -> None:
     """tensorzero/tensorzero#6328: an endpoint that stalls in the middle cannot hold its caller for long."""
     world.inference.hang_after = 1
@@ -243,7 +245,7 @@ async def test_a_long_question_is_answered_without_being_matched_by_meaning(worl
 
 async def test_an_answer_that_ends_where_its_caller_said_is_kept(world: World) -> None:
     await ask(world, max_completion_tokens=2)
-    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    await asyncio.wait_for(world.cache.stored.wait(), SECONDS_MAX)
     again = await ask(world, max_completion_tokens=2)
     assert again.receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
 

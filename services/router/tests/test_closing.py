@@ -1,7 +1,5 @@
 """Every operation is closed at billing once, by what was produced, whoever died meanwhile."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
@@ -10,14 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.billing.v1 import hold_service_pb2
 from penstock.context.v1 import request_context_pb2
 from router_world import World, ask, stream
-
-SECONDS_MAX = 15
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS_MAX):
-        while not condition():  # noqa: ASYNC110 - what the fakes know has no event
-            await asyncio.sleep(0.02)
+from testkit.waiting import until
 
 
 def lapsed(operation_id: str, *skus: str) -> Any:
@@ -54,8 +45,7 @@ async def test_a_lapsed_hold_that_a_provider_may_have_worked_on_is_left_to_expir
 async def test_nothing_is_closed_while_the_journal_cannot_be_asked(world: World) -> None:
     world.inference.down = True
     world.billing.lapsed = [lapsed("op-1", "inference/smollm2")]
-    await until(lambda: not world.billing.lapsed)
-    await asyncio.sleep(0.1)
+    await until(lambda: world.inference.refused > 1)
     assert not world.billing.released | world.billing.settled.keys()
 
 
@@ -68,7 +58,7 @@ async def test_a_generation_whose_engine_died_is_charged_by_the_journal_when_tha
         await stream(world)
     (operation_id,) = world.inference.produced
     world.inference.produced[operation_id] = 3  # one that was made and did not reach us
-    await asyncio.sleep(0.2)
+    await until(lambda: world.inference.refused > 1)
     assert not world.billing.settled
     world.inference.down = False
     settled = await world.billing.only_settlement()

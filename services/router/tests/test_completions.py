@@ -17,6 +17,7 @@ from penstock.router.v1 import (
 )
 from router_fakes import EMAIL, FORBIDDEN, TOKEN, VOCABULARY
 from router_world import AUTHORIZED, World, ask, refusal
+from testkit.waiting import SECONDS_MAX
 
 Prompt = str | list[int]
 
@@ -149,7 +150,7 @@ async def test_a_caller_that_hangs_up_stops_every_prompt(world: World) -> None:
     )
     await anext(aiter(call))
     call.cancel()
-    await asyncio.wait_for(world.inference.cancelled.wait(), 5)
+    await asyncio.wait_for(world.inference.cancelled.wait(), SECONDS_MAX)
     settlement = await world.billing.only_settlement()
     assert settlement.attempts[0].tokens.output == world.inference.produced[settlement.operation_id]
 

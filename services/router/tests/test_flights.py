@@ -8,28 +8,30 @@ import pytest
 from penstock.billing.v1 import hold_pb2
 from penstock.router.v1 import receipt_pb2
 from router_world import AUTHORIZED, Stream, World, ask, parameters, stream, text_of
+from testkit.waiting import SECONDS_MAX, until
 
 PAUSE_SECONDS = 0.1
 
 
-async def led(world: World) -> None:
-    """Wait until a generation is under way."""
-    async with asyncio.timeout(5):
-        while not world.inference.produced:  # noqa: ASYNC110 - the fake has no event for it
-            await asyncio.sleep(0.01)
+async def led(world: World) -> asyncio.Task[Any]:
+    """Begin a generation, and let it wait after its first word."""
+    world.inference.pause_seconds = PAUSE_SECONDS
+    world.inference.hang_after = 1
+    leading = asyncio.create_task(ask(world))
+    await world.inference.hung.wait()
+    return leading
 
 
 async def until_asked(world: World, times: int) -> None:
-    async with asyncio.timeout(5):
-        while len(world.cache.looked_up) < times:  # noqa: ASYNC110 - the fake has no event for it
-            await asyncio.sleep(0.01)
+    await until(lambda: len(world.cache.looked_up) >= times)
 
 
 async def test_equal_questions_generate_once_whole_and_streamed(world: World) -> None:
-    world.inference.pause_seconds = PAUSE_SECONDS
-    leading = asyncio.create_task(ask(world))
-    await led(world)
-    whole, chunks, led_by = await asyncio.gather(ask(world), stream(world), leading)
+    leading = await led(world)
+    following = [asyncio.create_task(each(world)) for each in (ask, stream)]
+    await until_asked(world, 3)
+    world.inference.go_on.set()
+    whole, chunks, led_by = await asyncio.gather(*following, leading)
     text = led_by.choices[0].message.text
     assert whole.choices[0].message.text == text_of(chunks) == text
     assert len([chunk for chunk in chunks if chunk.choices]) > 2  # as it came, not at the end
@@ -41,13 +43,12 @@ async def test_equal_questions_generate_once_whole_and_streamed(world: World) ->
 
 
 async def test_each_follower_is_in_the_ledger_as_answered_from_memory(world: World) -> None:
-    world.inference.pause_seconds = PAUSE_SECONDS
-    leading = asyncio.create_task(ask(world))
-    await led(world)
-    await asyncio.gather(ask(world), leading)
-    async with asyncio.timeout(5):
-        while len(world.billing.settled) < 2:  # noqa: ASYNC110 - the fake has no event for it
-            await asyncio.sleep(0.01)
+    leading = await led(world)
+    following = asyncio.create_task(ask(world))
+    await until_asked(world, 2)
+    world.inference.go_on.set()
+    await asyncio.gather(following, leading)
+    await until(lambda: len(world.billing.settled) >= 2)
     outcomes = sorted(attempt.outcome for item in world.billing.settled.values() for attempt in item.attempts)
     assert outcomes == [hold_pb2.ATTEMPT_OUTCOME_SUCCEEDED, hold_pb2.ATTEMPT_OUTCOME_CACHE_HIT]
 
@@ -75,7 +76,7 @@ async def test_other_questions_do_not_share(world: World) -> None:
 async def test_who_follows_a_leader_that_hangs_up_before_it_said_anything_leads_next(world: World) -> None:
     world.inference.hang_after = 0
     leading = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
-    await until_asked(world, 1)
+    await world.inference.hung.wait()
     following = asyncio.create_task(ask(world))
     await until_asked(world, 2)
     world.inference.hang_after = None
@@ -86,7 +87,7 @@ async def test_who_follows_a_leader_that_hangs_up_before_it_said_anything_leads_
 
 
 async def test_a_stream_whose_leader_goes_in_the_middle_never_ends_clean(world: World) -> None:
-    world.inference.pause_seconds = PAUSE_SECONDS
+    world.inference.hang_after = 2
     leading = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
     await leading.read()
     following = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
@@ -104,7 +105,7 @@ async def drained(call: Any) -> None:
 
 async def test_a_leader_in_another_replica_is_waited_for(world: World) -> None:
     first = await ask(world)
-    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    await asyncio.wait_for(world.cache.stored.wait(), SECONDS_MAX)
     key, entry = next(iter(world.cache.entries.items()))
     world.cache.entries.clear()
     world.cache.flights[key] = "an operation of another replica"

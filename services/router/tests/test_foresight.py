@@ -1,20 +1,11 @@
 """What the cache predicts is answered ahead within a budget, through the whole router, or not at all."""
 
-import asyncio
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from penstock_router.foresight import AHEAD, HOUR_SECONDS, Purse
 from router_world import World, ask
+from testkit.waiting import until
 
-BUDGETED = pytest.mark.parametrize("world", [1_000_000], indirect=True)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - fakes tell nobody
-            await asyncio.sleep(0.01)
+BUDGETED = pytest.mark.parametrize("world", [{"ahead_nanos_per_hour": 1_000_000}], indirect=True)
 
 
 @BUDGETED

@@ -6,6 +6,7 @@ from typing import Any
 from penstock.cache.v1 import cache_entry_pb2, cache_service_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
 from router_world import World, ask
+from testkit.waiting import SECONDS_MAX, until
 
 Control = chat_completion_pb2.CacheControl
 SEMANTIC = Control(semantic=True)
@@ -47,9 +48,7 @@ async def test_what_is_held_back_is_compared_with_what_the_model_says(world: Wor
     world.cache.by_meaning, world.cache.shadow = near("Paris."), True
     completion = await ask(world, cache_control=SEMANTIC)
     assert completion.receipt.cache == receipt_pb2.CACHE_STATUS_MISS
-    async with asyncio.timeout(5):
-        while not world.cache.compared:  # noqa: ASYNC110 - the comparison goes out in the background
-            await asyncio.sleep(0.01)
+    await until(lambda: world.cache.compared)
     (told,) = world.cache.compared
     assert told.entry_id == "entry-1"
     assert told.comparison.kept_text == "Paris."
@@ -58,7 +57,7 @@ async def test_what_is_held_back_is_compared_with_what_the_model_says(world: Wor
 
 async def test_an_answer_is_kept_as_long_and_under_the_labels_that_its_caller_says(world: World) -> None:
     await ask(world, cache_control=Control(ttl_seconds=60, tags=["manual-7"]))
-    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    await asyncio.wait_for(world.cache.stored.wait(), SECONDS_MAX)
     (kept,) = world.cache.kept
     assert (kept.ttl.seconds, list(kept.tags)) == (60, ["manual-7"])
 
@@ -68,6 +67,6 @@ async def test_an_answer_in_which_only_harmless_things_were_found_is_kept_with_i
 ) -> None:
     world.inference.words = ["It", " is", " Rome."]
     await ask(world)
-    await asyncio.wait_for(world.cache.stored.wait(), 5)
+    await asyncio.wait_for(world.cache.stored.wait(), SECONDS_MAX)
     (kept,) = world.cache.kept
     assert b"Rome" in kept.answer.body
