@@ -25,6 +25,9 @@ class Plan:
     copies: list[SlotCopy] = field(default_factory=list)
     decoding: list[Sequence] = field(default_factory=list)
     prefilling: list[Sequence] = field(default_factory=list)  # one for each chunk of the batch
+    coming_blocks: set[bytes] = field(
+        default_factory=set
+    )  # that the chunks complete, for others to copy later
     sampled: list[Sequence] = field(default_factory=list)  # whose next token comes of it
     sampled_rows: list[int] = field(default_factory=list)  # of the logits, one for each of them
     batch: StepBatch | None = None  # None: there is nothing to compute

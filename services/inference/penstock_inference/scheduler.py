@@ -1,9 +1,9 @@
 """Decide what each step computes: iteration-level scheduling over KV slots (Orca, OSDI 2022).
 
 A step has a budget of tokens: it decodes one token of every running sequence and fills the rest with chunks of prompts,
-so a long prompt delays running answers by a chunk and not by its length (Sarathi-Serve, OSDI 2024). Chunks always begin
-at multiples of the chunk size, and who was preempted repeats the steps that it had made: then no bit of a sequence's KV
-depends on what else was in its steps.
+so a long prompt delays running answers by a chunk and not by its length (Sarathi-Serve, OSDI 2024). What is computed of
+a prompt for one is copied for others, and who was preempted decodes again what it had: no bit of a sequence's KV
+depends on what else was in its steps (decision 10).
 """
 
 import math
@@ -15,7 +15,7 @@ from penstock_inference.fairness import ANSWER_TOKEN_COST, TokenCounters
 from penstock_inference.pace import Pace
 from penstock_inference.plan import Plan
 from penstock_inference.prefill import Prefill
-from penstock_inference.prefixes import hash_chunks
+from penstock_inference.prefixes import hash_blocks
 from penstock_inference.sequence import Sequence
 from penstock_inference.slots import Slots
 from penstock_inference.waiting_line import WaitingLine
@@ -71,10 +71,9 @@ class Scheduler:
         for sequence in sequences:
             self._arrivals += 1
             sequence.arrival, sequence.submit_time = self._arrivals, now
-            names = hash_chunks(
-                sequence.cache_partition, sequence.prompt, self._limits.prefill_chunk_tokens_max
+            sequence.block_names = hash_blocks(
+                sequence.cache_partition, sequence.prompt, self._limits.block_tokens
             )
-            sequence.chunk_hashes = names
             self._line.add(sequence)
             self._reap_at = min(self._reap_at, self._admission.latest_start(sequence))
 

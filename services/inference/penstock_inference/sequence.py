@@ -48,7 +48,7 @@ class Sequence:
         self.tokens: list[int] = []
         self.arrival = 0
         self.submit_time = 0.0
-        self.chunk_hashes: list[bytes] = []
+        self.block_names: list[bytes] = []  # what others may share of the prompt
         self.slot: int | None = None
         self.computed_tokens = 0  # rows of KV that hold this sequence
         self.cached_tokens = 0  # those of them that were copied from another
@@ -67,6 +67,11 @@ class Sequence:
     def cache_partition(self) -> str:
         """Say with whom its prompt may share rows: its organization, and there who has its adapter."""
         return f"{self.organization}\0{self.adapter or ''}"
+
+    @property
+    def wanted_blocks(self) -> list[bytes]:
+        """Name what it may take over from others: nothing if each of its own rows is wanted."""
+        return [] if self.scores_prompt else self.block_names
 
     @property
     def prefilling(self) -> bool:

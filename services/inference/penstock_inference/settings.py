@@ -22,7 +22,7 @@ class ModelSettings(BaseModel):
     kind: Literal["int8", "int8-rows", "int4", "fp32", "bf16", "fp16", "fp8"] = "int8"
     slots: int = Field(default=32, ge=1, le=256)
     context_tokens: int = Field(default=2048, ge=16)
-    prefill_chunk_tokens: int = Field(default=128, ge=1)
+    prefill_chunk_tokens: int = Field(default=128, ge=16)
     at_start: bool = True  # load it at the start, and not only when it is asked for
 
     @model_validator(mode="after")

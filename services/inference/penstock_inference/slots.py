@@ -12,7 +12,7 @@ class Slots:
     def __init__(self, limits: EngineLimits) -> None:
         self._limits = limits
         self._sequences: list[Sequence | None] = [None] * limits.slots_max
-        self.prefixes = SlotPrefixes(limits.slots_max, limits.prefill_chunk_tokens_max)
+        self.prefixes = SlotPrefixes(limits.slots_max, limits.block_tokens)
 
     @property
     def running(self) -> list[Sequence]:
@@ -26,16 +26,23 @@ class Slots:
 
     def take(self, sequence: Sequence, plan: Plan) -> None:
         """Give a sequence a slot, and whatever others have computed of its prompt."""
-        names = [] if sequence.scores_prompt else sequence.chunk_hashes
-        prefix = self.prefixes.find(names)
+        prefix = self.prefixes.find(sequence.wanted_blocks)
         slot = self._choose(prefix.slot if prefix.rows else None)
         if prefix.rows and prefix.slot != slot:
             plan.copies.append(SlotCopy(prefix.slot, slot, prefix.rows))
-        self.prefixes.begin(slot, sequence.chunk_hashes, prefix.rows)
+        self.prefixes.begin(slot, sequence.block_names, prefix.rows)
         self._sequences[slot], sequence.slot = sequence, slot
         sequence.computed_tokens = prefix.rows
         if not sequence.preemptions:
             sequence.cached_tokens = prefix.rows
+
+    def catch_up(self, sequence: Sequence, plan: Plan) -> None:
+        """Copy what others have computed of a prompt since its own reading began."""
+        prefix = self.prefixes.find(sequence.wanted_blocks)
+        if prefix.rows > sequence.computed_tokens:
+            plan.copies.append(SlotCopy(prefix.slot, sequence.held_slot, prefix.rows))
+            self.prefixes.extend(sequence.held_slot, prefix.rows)
+            sequence.computed_tokens = prefix.rows
 
     def release(self, sequence: Sequence) -> None:
         """Empty a slot; what it holds can still be copied."""

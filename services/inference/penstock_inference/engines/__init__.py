@@ -11,6 +11,8 @@ from penstock_inference.formats.lora import LoraWeights
 
 Logits = npt.NDArray[np.float32]
 
+_BLOCK_TOKENS = 16  # less than the tokens that users add to a common beginning, and few enough to be named
+
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
@@ -19,9 +21,12 @@ class EngineLimits:
     vocabulary_tokens: int
     slots_max: int
     context_tokens_max: int  # rows of KV a slot holds: prompt and answer together
-    prefill_chunk_tokens_max: (
-        int  # prompt tokens that one step may carry, and that a chunk has but for the last of a prompt
-    )
+    prefill_chunk_tokens_max: int  # prompt tokens that one step may carry, at least 3
+
+    @property
+    def block_tokens(self) -> int:
+        """Say how many tokens prompts have to have in common for each further piece that they share."""
+        return min(_BLOCK_TOKENS, self.prefill_chunk_tokens_max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ async def test_what_one_adapter_read_is_not_reused_by_another(batch_loop: Start,
     loop.batcher.take("first")
     cached = []
     for name in (None, "first", "first", None):
-        sequence = make_sequence([*range(1, 10)])
+        sequence = make_sequence([*range(1, 11)])
         sequence.adapter = name
         await loop.submit(sequence).ended()
         cached.append(sequence.cached_tokens)

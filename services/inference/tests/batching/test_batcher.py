@@ -217,12 +217,12 @@ async def test_a_row_whose_numbers_overflow_fails_alone_and_the_others_go_on_unt
     assert [(error.reason, "not finite" in error.message) for error in sick.errors] == [("INTERNAL", True)]
     assert sick.text == TOKENIZER.decode(greedy_answer(overflowing, 2, frozenset()))
     (attempt,) = journal.usage(sick.attempt.operation_id)
-    assert (attempt.prompt_tokens, attempt.completion_tokens, attempt.ended) == (5, 2, True)
+    assert (attempt.prompt_tokens, attempt.completion_tokens, attempt.ended) == (6, 2, True)
     for place, caller in enumerate(healthy, 1):
         assert caller.errors == []
         assert caller.text == TOKENIZER.decode(greedy_answer([place, 2], 40, frozenset()))
     read = [tuple(chunk.tokens) for batch in engine.batches for chunk in batch.prefills]
-    assert sorted(read) == [(1, 2), (2, 2), (9,), (9, 9, 9, 9)]  # nobody had to begin again
+    assert sorted(read) == [(1, 2), (2, 2), (9, 9), (9, 9, 9, 9)]  # nobody had to begin again
     loop.scheduler.check_integrity()
     await loop.batcher.check()
     assert 'engine_faults_total{model="fake"} 1.0' in loop.metrics.exposition().decode()
@@ -230,8 +230,8 @@ async def test_a_row_whose_numbers_overflow_fails_alone_and_the_others_go_on_unt
 
 async def test_what_an_overflow_left_in_a_slot_is_not_reused(batch_loop: Start) -> None:
     engine = FakeEngine()
-    overflowing, compute = [9, 9, 9, 9, 9], engine.step
-    overflow(engine, answer_tokens=0)
+    compute = engine.step
+    overflowing = overflow(engine, answer_tokens=0)
     loop = batch_loop(engine)
     await loop.submit(make_sequence(overflowing)).ended()
     engine.step = compute
@@ -325,7 +325,7 @@ async def test_books_that_do_not_agree_are_noticed_when_idle_and_nothing_old_is_
     batch_loop: Start,
 ) -> None:
     loop = batch_loop()
-    prompt = [*range(1, 10)]
+    prompt = [*range(1, 11)]
     await loop.submit(make_sequence(prompt)).ended()
     await loop.settled()
     loop.scheduler._slots.prefixes._slots[b"a chunk that nobody computed"].add(0)
@@ -383,11 +383,11 @@ async def test_several_answers_to_a_request_pay_for_its_prompt_once(
     batch_loop: Start, journal: Journal
 ) -> None:
     loop = batch_loop()
-    sequences = [endless([*range(1, 10)], key=(1, place)) for place in range(3)]
+    sequences = [endless([*range(1, 11)], key=(1, place)) for place in range(3)]
     caller = loop.submit(*sequences)
     await caller.ended()
     (attempt,) = journal.usage(caller.attempt.operation_id)
-    assert attempt.prompt_tokens == 9
+    assert attempt.prompt_tokens == 10
     assert attempt.cached_prompt_tokens == 0
     assert attempt.completion_tokens == sum(len(sequence.tokens) for sequence in sequences)
     assert attempt.ended
@@ -422,13 +422,13 @@ async def test_an_idle_loop_uses_no_processor(batch_loop: Start) -> None:
 
 async def test_metrics_agree_with_what_was_produced(batch_loop: Start) -> None:
     loop = batch_loop()
-    sequences = [endless([*range(1, 10)]) for _ in range(4)]
+    sequences = [endless([*range(1, 11)]) for _ in range(4)]
     for sequence in sequences:
         await loop.submit(sequence).ended()
     exposition = loop.metrics.exposition().decode()
     tokens = sum(len(sequence.tokens) for sequence in sequences)
     assert f'penstock_inference_completion_tokens_total{{model="fake"}} {float(tokens)}' in exposition
-    assert 'penstock_inference_prompt_tokens_total{model="fake"} 12.0' in exposition
+    assert 'penstock_inference_prompt_tokens_total{model="fake"} 16.0' in exposition
     assert 'penstock_inference_cached_prompt_tokens_total{model="fake"} 24.0' in exposition
     assert 'penstock_inference_first_token_seconds_count{model="fake"} 4.0' in exposition
     assert 'penstock_inference_queue_seconds_count{model="fake"} 4.0' in exposition
@@ -439,14 +439,14 @@ async def test_metrics_agree_with_what_was_produced(batch_loop: Start) -> None:
 
 def overflow(engine: FakeEngine, answer_tokens: int) -> list[int]:
     """Give a prompt whose answer overflows the engine's numbers after so many tokens."""
-    prompt, compute = [9] * 5, engine.step
+    prompt, compute = [9] * 6, engine.step
 
     def step(batch: StepBatch) -> Logits:
         logits = compute(batch)
         rows = [engine._rows[row.slot] for row in batch.decode]
         rows += [engine._rows[chunk.slot] for chunk in batch.prefills if chunk.wants_logits]
         for row, history in zip(logits, rows, strict=True):
-            if history[:5] == prompt and len(history) == len(prompt) + answer_tokens:
+            if history[: len(prompt)] == prompt and len(history) == len(prompt) + answer_tokens:
                 row[3] = float("nan")
         return logits
 

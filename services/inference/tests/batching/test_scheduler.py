@@ -42,6 +42,10 @@ def run_all(scheduler: Scheduler, engine: FakeEngine) -> None:
     raise AssertionError("the scheduler never comes to an end")
 
 
+def tokens_read(engine: FakeEngine) -> int:
+    return sum(len(chunk.tokens) for batch in engine.batches for chunk in batch.prefills)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(PROMPTS, st.integers(1, 12), st.integers(1, 10)), min_size=1, max_size=12))
 def test_an_answer_does_not_depend_on_who_else_is_answered(
@@ -63,18 +67,17 @@ def test_an_answer_does_not_depend_on_who_else_is_answered(
 
 @settings(max_examples=30, deadline=None)
 @given(PROMPTS, st.integers(1, 8))
-def test_a_prompt_is_cut_at_multiples_of_the_chunk_whatever_runs_beside_it(
+def test_no_token_of_a_prompt_is_read_alone_however_much_of_it_others_have_read(
     prompt: list[int], beside: int
 ) -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
     for place in range(beside):
-        scheduler.submit([make_sequence([place + 1] * 3, organization="other")], 0)
-    sequence = make_sequence(prompt)
+        scheduler.submit([make_sequence([*prompt[: 2 * place], 9, 9])], 0)
+    sequence = make_sequence([*prompt, 1])
     scheduler.submit([sequence], 0)
     run_all(scheduler, engine)
     for batch in engine.batches:
-        for chunk in batch.prefills:
-            assert chunk.past_tokens % LIMITS.prefill_chunk_tokens_max == 0
+        assert all(len(chunk.tokens) > 1 for chunk in batch.prefills)
 
 
 def test_lower_priority_numbers_go_first_and_equals_in_the_order_they_came() -> None:
@@ -215,7 +218,7 @@ def test_slots_are_taken_from_the_lowest_and_gaps_are_closed() -> None:
     assert sequences[3].tokens == greedy_answer([4], 30, frozenset())
 
 
-def test_a_repeated_beginning_is_copied_in_whole_chunks() -> None:
+def test_a_repeated_beginning_is_copied_in_whole_blocks() -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
     first, second = make_sequence([*range(1, 12), 1]), make_sequence([*range(1, 12), 2])
     for sequence in (first, second):
@@ -225,19 +228,19 @@ def test_a_repeated_beginning_is_copied_in_whole_chunks() -> None:
     assert second.tokens == greedy_answer(second.prompt, 8)
 
 
-def test_answers_to_one_prompt_share_its_chunks() -> None:
+def test_answers_to_one_prompt_share_its_blocks() -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
-    sequences = [make_sequence([*range(1, 10)], end_tokens=frozenset()) for _ in range(3)]
+    sequences = [make_sequence([*range(1, 11)], end_tokens=frozenset()) for _ in range(3)]
     scheduler.submit(sequences, 0)
     run_all(scheduler, engine)
     assert [sequence.cached_tokens for sequence in sequences] == [0, 8, 8]
     assert engine.copies == [(0, 1, 8), (1, 2, 8)]
 
 
-def test_the_last_prompt_token_is_always_computed() -> None:
+def test_the_last_two_tokens_of_a_prompt_are_always_computed() -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
     for expected in (0, 4):
-        sequence = make_sequence([*range(1, 9)])
+        sequence = make_sequence([*range(1, 10)])
         scheduler.submit([sequence], 0)
         run_all(scheduler, engine)
         assert sequence.cached_tokens == expected
@@ -245,7 +248,7 @@ def test_the_last_prompt_token_is_always_computed() -> None:
 
 def test_a_slot_that_took_over_another_sequence_is_not_taken_for_what_it_held_before() -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
-    prompts = [[place] * 9 for place in (1, 2, 3)]
+    prompts = [[place] * 10 for place in (1, 2, 3)]
     sequences = [make_sequence(prompt, max_tokens=30, end_tokens=frozenset()) for prompt in prompts]
     scheduler.submit(sequences, 0)
     for _ in range(9):
@@ -260,6 +263,59 @@ def test_a_slot_that_took_over_another_sequence_is_not_taken_for_what_it_held_be
     assert (again.cached_tokens, moved.cached_tokens) == (0, 8)
     assert again.tokens == greedy_answer(prompts[1], 8)
     assert moved.tokens == greedy_answer(prompts[2], 8)
+
+
+def test_users_who_ask_at_once_with_one_system_prompt_have_it_read_once() -> None:
+    limits = EngineLimits(
+        LIMITS.vocabulary_tokens, slots_max=8, context_tokens_max=48, prefill_chunk_tokens_max=12
+    )
+    scheduler, engine = Scheduler(limits, 64), FakeEngine(limits)
+    system = [*range(1, 37)]
+    users = [make_sequence([*system, 40 + user, 50 + user], max_tokens=2) for user in range(8)]
+    scheduler.submit(users, 0)
+    run_all(scheduler, engine)
+    assert tokens_read(engine) == len(system) + 8 * 2
+    assert all(user.tokens == greedy_answer(user.prompt, 2) for user in users)
+
+
+def test_who_needs_what_this_step_reads_for_another_waits_a_step_and_copies_it() -> None:
+    limits = EngineLimits(
+        LIMITS.vocabulary_tokens, slots_max=4, context_tokens_max=48, prefill_chunk_tokens_max=24
+    )
+    scheduler, engine = Scheduler(limits, 64), FakeEngine(limits)
+    first, second = (make_sequence([*[1] * 16, user, user]) for user in (2, 3))
+    scheduler.submit([first, second], 0)
+    assert run_step(scheduler, engine).prefilling == [first]
+    assert run_step(scheduler, engine).prefilling == [second]
+    assert second.cached_tokens == 16
+    run_all(scheduler, engine)
+    assert second.tokens == greedy_answer(second.prompt, 8)
+
+
+def test_who_waits_for_anothers_reading_goes_on_alone_when_that_is_cancelled() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    first, second = (make_sequence([*[1] * 12, user, user]) for user in (2, 3))
+    scheduler.submit([first, second], 0)
+    run_step(scheduler, engine)
+    scheduler.cancel([first])
+    assert run_step(scheduler, engine).prefilling == [second]
+    assert second.cached_tokens == 4
+    run_all(scheduler, engine)
+    assert tokens_read(engine) == 14
+    assert second.tokens == greedy_answer(second.prompt, 8)
+
+
+def test_who_was_overtaken_while_being_read_copies_what_the_other_has_read_since() -> None:
+    scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
+    overtaken = make_sequence([*[1] * 16, 2, 2])
+    scheduler.submit([overtaken], 0)
+    run_step(scheduler, engine)
+    urgent = make_sequence([*[1] * 16, 3, 3], urgency=Urgency(1))
+    scheduler.submit([urgent], 0)
+    run_all(scheduler, engine)
+    assert (urgent.cached_tokens, overtaken.cached_tokens) == (4, 0)
+    assert tokens_read(engine) == 18 + 2
+    assert overtaken.tokens == greedy_answer(overtaken.prompt, 8)
 
 
 def test_nothing_is_shared_between_organizations() -> None:
@@ -428,7 +484,7 @@ def test_a_prompt_that_is_used_again_and_again_stays_while_others_come_and_go() 
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
     system = [*range(1, 13)]
     for place in range(20):
-        shared = make_sequence([*system, place + 1])
+        shared = make_sequence([*system, place + 1, 1])
         scheduler.submit([shared], 0)
         run_all(scheduler, engine)
         assert shared.cached_tokens == (12 if place else 0)
@@ -440,7 +496,11 @@ def test_a_prompt_that_is_used_again_and_again_stays_while_others_come_and_go() 
 
 def test_the_same_tokens_after_others_are_not_the_same_prefix() -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
-    for prompt, cached in (([1] * 4 + [2] * 4 + [3], 0), ([9] * 4 + [2] * 4 + [3], 0), ([1] * 4 + [5], 4)):
+    for prompt, cached in (
+        ([1] * 4 + [2] * 4 + [3, 3], 0),
+        ([9] * 4 + [2] * 4 + [3, 3], 0),
+        ([1] * 4 + [5, 5], 4),
+    ):
         sequence = make_sequence(prompt)
         scheduler.submit([sequence], 0)
         run_all(scheduler, engine)
@@ -466,7 +526,7 @@ def test_whose_prompt_is_scored_gets_a_row_for_each_of_its_tokens_and_nothing_fr
 class Storm(RuleBasedStateMachine):
     """Submit, step, cancel and expire in any order: slots never leak and answers never change."""
 
-    @initialize(slots=st.integers(1, 5), chunk=st.integers(1, 6))
+    @initialize(slots=st.integers(1, 5), chunk=st.integers(3, 8) | st.integers(40, 48))
     def start(self, slots: int, chunk: int) -> None:
         limits = EngineLimits(LIMITS.vocabulary_tokens, slots, LIMITS.context_tokens_max, chunk)
         self.scheduler, self.engine = Scheduler(limits, waiting_max=6), FakeEngine(limits)
@@ -475,7 +535,7 @@ class Storm(RuleBasedStateMachine):
         self.ended: list[Sequence] = []
 
     @rule(
-        prompt=PROMPTS,
+        prompt=PROMPTS | st.integers(18, 24).map(lambda tokens: [1] * tokens),
         tokens=st.integers(1, 30),
         priority=st.integers(1, 10),
         patience=st.sampled_from([3.0, 20.0, math.inf]),
@@ -503,7 +563,19 @@ class Storm(RuleBasedStateMachine):
             if plan.batch is not None:
                 chunk = self.engine.limits.prefill_chunk_tokens_max
                 assert sum(len(prefill.tokens) for prefill in plan.batch.prefills) <= chunk
+                self.reads_no_block_twice(plan)
                 assert len(plan.batch.decode) <= self.engine.limits.slots_max
+
+    def reads_no_block_twice(self, plan: Plan) -> None:
+        """Two who could share a block are not read together: one of them waits and copies."""
+        block_tokens = self.engine.limits.block_tokens
+        read: list[tuple[str, list[int]]] = []
+        for sequence, chunk in zip(plan.prefilling, plan.batch.prefills, strict=True):
+            end = min(chunk.past_tokens + len(chunk.tokens), len(sequence.prompt) - 2)
+            first = chunk.past_tokens // block_tokens * block_tokens + block_tokens
+            ends = range(first, end + 1, block_tokens)
+            read += [(sequence.organization, sequence.prompt[:end]) for end in ends]
+        assert all(block not in read[:place] for place, block in enumerate(read))
 
     @precondition(lambda self: self.scheduler.running)
     @rule(data=st.data())

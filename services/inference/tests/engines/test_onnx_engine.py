@@ -1,10 +1,13 @@
+import random
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from engine_steps import PROMPTS, alone, decode, prefill
 from penstock_inference.engines import DecodeRow, PrefillChunk, StepBatch
+from penstock_inference.engines.conversion.calibration import TEXTS
 
 
 @pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4"])
@@ -84,6 +87,45 @@ def test_a_prompt_in_chunks_gives_what_it_gives_whole(open_llama):
             chunk = tokens[start : start + size]
             last = prefill(engine, 1, chunk, past=start)
         assert np.abs(last - whole).max() < 1e-5 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4", "fp32"])
+def test_a_prompt_has_the_same_bits_however_it_is_cut_if_no_token_is_read_alone(open_llama, kind):
+    engine = open_llama(kind)
+    dice = random.Random(20261121)
+    tokens = [dice.randrange(engine.limits.vocabulary_tokens) for _ in range(61)]
+    expected = read_in_cuts(engine, 0, tokens, [0, 32, 61])
+    rows = engine._memory.values[:, :, 0, :, :61].copy()
+
+    for _ in range(20):
+        cuts = random_cuts(dice, len(tokens), longest=32)
+        assert np.array_equal(read_in_cuts(engine, 1, tokens, cuts), expected), cuts
+        assert np.array_equal(engine._memory.values[:, :, 1, :, :61], rows), cuts
+
+
+def test_a_real_prompt_has_the_same_bits_however_it_is_cut(smollm2):
+    engine, dice = smollm2.engine, random.Random(20261121)
+    tokens = smollm2.tokenizer.encode(TEXTS.read_text(encoding="utf-8"), parse_special=False)[:300]
+    expected = read_in_cuts(engine, 0, tokens, [0, 128, 256, 300])
+
+    for slot in range(1, 4):
+        cuts = random_cuts(dice, len(tokens), longest=128)
+        assert np.array_equal(read_in_cuts(engine, slot, tokens, cuts), expected), cuts
+
+
+def read_in_cuts(engine, slot, tokens, cuts):
+    for start, end in pairwise(cuts):
+        last = prefill(engine, slot, tokens[start:end], past=start)
+    return last
+
+
+def random_cuts(dice: random.Random, tokens: int, longest: int) -> list[int]:
+    """Cut somewhere, but leave two tokens at least to each chunk."""
+    cuts = [0]
+    while cuts[-1] < tokens:
+        end = cuts[-1] + dice.randint(2, longest - 1)
+        cuts.append(end if end + 2 <= tokens else tokens)
+    return cuts
 
 
 def test_decoding_continues_a_prompt_as_prefilling_would(open_llama):

@@ -87,7 +87,7 @@ async def test_an_answer_has_the_same_bits_from_a_cold_and_from_a_warm_prefix(cl
     async for response in client.stream(request):
         collect(response, answers)
         if response.WhichOneof("event") == "started":
-            assert response.started.cached_prompt_tokens == 256
+            assert response.started.cached_prompt_tokens == 272
     assert answers[0].text == cold.text
     assert [token.logprob for token in answers[0].logprobs] == [token.logprob for token in cold.logprobs]
 
