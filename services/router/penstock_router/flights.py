@@ -1,12 +1,13 @@
 """Single flight: of equal questions at the same time one is generated, and all get its answer as it comes.
 
 Who leads is the cache's decision, for all replicas. Followers in the leader's process read its events; those elsewhere
-wait until its answer is kept. A leader that gives up or dies hands over: by word, or by its lease.
+wait until its answer is kept. A generation that was begun goes on for as long as anybody reads it: a leader that hangs
+up, or reads slowly, takes nothing from those who follow. One that goes earlier hands over: by word, or by its lease.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from penstock.cache.v1 import cache_service_pb2
 from penstock.router.v1 import chat_completion_pb2
@@ -30,47 +31,72 @@ log = get_logger(__name__)
 
 
 class FlightLostError(Exception):
-    """The leader gave up before its answer was whole."""
+    """The answer will not be whole: the leader gave up, or its generation failed."""
 
 
 class Flight:
-    """One generation, as those who follow it in this process see it."""
+    """One generation, as its leader and those who follow it in this process read it.
+
+    Attributes:
+        failure: why it ended before it was whole, where it was not for want of readers.
+    """
 
     def __init__(self, leader: Operation) -> None:
         self.leader = leader
-        self.whole = False
+        self.failure: Exception | None = None
         self._events: list[Event] = []
+        self._readers = 0
+        self._generating: asyncio.Task[None] | None = None
+        self._whole = False
         self._over = False
         self._changed: asyncio.Event | None = None  # made by the first who waits
 
-    def publish(self, event: Event) -> None:
-        """Show the next event."""
-        self._events.append(event)
-        self._wake()
+    def begin(self, events: AsyncGenerator[Event]) -> asyncio.Task[None]:
+        """Generate from now on, until the end or until nobody reads any more."""
+        self._generating = asyncio.create_task(self._take(events), name="flight")
+        return self._generating
 
-    def end(self, *, whole: bool) -> None:
+    def end(self) -> None:
         """Say that no more events come."""
-        self.whole, self._over = whole, True
+        self._over = True
         self._wake()
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event]:
         """Give every event from the first on.
 
         Raises:
-            FlightLostError: the leader gave up; what came is not whole.
+            FlightLostError: what came is not whole.
         """
-        position = 0
-        while True:
-            while position < len(self._events):
-                yield self._events[position]
-                position += 1
-            if self._over:
-                break
-            if self._changed is None:
-                self._changed = asyncio.Event()
-            await self._changed.wait()
-        if not self.whole:
-            raise FlightLostError
+        self._readers += 1
+        try:
+            position = 0
+            while True:
+                while position < len(self._events):
+                    yield self._events[position]
+                    position += 1
+                if self._over:
+                    break
+                if self._changed is None:
+                    self._changed = asyncio.Event()
+                await self._changed.wait()
+            if not self._whole:
+                raise FlightLostError
+        finally:
+            self._readers -= 1
+            if not self._readers and self._generating is not None:
+                self._generating.cancel()
+
+    async def _take(self, events: AsyncGenerator[Event]) -> None:
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    self._events.append(event)
+                    self._wake()
+            self._whole = True
+        except Exception as error:  # noqa: BLE001 - the leader raises it
+            self.failure = error
+        finally:
+            self.end()
 
     def _wake(self) -> None:
         if self._changed is not None:
@@ -103,14 +129,15 @@ class Flights:
         A leader that goes before it said anything hands over: the cache is asked again who leads.
 
         Raises:
-            Unavailable: the leader went in the middle (STREAM_INTERRUPTED).
+            Unavailable: the generation broke off in the middle (STREAM_INTERRUPTED).
         """
         while (flight := self.of(operation)) is not None:
             followed = Attempt(0, operation.model.targets[0])
             try:
-                async for event in flight.events():
-                    followed.observe(event)
-                    yield event
+                async with aclosing(flight.events()) as events:
+                    async for event in events:
+                        followed.observe(event)
+                        yield event
             except FlightLostError:
                 if followed.answering:
                     raise interrupted() from None
@@ -126,23 +153,31 @@ class Flights:
             self._followed.inc()
             return
 
-    @contextmanager
-    def led(self, operation: Operation) -> Iterator[Flight | None]:
-        """Lead a flight while generating; it is whole if the block ends by itself. None: nobody may follow."""
+    async def led(self, operation: Operation, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        """Give the events of a generation to whom it belongs, and show them to those who follow it."""
         flight = self._led.get(operation.id)
         if flight is not None and operation.grant is not None and operation.grant.clamped:
-            self._end(operation, whole=False)  # what a small balance cut short is not what others asked for
+            self._end(operation)  # what a small balance cut short is not what others asked for
             flight = None
-        whole = False
+        if flight is None:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+            return
+        generating = flight.begin(events)
         try:
-            yield flight
-            whole = True
+            async with aclosing(flight.events()) as shown:
+                async for event in shown:
+                    yield event
+        except FlightLostError as lost:
+            raise (flight.failure or interrupted()) from lost
         finally:
-            self._end(operation, whole=whole)
+            await asyncio.wait([generating])  # those who follow may read longer
+            self._end(operation)
 
     def give_up(self, operation: Operation) -> None:
         """Tell followers and the cache that no answer will be kept, so that whoever waits leads next."""
-        self._end(operation, whole=False)
+        self._end(operation)
         task = asyncio.create_task(self._tell(operation))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -160,10 +195,10 @@ class Flights:
                 except ServiceError as error:
                     log.info("flights_not_renewed", reason=error.reason)
 
-    def _end(self, operation: Operation, *, whole: bool) -> None:
+    def _end(self, operation: Operation) -> None:
         flight = self._led.pop(operation.id, None)
         if flight is not None:
-            flight.end(whole=whole)
+            flight.end()
 
     async def _tell(self, operation: Operation) -> None:
         try:

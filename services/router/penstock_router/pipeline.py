@@ -110,12 +110,10 @@ class ChatPipeline:
             if operation.followed is not None:
                 return
         call = await self._admission.authorize(operation, asked, streaming=streaming)
-        with self._flights.led(operation) as flight:
-            async with aclosing(self._generation.events(operation, call)) as events:
-                async for event in events:
-                    if flight is not None:
-                        flight.publish(event)
-                    yield event
+        generated = self._flights.led(operation, self._generation.events(operation, call))
+        async with aclosing(generated) as events:
+            async for event in events:
+                yield event
 
     @asynccontextmanager
     async def _settled(self, operation: Operation) -> AsyncIterator[Callable[[], None]]:

@@ -73,34 +73,73 @@ async def test_other_questions_do_not_share(world: World) -> None:
     assert len(world.inference.prompts) == 3
 
 
-async def test_who_follows_a_leader_that_hangs_up_before_it_said_anything_leads_next(world: World) -> None:
-    world.inference.hang_after = 0
+async def test_who_follows_a_leader_that_hangs_up_before_it_generates_leads_next(world: World) -> None:
+    world.billing.held.clear()
     leading = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
-    await world.inference.hung.wait()
+    await until_asked(world, 1)
     following = asyncio.create_task(ask(world))
     await until_asked(world, 2)
-    world.inference.hang_after = None
     leading.cancel()
+    await until_asked(world, 3)
+    world.billing.held.set()
     completion = await following
     assert completion.receipt.cost_nanos > 0
-    assert len(world.inference.prompts) == 2
+    assert len(world.inference.prompts) == 1
 
 
-async def test_a_stream_whose_leader_goes_in_the_middle_never_ends_clean(world: World) -> None:
+async def both_reading(world: World) -> tuple[Any, Any]:
+    """Give a leader and a follower in the middle of the same answer, which goes on when it is told to."""
     world.inference.hang_after = 2
     leading = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
     await leading.read()
     following = world.chat.StreamChatCompletion(Stream(parameters=parameters()), metadata=AUTHORIZED)
     await following.read()
+    return leading, following
+
+
+async def test_who_follows_a_leader_that_hangs_up_in_the_middle_gets_the_whole_answer(world: World) -> None:
+    leading, following = await both_reading(world)
     leading.cancel()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await drained(following)
-    assert "broke off" in str(caught.value.details())
+    world.inference.go_on.set()
+    chunks = await drained(following)
+    assert chunks[-1].receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
+    assert len(world.inference.prompts) == 1
+    async with asyncio.timeout(5):
+        while len(world.billing.settled) < 2:  # noqa: ASYNC110 - the fake has no event for it
+            await asyncio.sleep(0.01)
+    used = [attempt for item in world.billing.settled.values() for attempt in item.attempts]
+    assert sum(attempt.tokens.output for attempt in used) == len(world.inference.words)  # once, by who led
 
 
-async def drained(call: Any) -> None:
-    while await call.read() is not grpc.aio.EOF:
-        pass
+async def test_a_generation_that_nobody_reads_any_more_is_stopped(world: World) -> None:
+    leading, following = await both_reading(world)
+    leading.cancel()
+    following.cancel()
+    await asyncio.wait_for(world.inference.cancelled.wait(), 5)
+    async with asyncio.timeout(5):
+        while not world.billing.settled:  # noqa: ASYNC110 - the fake has no event for it
+            await asyncio.sleep(0.01)
+    (attempt,) = next(iter(world.billing.settled.values())).attempts
+    assert attempt.tokens.output == 2
+
+
+async def test_a_stream_whose_generation_fails_in_the_middle_never_ends_clean_for_anybody(
+    world: World,
+) -> None:
+    world.inference.fail_after = 3
+    calls = await both_reading(world)
+    world.inference.go_on.set()
+    for call in calls:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await drained(call)
+        assert "broke off" in str(caught.value.details())
+
+
+async def drained(call: Any) -> list[Any]:
+    chunks = []
+    while (chunk := await call.read()) is not grpc.aio.EOF:
+        chunks.append(chunk.chunk)
+    return chunks
 
 
 async def test_a_leader_in_another_replica_is_waited_for(world: World) -> None:
