@@ -52,9 +52,15 @@ class SqliteWriter:
             connection = sqlite3.connect(
                 self._path, timeout=SQLITE_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            connection.execute("PRAGMA synchronous=FULL")
+            prepare(connection)
             self._opened = connection
         return self._opened
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Let a connection write: durably, into the log that `checkpoint` copies into the file."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0"):
+        connection.execute(f"PRAGMA {pragma}").close()
 
 
 def run_on_sqlite(connection: sqlite3.Connection, step: Step) -> Sequence[Row]:

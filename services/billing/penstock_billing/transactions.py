@@ -11,13 +11,15 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from servicekit.background import background
 from servicekit.database import SQLITE_BUSY_SECONDS, Database, open_database
 from servicekit.errors import Unavailable
 from servicekit.settings import ServiceSettings
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
+from penstock_billing.checkpoint import checkpoint_often
 from penstock_billing.postgresql_writer import PostgresqlWriter
-from penstock_billing.sqlite_writer import SqliteWriter
+from penstock_billing.sqlite_writer import SqliteWriter, prepare
 from penstock_billing.steps import Steps
 from penstock_billing.writers import Writer, unavailable
 
@@ -73,6 +75,11 @@ class Transactions:
         async with self._database.connect() as connection:
             return await connection.run_sync(work)
 
+    async def checkpoint(self) -> None:
+        """Keep SQLite's log short, for ever. PostgreSQL does that by itself."""
+        if self._engine is not None:
+            await checkpoint_often(str(self._engine.url.database), self._thread)
+
     async def probe(self) -> None:
         """Check that the store takes writes: begin one, and once one has failed make one that reaches the disk."""
         dialect = self._database.engine.dialect.name
@@ -102,7 +109,8 @@ async def open_transactions(settings: ServiceSettings) -> AsyncIterator[Transact
     async with open_database(settings, MIGRATIONS) as database:
         transactions = Transactions(database, settings.service)
         try:
-            yield transactions
+            async with background(transactions.checkpoint(), "billing checkpoints"):
+                yield transactions
         finally:
             await transactions.close()
 
@@ -131,8 +139,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _prepare(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: _begin does
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    prepare(connection)
 
 
 def _begin(connection: Connection) -> None:
