@@ -91,6 +91,10 @@ class TensorRtEngine:
     def step(self, batch: StepBatch) -> Logits:
         """Run one iteration. Raises ValueError, and changes nothing, for a batch that breaks the contract."""
         check_batch(batch, self._limits, self._memory.written_rows)
+        parts: list[DecodeRow | PrefillChunk] = [*batch.decode, *batch.prefills]
+        for part in parts:
+            if not part.past_tokens:
+                self._memory.clear(part.slot)  # of whoever had it before
         if batch.decode:
             self._decode(batch.decode)
         rows = len(batch.decode)

@@ -44,8 +44,12 @@ class Device:
         """Give the address of zeroed memory. Raises RuntimeError if it does not fit."""
         address = int(_call(cuda.cudaMalloc, size_bytes))
         self._allocations.append(address)
-        _call(cuda.cudaMemsetAsync, address, 0, size_bytes, self.stream)
+        self.clear(address, size_bytes)
         return address
+
+    def clear(self, address: int, size_bytes: int) -> None:
+        """Fill memory with zeros."""
+        _call(cuda.cudaMemsetAsync, address, 0, size_bytes, self.stream)
 
     def pin(self, array: Array) -> None:
         """Keep an array of the host's in its place, so that it is filled without a copy between."""

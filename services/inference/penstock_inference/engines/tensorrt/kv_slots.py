@@ -9,7 +9,7 @@ from penstock_inference.formats import ModelConfig
 class KvSlots:
     """Keys and values `[layers, 2, slots, kv_heads, kv_rows, head_dim]`, in place for the engine's whole life.
 
-    It begins as zeros: attention multiplies rows that nobody wrote by nothing, which a NaN would survive.
+    Each sequence begins on zeros: attention multiplies rows behind its last by nothing, which a NaN would survive.
     """
 
     def __init__(self, device: Device, config: ModelConfig, spec: EngineSpec) -> None:
@@ -32,10 +32,20 @@ class KvSlots:
                 execution.bind(profile, f"past_{name}_{layer}", address, shape)
                 execution.bind(profile, f"present_{name}_{layer}", address)
 
+    def clear(self, slot: int) -> None:
+        """Forget what a slot holds."""
+        if self.written_rows[slot]:
+            for layer in range(self._layers):
+                for part in range(2):
+                    self._device.clear(self._address_of(layer, part, slot), self._slot_bytes)
+        self.written_rows[slot] = 0
+
     def copy(self, source: int, target: int, rows: int) -> None:
-        """Copy a slot's first rows over another's."""
+        """Copy a slot's first rows over another's, which holds nothing else then."""
         if not 0 <= rows <= self.written_rows[source]:
             raise ValueError(f"slot {source} holds {self.written_rows[source]} rows, not {rows}")
+        if source != target:
+            self.clear(target)
         if rows:
             for layer in range(self._layers):
                 for part in range(2):

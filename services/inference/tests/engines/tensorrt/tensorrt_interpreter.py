@@ -36,6 +36,9 @@ class HostDevice:
         self._memory.append(np.zeros(size_bytes, np.uint8))
         return self._memory[-1].ctypes.data
 
+    def clear(self, address: int, size_bytes: int) -> None:
+        ctypes.memset(address, 0, size_bytes)
+
     def pin(self, array: np.ndarray) -> None:
         pass
 

@@ -228,6 +228,29 @@ def test_a_copied_prefix_continues_as_the_prefix_does(engine):
         engine.copy_slot(4, 5, 22)
 
 
+def test_nonsense_that_a_slot_was_left_with_reaches_nobody_who_has_it_next(engine):
+    expected = alone(engine, PROMPTS[1][:20], 50)
+    prefill(engine, 3, PROMPTS[1])
+    for slot in (0, 2):
+        leave_nonsense(engine, slot)
+    assert np.isnan(decode(engine, (0, 50, 3))).all()
+
+    engine.copy_slot(3, 2, 20)
+
+    assert error(decode(engine, (2, 50, 20))[0], expected) < ERROR_MAX["fp16"]
+    assert error(alone(engine, PROMPTS[1][:20], 50), expected) < ERROR_MAX["fp16"]
+
+
+def leave_nonsense(engine: TensorRtEngine, slot: int) -> None:
+    """Fill a slot with NaN, as if a sequence had overflowed to its end."""
+    memory = engine._memory
+    nonsense = np.full(memory._slot_bytes // 2, 0xFFFF, np.uint16)
+    for layer in range(memory._layers):
+        for part in range(2):
+            engine._device.upload(memory._address_of(layer, part, slot), nonsense)
+    memory.written_rows[slot] = CONTEXT - 1
+
+
 def test_a_batch_that_breaks_the_contract_is_refused_and_changes_nothing(engine):
     expected = alone(engine, PROMPTS[0], 50)
     prefill(engine, 0, PROMPTS[0])
