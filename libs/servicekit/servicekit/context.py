@@ -5,6 +5,7 @@ for a call and `deadline_time` for an item of a list.
 """
 
 import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ HOP_MARGIN_SECONDS = 0.005
 TIMEOUT_SECONDS_MAX = 600.0
 # Metadata of a call that the router forwards: the id of the API key that it checked.
 CALLER_HEADER = "x-api-key-id"
+# W3C Trace Context, version 00.
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _NANOS = 1_000_000_000
 
 

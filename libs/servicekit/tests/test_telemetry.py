@@ -3,14 +3,20 @@
 import json
 import subprocess
 import sys
-import textwrap
+from typing import Any
+
+import pytest
+from testkit.waiting import SECONDS_MAX
 
 PROGRAM = """
 import asyncio, json
 from typing import ClassVar
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from google.protobuf.wrappers_pb2 import StringValue
+from penstock.cache.v1 import cache_service_pb2, cache_service_pb2_grpc
+from penstock.context.v1 import request_context_pb2
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -64,9 +70,20 @@ def add(_servicer, server):
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
 
 
+class Cache(cache_service_pb2_grpc.CacheServiceServicer):
+    async def EndFlights(self, request, context):
+        return cache_service_pb2.EndFlightsResponse()
+
+
+def flight(traceparent):
+    context = request_context_pb2.RequestContext(request_id="r", organization="o", traceparent=traceparent)
+    return cache_service_pb2.FlightReference(context=context, flight_id="f")
+
+
 async def main():
     codec = dict(request_serializer=StringValue.SerializeToString, response_deserializer=StringValue.FromString)
-    async with running(Service(Settings(), [(add, None)])) as server, connect(server.address) as channel:
+    servicers = [(add, None), (cache_service_pb2_grpc.add_CacheServiceServicer_to_server, Cache())]
+    async with running(Service(Settings(), servicers)) as server, connect(server.address) as channel:
         for value in ("a", "missing", "bug"):
             try:
                 await channel.unary_unary("/test.Echo/Unary", **codec)(StringValue(value=value), **outgoing(5))
@@ -81,6 +98,12 @@ async def main():
         await chatting.write(StringValue(value="a"))
         assert (await chatting.read()).value == "a"
         await chatting.done_writing()
+        items = [flight(f"00-{digit * 32}-{digit * 16}-01") for digit in "cd"] + [flight("nonsense"), flight("")]
+        flights = cache_service_pb2_grpc.CacheServiceStub(channel)
+        await flights.EndFlights(cache_service_pb2.EndFlightsRequest(items=items), **outgoing(5))
+        lone = (("traceparent", items[0].context.traceparent),)
+        await flights.EndFlights(cache_service_pb2.EndFlightsRequest(items=items[:1]), timeout=5, metadata=lone)
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
     spans = [
         {
             "name": span.name,
@@ -88,6 +111,7 @@ async def main():
             "trace": f"{span.context.trace_id:032x}",
             "span": f"{span.context.span_id:016x}",
             "parent": f"{span.parent.span_id:016x}" if span.parent else None,
+            "links": [f"{link.context.span_id:016x}" for link in span.links],
             "status": span.status.status_code.name,
             "code": span.attributes.get("rpc.grpc.status_code"),
         }
@@ -100,18 +124,20 @@ asyncio.run(main())
 """
 
 
-def test_every_rpc_is_a_span_under_its_callers_with_its_code() -> None:
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=SECONDS_MAX, check=False
     )
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
-    servers = [span for span in result["spans"] if span["kind"] == "SERVER"]
-    clients = {span["span"]: span for span in result["spans"] if span["kind"] == "CLIENT"}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def test_every_rpc_is_a_span_under_its_callers_with_its_code(recorded: dict[str, Any]) -> None:
+    servers = [span for span in recorded["spans"] if span["name"].startswith("test.Echo/")]
+    servers = [span for span in servers if span["kind"] == "SERVER"]
+    clients = {span["span"]: span for span in recorded["spans"] if span["kind"] == "CLIENT"}
     assert [(span["name"], span["code"], span["status"]) for span in servers] == [
         ("test.Echo/Unary", 0, "UNSET"),
         ("test.Echo/Unary", 5, "UNSET"),
@@ -122,6 +148,24 @@ def test_every_rpc_is_a_span_under_its_callers_with_its_code() -> None:
     for span in servers[:3]:
         assert clients[span["parent"]]["trace"] == span["trace"]
     assert (servers[3]["trace"], servers[3]["parent"]) == ("a" * 32, "b" * 16)
-    assert [line[3:52] for line in result["logged"]] == [
+    assert [line[3:52] for line in recorded["logged"]] == [
         f"{span['trace']}-{span['span']}" for span in servers[:3]
     ]
+
+
+def test_items_of_a_list_have_spans_in_their_own_requests_traces_linked_to_the_list(
+    recorded: dict[str, Any],
+) -> None:
+    ended = [span for span in recorded["spans"] if span["name"].endswith("/EndFlights")]
+    *items, together, alone = [span for span in ended if span["kind"] == "SERVER"]
+    assert [(item["trace"], item["parent"]) for item in items] == [
+        ("c" * 32, "c" * 16),
+        ("d" * 32, "d" * 16),
+    ]
+    assert [item["links"] for item in items] == [[together["span"]]] * 2
+    (caller,) = [span for span in ended if span["span"] == alone["parent"]]
+    assert (alone["trace"], alone["links"], caller["parent"]) == ("c" * 32, [], "c" * 16)
+
+
+def test_a_probe_of_health_is_no_trace(recorded: dict[str, Any]) -> None:
+    assert not [span["name"] for span in recorded["spans"] if "Health" in span["name"]]

@@ -39,6 +39,8 @@ PENSTOCK_EDGE_ROUTER_ADDRESS   gRPC of the router (default 127.0.0.1:50051, move
 PENSTOCK_EDGE_CONNECTIONS_MAX  most connections, and most requests to each upstream (default 16384)
 PENSTOCK_EDGE_SILENCE_SECONDS  longest that a stream may be silent (default 600)
 PENSTOCK_EDGE_ACCESS_LOG       file of the access log (default /dev/stdout)
+PENSTOCK_OTLP_ENDPOINT         host:port of an OTLP collector for spans (default: none are made)
+PENSTOCK_EDGE_TRACE_PERCENT    share of the requests that bring no trace of their own to be traced (default 100)
 PENSTOCK_DATA_DIR              its configuration is written to edge/envoy.yaml there (default .run/data)
 PENSTOCK_DRAIN_SECONDS         how long open requests may take to finish after SIGTERM (default 30)
 PENSTOCK_SCHED_BATCH           run under SCHED_BATCH (default true)"""
@@ -59,6 +61,8 @@ class Settings:
     connections_max: int
     silence_seconds_max: int
     access_log: str
+    otlp_endpoint: str
+    trace_percent: float
     data_dir: Path
     drain_seconds: float
     sched_batch: bool
@@ -86,6 +90,8 @@ class Settings:
             connections_max=get("EDGE_CONNECTIONS_MAX", 16384),
             silence_seconds_max=get("EDGE_SILENCE_SECONDS", 600),
             access_log=get("EDGE_ACCESS_LOG", "/dev/stdout"),
+            otlp_endpoint=get("OTLP_ENDPOINT", "").removeprefix("http://").rstrip("/"),
+            trace_percent=get("EDGE_TRACE_PERCENT", 100.0),
             data_dir=get("DATA_DIR", Path(".run/data")),
             drain_seconds=get("DRAIN_SECONDS", 30.0),
             sched_batch=get("SCHED_BATCH", "true").lower() not in {"false", "0", "no", "off"},
@@ -96,8 +102,9 @@ def render(settings: Settings) -> str:
     """Fill in Envoy's configuration."""
     gateway_host, _, gateway_port = settings.gateway_address.rpartition(":")
     router_host, _, router_port = settings.router_address.rpartition(":")
-    template = Template((Path(__file__).parent / "envoy.yaml.template").read_text())
-    return template.substitute(
+    return _template("envoy.yaml.template").substitute(
+        tracing=_tracing("tracing.yaml.template", settings),
+        collector=_tracing("collector.yaml.template", settings),
         host=settings.host,
         port=settings.port,
         admin_host=ADMIN_HOST,
@@ -112,6 +119,17 @@ def render(settings: Settings) -> str:
         body_bytes_max=BODY_BYTES_MAX,
         body_bytes_over=REFUSED_BYTES_MAX + 1,
     )
+
+
+def _tracing(part: str, settings: Settings) -> str:
+    """Fill in a part that is there only where spans are exported."""
+    host, _, port = settings.otlp_endpoint.rpartition(":")
+    filled = _template(part).substitute(host=host, port=port, percent=settings.trace_percent)
+    return filled if settings.otlp_endpoint else ""
+
+
+def _template(name: str) -> Template:
+    return Template((Path(__file__).parent / name).read_text().rstrip("\n"))
 
 
 def write_config(settings: Settings) -> Path:

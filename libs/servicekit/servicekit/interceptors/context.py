@@ -8,6 +8,7 @@ import grpc.aio
 
 from servicekit.context import (
     TIMEOUT_SECONDS_MAX,
+    TRACEPARENT,
     RequestContext,
     child_traceparent,
     new_request_id,
@@ -15,7 +16,6 @@ from servicekit.context import (
 )
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Caller(NamedTuple):
@@ -31,7 +31,7 @@ def read_context(call: "grpc.aio.ServicerContext[Any, Any]") -> tuple[RequestCon
     for key, value in call.invocation_metadata() or ():
         if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             request_id = value
-        elif key == "traceparent" and isinstance(value, str) and _TRACEPARENT.fullmatch(value):
+        elif key == "traceparent" and isinstance(value, str) and TRACEPARENT.fullmatch(value):
             traceparent = value
     remaining = call.time_remaining()
     context = RequestContext(

@@ -100,7 +100,7 @@ class _Call:
         self._servicer_context = servicer_context
         self._tracing = tracing
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> ServerSpan | None:
         self._context, caller = read_context(self._servicer_context)
         self._span = ServerSpan(self._method, caller.traceparent) if self._tracing else None
         if self._span is not None:
@@ -110,6 +110,7 @@ class _Call:
             self._servicer_context.set_trailing_metadata(response_metadata(self._context))
         self._in_flight.enter()
         self._began = self._metrics.begin()
+        return self._span
 
     async def __aexit__(
         self, _cls: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
@@ -132,8 +133,10 @@ def _unary_unary(handler: Handler, open_call: OpenCall) -> Handler:
     behaviour = handler.unary_unary
 
     async def serve(request: Any, context: ServicerContext) -> Any:
-        async with open_call(context):
+        async with open_call(context) as span:
             validate(request)
+            if span is not None:
+                span.carry(request)
             return await behaviour(request, context)
 
     return grpc.unary_unary_rpc_method_handler(
