@@ -23,7 +23,9 @@ from penstock_inference.sequence import EndConditions, Sequence, Urgency
 from penstock_inference.tokenizer import Tokenizer
 from penstock_inference.usage_record import Attempt
 from penstock_inference.work import WorkModel
+from servicekit.errors import ResourceExhausted
 from servicekit.metrics import Metrics
+from testkit.waiting import SECONDS_MAX, until
 
 VOCABULARY = 64
 END = 0
@@ -143,7 +145,7 @@ class Caller:
         self.job = Job(sequences, answers, self.attempt, self._receive)
 
     async def ended(self) -> None:
-        await asyncio.wait_for(self._ended.wait(), 20)
+        await asyncio.wait_for(self._ended.wait(), SECONDS_MAX)
 
     @property
     def errors(self) -> list[Exception]:
@@ -189,11 +191,16 @@ class Loop:
         self.batcher.submit(caller.job)
         return caller
 
+    async def submit_when_there_is_room(self, sequence: Sequence) -> Caller:
+        while True:
+            try:
+                return self.submit(sequence)
+            except ResourceExhausted:
+                await asyncio.sleep(0.01)
+
     async def settled(self) -> None:
         """Wait until nothing runs or waits, and all is delivered."""
-        async with asyncio.timeout(20):
-            while not self.scheduler.idle or self.accounts.everybody():  # noqa: ASYNC110 - the thread has no reason to tell
-                await asyncio.sleep(0.001)
+        await until(lambda: self.scheduler.idle and not self.accounts.everybody())
 
     def close(self) -> None:
         self.batcher.close()
@@ -210,7 +217,7 @@ class Gate:
 
     async def entered(self) -> None:
         """Wait until a step has begun."""
-        assert await asyncio.to_thread(self._entered.acquire, True, 20)
+        assert await asyncio.to_thread(self._entered.acquire, True, SECONDS_MAX)
 
     def let_go(self, steps: int = 1) -> None:
         self._steps.release(steps)
@@ -220,7 +227,7 @@ class Gate:
 
     def _wait(self) -> None:
         self._entered.release()
-        assert self._steps.acquire(timeout=20)
+        assert self._steps.acquire(timeout=SECONDS_MAX)
         failure, self.failure = self.failure, None
         if failure is not None:
             raise failure

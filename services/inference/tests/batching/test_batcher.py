@@ -29,8 +29,10 @@ from penstock_inference.sampling import Controls
 from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import Urgency
 from servicekit.errors import DeadlineExceeded, Internal, ResourceExhausted, Unavailable
+from testkit.waiting import until
 
 Start = Callable[..., Loop]
+CROWD = 10  # waits, with more urgent ones among it, before a step is let go
 
 
 def endless(prompt: list[int], **changes):
@@ -84,18 +86,21 @@ async def test_a_stop_text_frees_the_slot_and_what_was_computed_behind_it_is_not
 async def test_random_traffic_with_cancels_and_preemptions_is_answered_as_one_by_one(
     batch_loop: Start,
 ) -> None:
-    loop, dice = batch_loop(), random.Random(20261122)
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop, dice = batch_loop(engine), random.Random(20261122)
+    patient = [loop.submit(endless([1], urgency=Urgency(priority=10))) for _ in range(LIMITS.slots_max)]
+    await gate.entered()
     callers: list[tuple[Caller, list[int], int]] = []
     cancelled: set[Caller] = set()
-    for _ in range(150):
+    for number in range(150):
+        if number == CROWD:
+            gate.open()
         prompt, tokens = [dice.randint(1, 3) for _ in range(dice.randint(1, 14))], dice.randint(1, 30)
         urgency = Urgency(priority=dice.randint(1, 10))
         sequence = make_sequence(prompt, max_tokens=tokens, urgency=urgency, organization=dice.choice("ab"))
-        try:
-            callers.append((loop.submit(sequence), prompt, tokens))
-        except ResourceExhausted:
-            await asyncio.sleep(0.01)
-        if callers and dice.random() < 0.2:
+        callers.append((await loop.submit_when_there_is_room(sequence), prompt, tokens))
+        if dice.random() < 0.2:
             gone = dice.choice(callers)[0]
             loop.batcher.cancel(gone.job)
             cancelled.add(gone)
@@ -104,6 +109,9 @@ async def test_random_traffic_with_cancels_and_preemptions_is_answered_as_one_by
         if caller not in cancelled:
             await caller.ended()
             assert caller.text == TOKENIZER.decode(greedy_answer(prompt, tokens))
+    for caller in patient:
+        await caller.ended()
+        assert caller.text == TOKENIZER.decode(greedy_answer([1], 40, frozenset()))
     await loop.settled()
     loop.scheduler.check_integrity()
     preempted = re.search(r'preempted_total\{model="fake"\} (\d+)', loop.metrics.exposition().decode())
@@ -332,9 +340,7 @@ async def test_books_that_do_not_agree_are_noticed_when_idle_and_nothing_old_is_
     again = make_sequence([60])
     await loop.submit(again).ended()
     await loop.settled()
-    async with asyncio.timeout(20):
-        while loop.batcher._metrics.faults._value.get() != 1.0:  # noqa: ASYNC110 - the thread tells nobody
-            await asyncio.sleep(0.001)
+    await until(lambda: loop.batcher._metrics.faults._value.get() == 1.0)
     third = make_sequence(prompt)
     await loop.submit(third).ended()
     assert third.cached_tokens == 0
@@ -413,11 +419,14 @@ async def test_closing_tells_who_is_left(batch_loop: Start) -> None:
 async def test_an_idle_loop_uses_no_processor(batch_loop: Start) -> None:
     loop = batch_loop()
     await loop.submit(make_sequence([1])).ended()
-    await asyncio.sleep(0.05)
     clock = time.pthread_getcpuclockid(loop.batcher._thread.ident)
-    before = time.clock_gettime(clock)
-    await asyncio.sleep(0.3)
-    assert time.clock_gettime(clock) == before
+
+    async def rests() -> bool:
+        before = time.clock_gettime(clock)
+        await asyncio.sleep(0.3)
+        return time.clock_gettime(clock) == before
+
+    await until(rests)
 
 
 async def test_metrics_agree_with_what_was_produced(batch_loop: Start) -> None:

@@ -29,7 +29,7 @@ def inference_settings(model_cache_dir: Path, tmp_path_factory: pytest.TempPathF
         (data_dir / "inference" / "models").symlink_to(model_cache_dir)
         model = SMOLLM2.model_copy(update={"slots": 12, "context_tokens": 512})
         settings = {"models": (model,), "encoders": (MINILM,), "grpc_port": 0, "data_dir": data_dir}
-        return InferenceSettings(**(settings | {"drain_seconds": 5} | changes))
+        return InferenceSettings(**(settings | {"drain_seconds": 30} | changes))
 
     return make
 

@@ -1,6 +1,5 @@
 """A client of the inference service that reads like prose."""
 
-import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator
@@ -12,10 +11,12 @@ from penstock.inference.v1 import generation_pb2, inference_service_pb2, inferen
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
 from servicekit.errors import ServiceError, from_rpc_error
 from servicekit.server import Running, Service
+from testkit.waiting import until
 
 MODEL = "smollm2-135m-instruct"
 ENCODER = "all-minilm-l6-v2"
 GREEDY = {"temperature": 0.0}
+LOADING_SECONDS_MAX = 200.0  # with conversion, where two processors are shared with others
 
 _operations = itertools.count()
 
@@ -42,13 +43,15 @@ class Client:
 
     async def loaded(self) -> None:
         """Wait until the service takes work."""
-        async with asyncio.timeout(60):
-            request = inference_service_pb2.ListModelsRequest()
-            while len((await self.stub.ListModels(request)).models) < 2:  # noqa: ASYNC110 - it is over the wire
-                await asyncio.sleep(0.02)
+        request = inference_service_pb2.ListModelsRequest()
+
+        async def has_models() -> bool:
+            return len((await self.stub.ListModels(request)).models) >= 2
+
+        await until(has_models, LOADING_SECONDS_MAX)
 
     def stream(
-        self, request: inference_service_pb2.GenerateRequest, seconds: float = 60
+        self, request: inference_service_pb2.GenerateRequest, seconds: float = LOADING_SECONDS_MAX
     ) -> AsyncIterator[inference_service_pb2.GenerateResponse]:
         return self.stub.Generate(request, timeout=seconds)
 
@@ -64,7 +67,7 @@ class Client:
         return answer
 
     async def refusal(
-        self, request: inference_service_pb2.GenerateRequest, seconds: float = 60
+        self, request: inference_service_pb2.GenerateRequest, seconds: float = LOADING_SECONDS_MAX
     ) -> ServiceError:
         try:
             async for _ in self.stream(request, seconds):
@@ -80,13 +83,12 @@ class Client:
         return result
 
     async def ended_usage(self, operation_id: str) -> inference_service_pb2.AttemptUsage:
-        async with asyncio.timeout(20):
-            while True:
-                result = await self.usage(operation_id)
-                if result.attempts and all(attempt.ended for attempt in result.attempts):
-                    (attempt,) = result.attempts
-                    return attempt
-                await asyncio.sleep(0.005)
+        async def ended() -> list[inference_service_pb2.AttemptUsage]:
+            attempts = list((await self.usage(operation_id)).attempts)
+            return attempts if all(attempt.ended for attempt in attempts) else []
+
+        (attempt,) = await until(ended)
+        return attempt
 
     def exposition(self) -> str:
         return self._service.metrics.exposition().decode()

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 from servicekit.errors import from_rpc_error
 from small_decoder import write_adapter, write_decoder
+from testkit.waiting import until
 
 
 @pytest.fixture
@@ -54,9 +55,7 @@ async def load(client: Client, model: str) -> pb.LoadedModel:
 
 
 async def is_serving(client: Client) -> None:
-    async with asyncio.timeout(20):
-        while not client.server.health.serving:  # noqa: ASYNC110 - it tells over the wire only
-            await asyncio.sleep(0.05)
+    await until(lambda: client.server.health.serving)
 
 
 async def refusal(call: grpc.aio.UnaryUnaryCall) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from penstock.router.v1.chat_completion_pb2 import (
     FINISH_REASON_TOOL_CALLS,
 )
 from penstock.router.v1.chat_message_pb2 import CHAT_ROLE_SYSTEM, CHAT_ROLE_USER
+from testkit.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -177,8 +178,8 @@ async def test_hanging_up_stops_the_answer_and_frees_its_slot(client: Client) ->
                 break
     stream.cancel()
     usage = await client.ended_usage("hung-up")
-    assert seen <= usage.completion_tokens < 100
-    assert client.metric("running") == 0
+    assert seen <= usage.completion_tokens < 400
+    await until(lambda: client.metric("running") == 0)
 
 
 async def test_a_storm_of_hang_ups_leaves_nothing_running(client: Client) -> None:
@@ -190,16 +191,17 @@ async def test_a_storm_of_hang_ups_leaves_nothing_running(client: Client) -> Non
         stream.cancel()
 
     await asyncio.gather(*map(give_up, range(30)))
-    async with asyncio.timeout(20):
-        while client.metric("running") + client.metric("waiting") > 0:  # noqa: ASYNC110 - metrics tell nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: client.metric("running") + client.metric("waiting") == 0)
 
 
 async def test_an_answer_stops_at_the_deadline(client: Client) -> None:
-    request = generate_request(CAPITAL, operation_id="late", max_tokens=400, ignore_eos=True)
-    assert (await client.refusal(request, seconds=0.5)).reason == "DEADLINE_EXCEEDED"
-    await client.ended_usage("late")
-    assert client.metric("running") == 0
+    for seconds in (0.5, 5, 50):  # a slow machine may let a request expire before it begins
+        request = generate_request(CAPITAL, operation_id=f"late-{seconds}", max_tokens=400, ignore_eos=True)
+        assert (await client.refusal(request, seconds)).reason == "DEADLINE_EXCEEDED"
+        if (await client.usage(request.context.request_id)).attempts:
+            break
+    await client.ended_usage(request.context.request_id)
+    await until(lambda: client.metric("running") == 0)
 
 
 async def test_work_whose_deadline_is_past_is_not_started(client: Client) -> None:

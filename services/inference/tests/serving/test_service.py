@@ -16,6 +16,7 @@ from penstock_inference.settings import SMOLLM2
 from servicekit.channel import connect
 from servicekit.errors import from_status
 from testkit.process import ChildProcess, free_port
+from testkit.waiting import SECONDS_MAX, until
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -109,11 +110,10 @@ async def test_health_answers_while_models_load_and_turns_when_they_are_there(
         refusal = await client.refusal(generate_request("hi"))
         assert (refusal.reason, refusal.metadata) == ("DEPENDENCY_UNAVAILABLE", {"dependency": MODEL})
         health = health_pb2_grpc.HealthStub(client.channel)
-        async with asyncio.timeout(60):
-            await client.loaded()
-            async for response in health.Watch(health_pb2.HealthCheckRequest()):
-                if response.status == health_pb2.HealthCheckResponse.SERVING:
-                    break
+        await client.loaded()
+        async for response in health.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS_MAX):
+            if response.status == health_pb2.HealthCheckResponse.SERVING:
+                break
         assert (await client.answer("hi", max_tokens=1)).completion_tokens == 1
 
 
@@ -128,9 +128,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_and_the_others_answer(
         refusal = await client.refusal(generate_request("hi", model="lost"))
         assert refusal.reason == "DEPENDENCY_UNAVAILABLE"
         assert "lost.gguf" in refusal.message
-        async with asyncio.timeout(20):
-            while client.server.health.serving:  # noqa: ASYNC110 - it tells over the wire only
-                await asyncio.sleep(0.05)
+        await until(lambda: not client.server.health.serving)
 
 
 async def test_too_many_requests_are_refused_with_when_to_retry(
@@ -168,9 +166,7 @@ async def test_a_killed_process_has_every_token_that_left_it_in_its_journal(
             await client.loaded()
             await client.answer("hi", max_tokens=3, operation_id="whole", **GREEDY)
             watching = [asyncio.create_task(_watch(client, f"cut-{place}", seen)) for place in range(3)]
-            async with asyncio.timeout(30):
-                while len(seen) < 3 or min(seen.values()) < 5:  # noqa: ASYNC110 - dictionaries tell nobody
-                    await asyncio.sleep(0.005)
+            await until(lambda: len(seen) == 3 and min(seen.values()) >= 5)
             process.kill()
             await asyncio.gather(*watching)
     with ChildProcess(arguments, log, env=environment) as process:

@@ -15,6 +15,7 @@ from inference_client import GREEDY, Client, generate_request
 from penstock.inference.v1 import generation_pb2, inference_service_pb2
 from penstock.router.v1 import chat_message_pb2, tool_pb2
 from penstock_inference.settings import SMOLLM2
+from testkit.waiting import until
 
 REFUSALS = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -152,9 +153,7 @@ async def _crowd(client: Client, dice: random.Random, callers: int) -> None:
 
 
 async def _nothing_runs(client: Client) -> None:
-    async with asyncio.timeout(20):
-        while client.metric("running") or client.metric("waiting"):  # noqa: ASYNC110 - it tells by its metrics only
-            await asyncio.sleep(0.01)
+    await until(lambda: not client.metric("running") and not client.metric("waiting"))
 
 
 def _resident_bytes() -> int:
