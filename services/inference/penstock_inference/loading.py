@@ -47,14 +47,14 @@ class Loader:
         grammars = await asyncio.to_thread(
             Grammars, loaded.tokenizer, loaded.engine.limits.vocabulary_tokens, loaded.config.eos_ids
         )
-        work = WorkModel.of(loaded.config, loaded.engine_name, model.kind)
+        work = WorkModel.of(loaded.config, loaded.engine_name, loaded.kind)
         metrics = BatchMetrics(self._metrics, model.id, work)
         scheduler = Scheduler(loaded.engine.limits, self._settings.waiting_max)
         metrics.watch(scheduler)
         return GenerativeModel(
             id=model.id,
             engine=loaded.engine_name,
-            kind=model.kind,
+            kind=loaded.kind,
             fingerprint=loaded.fingerprint,
             limits=loaded.engine.limits,
             config=loaded.config,
@@ -121,6 +121,7 @@ class Loader:
             model.reference,
             engine=model.engine,
             kind=model.kind,
+            kinds=model.kinds,
             slots_max=model.slots,
             context_tokens_max=model.context_tokens,
             prefill_chunk_tokens_max=model.prefill_chunk_tokens,

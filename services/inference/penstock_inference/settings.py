@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from servicekit.settings import ServiceSettings, grpc_port_default
 
-from penstock_inference.engines.setup import ADAPTABLE_ENGINES, ENGINE_KINDS
+from penstock_inference.engines.setup import ADAPTABLE_ENGINES, ENGINE_KINDS, FASTEST
 
 MIB = 1024 * 1024
 
@@ -19,7 +19,8 @@ class ModelSettings(BaseModel):
     id: str = Field(min_length=1, max_length=256)
     reference: str = Field(min_length=1)  # a .gguf file, a Hugging Face directory or package:<name>
     engine: Literal["onnxruntime", "torch", "tensorrt"] = "onnxruntime"
-    kind: Literal["int8", "int8-rows", "int4", "fp32", "bf16", "fp16", "fp8"] = "int8"
+    kind: Literal["auto", "int8", "int8-rows", "int4", "fp32", "bf16", "fp16", "fp8"] = "int8"
+    kinds: tuple[str, ...] = ()  # of kind "auto": the fastest of these on this machine is served
     slots: int = Field(default=32, ge=1, le=256)
     context_tokens: int = Field(default=2048, ge=16)
     prefill_chunk_tokens: int = Field(default=128, ge=16)
@@ -27,9 +28,14 @@ class ModelSettings(BaseModel):
 
     @model_validator(mode="after")
     def _engine_has_the_kind(self) -> Self:
-        if self.kind not in ENGINE_KINDS[self.engine]:
-            kinds = ", ".join(ENGINE_KINDS[self.engine])
-            raise ValueError(f"the engine {self.engine} has no kind {self.kind}: it has {kinds}")
+        if (self.kind == FASTEST) != bool(self.kinds):
+            raise ValueError(f"the kind {FASTEST} goes with kinds to choose from, and they with it")
+        if self.kind == FASTEST and self.engine != "onnxruntime":
+            raise ValueError(f"the engine {self.engine} has no kind {FASTEST}")
+        for kind in self.kinds or (self.kind,):
+            if kind not in ENGINE_KINDS[self.engine]:
+                kinds = ", ".join(ENGINE_KINDS[self.engine])
+                raise ValueError(f"the engine {self.engine} has no kind {kind}: it has {kinds}")
         return self
 
 

@@ -1,14 +1,16 @@
 """Load models by reference: what the server calls, and all that it needs to know of engines."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from penstock_inference.encoder import Encoder
 from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
 from penstock_inference.engines.converted import ConvertedModel
+from penstock_inference.engines.fastest_kind import fastest_kind
 from penstock_inference.engines.kv_memory import KvMemory
 from penstock_inference.engines.onnx_engine import OnnxEngine
-from penstock_inference.engines.setup import ENCODER_KINDS, ENGINE_KINDS, EngineSetup, LoadedModel
+from penstock_inference.engines.setup import ENCODER_KINDS, ENGINE_KINDS, FASTEST, EngineSetup, LoadedModel
 from penstock_inference.formats import ModelConfig, SentenceEncoderConfig
 from penstock_inference.formats.references import resolve_reference
 from penstock_inference.tokenizer import Tokenizer
@@ -21,6 +23,7 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     *,
     engine: str = "onnxruntime",
     kind: str,
+    kinds: Sequence[str] = (),
     slots_max: int,
     context_tokens_max: int,
     prefill_chunk_tokens_max: int,
@@ -30,16 +33,21 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
 ) -> LoadedModel:
     """Load a decoder onto one of ENGINE_KINDS's engines, converting it first where that is needed.
 
-    `reference` is a .gguf file, a Hugging Face directory or "package:<name>"; `kind` is one of the engine's.
+    `reference` is a .gguf file, a Hugging Face directory or "package:<name>"; `kind` is one of the engine's, or "auto"
+    for the fastest of `kinds` on this machine.
     `hold` is told how many bytes it may come to use, and may raise to refuse them.
     Raises UnsupportedModelError for a model, ValueError for a setting that cannot be, ModuleNotFoundError for a library
     that is not installed.
     """
-    _require_kind(kind, ENGINE_KINDS[engine])
+    for named in kinds if kind == FASTEST else (kind,):
+        _require_kind(named, ENGINE_KINDS[engine])
     source = resolve_reference(reference)
     setup = EngineSetup(
         source, kind, slots_max, context_tokens_max, prefill_chunk_tokens_max, threads, cache_dir, hold
     )
+    if kind == FASTEST:
+        fastest = fastest_kind(setup, kinds, lambda setup: _load_onnx(setup).engine)
+        setup = replace(setup, kind=fastest)
     loaded = _LOADERS[engine](setup)
     warm_up(loaded.engine)
     return loaded
@@ -91,7 +99,7 @@ def _load_onnx(setup: EngineSetup) -> LoadedModel:
     )
     engine = OnnxEngine(converted.session(setup.threads), config, limits)
     tokenizer = Tokenizer(converted.text("tokenizer.json"))
-    return LoadedModel(engine, "onnxruntime-cpu", tokenizer, config, converted.fingerprint)
+    return LoadedModel(engine, "onnxruntime-cpu", setup.kind, tokenizer, config, converted.fingerprint)
 
 
 def _load_torch(setup: EngineSetup) -> LoadedModel:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnxruntime
 
 Array = npt.NDArray[Any]
+LIBRARY_VERSION: str = onnxruntime.__version__
 _SPIN_MICROSECONDS = 50  # the default spins for milliseconds after each step, on cores that others need
 
 

@@ -14,6 +14,7 @@ ENGINE_KINDS = {
     "torch": ("fp32", "bf16"),
     "tensorrt": ("bf16", "fp16", "int8", "fp8"),
 }
+FASTEST = "auto"  # of kinds that are named beside it; ONNX Runtime has it
 ADAPTABLE_ENGINES = ("torch",)
 ENCODER_KINDS = ("int8", "fp32")
 
@@ -46,6 +47,7 @@ class LoadedModel:
 
     engine: Engine
     engine_name: str  # and what it runs on: "torch-cuda"
+    kind: str
     tokenizer: Tokenizer
     config: ModelConfig  # with the chat template and the ids that end an answer
     fingerprint: str  # equal only where files, number format and converter are

@@ -60,7 +60,8 @@ def _load(stored: StoredEngine, device: Device, hold: Callable[[int], None]) -> 
     hold(report.weights_bytes + sum(report.activation_bytes) + spec.kv_bytes(config))
     plan = np.memmap(stored.directory / PLAN, np.uint8, "r").data
     engine = TensorRtEngine(Execution(library, plan, device), device, config, spec)
-    return LoadedModel(engine, f"{library.name}-cuda", Tokenizer(stored.text(TOKENIZER)), config, stored.id)
+    tokenizer = Tokenizer(stored.text(TOKENIZER))
+    return LoadedModel(engine, f"{library.name}-cuda", spec.kind, tokenizer, config, stored.id)
 
 
 class TensorRtEngine:

@@ -32,6 +32,7 @@ def load_torch(setup: EngineSetup) -> LoadedModel:
     return LoadedModel(
         engine=engine,
         engine_name=name,
+        kind=setup.kind,
         tokenizer=Tokenizer(weights.tokenizer_json()),
         config=config,
         fingerprint=f"{name}-{setup.kind}-{fingerprint(setup.source)[:16]}@{torch.__version__}",

@@ -76,7 +76,7 @@ def test_large_channels_cost_less_once_they_are_smoothed(tmp_path, save_decoder)
     smoothed = SmoothedWeights(weights, calibrate(weights, TEXTS, lambda *_: None))
     reference = logits(weights, Fp32Kernels(), tmp_path / "exact")
     errors = [
-        np.abs(logits(each, Int8Kernels(64), tmp_path / name) - reference).mean()
+        np.abs(logits(each, Int8Kernels(), tmp_path / name) - reference).mean()
         for name, each in (("rounded", weights), ("smoothed", smoothed))
     ]
 
