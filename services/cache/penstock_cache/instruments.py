@@ -77,6 +77,8 @@ class SemanticCollector(Collector):
                 sum(trust.checked for trust in trusts),
             ),
             ("semantic_wrong", "Those that answered another question.", sum(trust.wrong for trust in trusts)),
+            ("semantic_readied", "Foreseen questions that were found by meaning.", semantic.readied),
+            ("semantic_readied_asked", "Those that somebody asked then.", semantic.readied_asked),
         ):
             yield CounterMetricFamily(f"{NAMESPACE}_cache_{name}", text, count)
 

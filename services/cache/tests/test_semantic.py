@@ -1,7 +1,6 @@
 """Answers by meaning, through the real server and the real encoder of the inference service."""
 
-import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from servicekit.channel import connect
 from servicekit.errors import from_status
 from servicekit.server import running
 from testkit.clock import Clock
+from testkit.waiting import until
 
 RESET = "How do I reset my password?"
 RESET_IN_OTHER_WORDS = "Please, how can I reset my password?"
@@ -47,9 +47,11 @@ async def serving_inference(settings: InferenceSettings, port=0):
 
 async def loaded(stub):
     """Wait until the encoder answers."""
-    async with asyncio.timeout(60):
-        while not (await stub.ListModels(ListModelsRequest(), wait_for_ready=True)).models:  # noqa: ASYNC110 - it loads in another service
-            await asyncio.sleep(0.02)
+
+    async def models():
+        return (await stub.ListModels(ListModelsRequest(), wait_for_ready=True)).models
+
+    await until(models)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -65,7 +67,8 @@ async def serving_cache(data_dir: Path, inference: str, clock: Clock, **changes)
             "grpc_port": 0,
             "data_dir": data_dir,
             "inference_address": inference,
-            "semantic_lookup_seconds_max": 5.0,
+            "semantic_lookup_seconds_max": 10.0,
+            "redis_seconds_max": 10.0,
             "semantic_shadow_share": 0.0,
         }
         | changes
@@ -260,6 +263,18 @@ async def test_without_inference_answers_are_found_exactly_and_nothing_fails(tmp
         assert from_status(result.status).reason == "RESOURCE_NOT_FOUND"
 
 
+async def test_a_foreseen_question_needs_no_encoder_when_it_is_asked(tmp_path, inference_settings, clock):
+    async with AsyncExitStack() as stack:
+        async with serving_inference(inference_settings) as inference:
+            cache = await stack.enter_async_context(serving_cache(tmp_path, inference.address, clock))
+            entry_id = await store(cache, RESET)
+            ahead = fill(wire.LookupItem(ahead=True), RESET_IN_OTHER_WORDS)
+            [foreseen] = (await cache.Lookup(wire.LookupRequest(items=[ahead]))).results
+            assert foreseen.hit.entry_id == entry_id
+        assert (await look_up(cache, RESET_IN_OTHER_WORDS)).hit.entry_id == entry_id
+        assert not (await look_up(cache, RESET_IN_OTHER_WORDS)).HasField("hit"), "a vector is given once"
+
+
 async def test_a_room_that_grows_is_learnt_and_still_finds(cache):
     """Past 512 questions a room learns what they have in common."""
     cities = [f"{first}{second}" for first in "BDFGKLMNPRST" for second in "aeiou"]
@@ -303,6 +318,8 @@ async def test_a_false_hit_of_another_replica_is_forgotten_by_all(tmp_path, infe
         assert (await look_up(there, RESET_IN_OTHER_WORDS)).HasField("hit")
         result = await feed_back(here, entry_id, verdict=wire.VERDICT_WRONG)
         assert result.verdict == wire.VERDICT_WRONG
-        async with asyncio.timeout(10):
-            while (await look_up(there, RESET_IN_OTHER_WORDS)).HasField("hit"):  # noqa: ASYNC110 - it is told
-                await asyncio.sleep(0.02)
+
+        async def is_forgotten():
+            return not (await look_up(there, RESET_IN_OTHER_WORDS)).HasField("hit")
+
+        await until(is_forgotten)

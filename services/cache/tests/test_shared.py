@@ -26,10 +26,11 @@ from servicekit.errors import Unavailable
 from servicekit.metrics import Metrics
 from testkit.proxy import FaultProxy
 from testkit.redis import RedisServer
+from testkit.waiting import SECONDS_MAX, until
 
 KEYS = RoomKeys(b"r" * 32)
 NOW = time.time()
-SECONDS_MAX = 0.3
+SHORT_SECONDS = 0.3
 ANSWER = Answer(b"Paris", 1, 1)
 
 
@@ -71,12 +72,6 @@ async def replica(url, seconds_max=SECONDS_MAX):
             background(announcements.follow(cache.forget_here, memory.forget_all), "announcements")
         )
         yield Replica(memory, cache, announcements, metrics)
-
-
-async def until(condition):
-    async with asyncio.timeout(20):
-        while not await condition():  # noqa: ASYNC110 - another replica tells nobody
-            await asyncio.sleep(0.01)
 
 
 @pytest_asyncio.fixture
@@ -240,20 +235,24 @@ async def test_without_redis_it_answers_from_memory():
 async def test_a_redis_that_is_frozen_or_slow_is_a_miss_in_its_time_and_then_not_even_asked(
     redis_server, fault
 ):
-    async with FaultProxy(redis_server.port) as proxy, replica(f"redis://{proxy.address}/0") as one:
-        await one.cache.keep([answered()], NOW)
-        one.memory.forget_all()
-        assert await one.tier_of() is Tier.L2
+    async with (
+        FaultProxy(redis_server.port) as proxy,
+        replica(f"redis://{proxy.address}/0", SHORT_SECONDS) as one,
+    ):
+        await until(lambda: kept_again(one))
         one.memory.forget_all()
         if fault == "freeze":
             proxy.freeze()
         else:
-            proxy.faults.latency_seconds = 30.0
-        for _ in range(4):
-            assert await one.tier_of() is None
+            proxy.faults.latency_seconds = 3.0
         value = one.metrics.registry.get_sample_value
-        assert value("penstock_cache_redis_failures_total", {"reason": "timeout"}) <= 4
-        assert value("penstock_cache_redis_failures_total", {"reason": "breaker"}) >= 1
+
+        async def is_not_asked():
+            assert await one.tier_of() is None
+            return value("penstock_cache_redis_failures_total", {"reason": "breaker"})
+
+        await until(is_not_asked)
+        assert value("penstock_cache_redis_failures_total", {"reason": "timeout"}) >= 1
         proxy.faults.latency_seconds = 0.0
         proxy.thaw()
         await until(lambda: is_found(one))

@@ -11,7 +11,7 @@ import numpy as np
 from penstock_cache.entry import Entry, Selector
 from penstock_cache.question import Hit, Question, Tier
 from penstock_cache.semantic.calibration import calibration
-from penstock_cache.semantic.recent import RecentVectors
+from penstock_cache.semantic.recent import Recent, RecentVectors
 from penstock_cache.semantic.shard import Candidate, RoomKey, SemanticShard
 from penstock_cache.semantic.upkeep import Upkeep
 from penstock_cache.semantic.vectors import Vector
@@ -58,6 +58,9 @@ class SemanticTier:
     def __init__(self, embedder: Embedder, recall: Recall, limits: SemanticLimits, rng: Random) -> None:
         self.shards: dict[str, SemanticShard] = {}
         self.held_back = 0
+        self.readied = self.readied_asked = (
+            0  # foreseen questions that were found, and how many were asked then
+        )
         self._embedder = embedder
         self._recall = recall
         self._limits = limits
@@ -87,10 +90,11 @@ class SemanticTier:
             near = self._near(organization, room, together, now)
             for (question, vector), candidates in zip(together, near, strict=True):
                 hit = await self._recalled(question, candidates, now)
-                if hit is None:
-                    self._recent.put(organization, question.key, vector)
-                else:
+                if hit is not None:
                     found[question.key] = hit
+                    self.readied += question.ahead
+                if hit is None or question.ahead:
+                    self._recent.put(organization, question.key, Recent(vector, hit is not None))
         return [found.get(question.key) for question in questions]
 
     async def keep(self, kept: Sequence[tuple[Question, Entry]], _now: float) -> None:
@@ -125,7 +129,12 @@ class SemanticTier:
 
     async def _vectors(self, questions: Sequence[Question], seconds_max: float) -> list[Vector | None]:
         """Embed questions, but those that were embedded a moment ago."""
-        vectors = [self._recent.take(question.organization, question.key) for question in questions]
+        recent = [self._recent.take(question.organization, question.key) for question in questions]
+        self.readied_asked += sum(
+            one is not None and one.readied and not question.ahead
+            for one, question in zip(recent, questions, strict=True)
+        )
+        vectors = [None if one is None else one.vector for one in recent]
         lacking = [index for index, vector in enumerate(vectors) if vector is None]
         texts = [(questions[index].organization, questions[index].query_text) for index in lacking]
         embedded = await self._embedder.embed(texts, seconds_max) if texts else []
