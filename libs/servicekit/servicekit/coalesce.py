@@ -97,7 +97,7 @@ class Coalescer(Generic[Item, Result]):
         Raises:
             DeadlineExceeded: the deadline passed before the answer; the item may or may not have been sent.
             ResourceExhausted: `pending_max` items wait already.
-            Unavailable: the coalescer is closed.
+            Unavailable: the coalescer is closed, or the peer did not answer within `call_seconds_max`.
             ServiceError: what the peer answered for this item or for the list.
         """
         context = request_context.serving()
@@ -153,8 +153,8 @@ class Coalescer(Generic[Item, Result]):
         self._observe(len(waiters))
         try:
             results = await self._call_bounded(waiters)
-        except TimeoutError:
-            _fail(waiters, expired(self._name))
+        except TimeoutError:  # who waits still has time left: it is the peer that does not answer
+            _fail(waiters, self._hung())
         except grpc.aio.AioRpcError as error:
             await self._failed(waiters, from_rpc_error(error))
         except ServiceError as error:
@@ -198,6 +198,14 @@ class Coalescer(Generic[Item, Result]):
                 metadata={"queue": self._name, "limit": str(self._limits.pending_max)},
                 retry_after=RETRY_AFTER,
             )
+
+    def _hung(self) -> Unavailable:
+        dependency = self._name.partition(".")[0]
+        return Unavailable(
+            "DEPENDENCY_UNAVAILABLE",
+            f"{dependency} does not answer; retry.",
+            metadata={"dependency": dependency},
+        )
 
     def _draining(self) -> Unavailable:
         return Unavailable("DRAINING", f"{self._name} takes no more calls: this process is stopping.")

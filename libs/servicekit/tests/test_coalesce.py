@@ -236,11 +236,14 @@ async def test_the_call_knows_the_latest_deadline_of_its_items(peer: Peer) -> No
     assert peer.contexts[0].deadline == now + 9
 
 
-async def test_a_hung_peer_stops_neither_the_coalescer_nor_its_callers(peer: Peer) -> None:
+async def test_a_hung_peer_stops_neither_the_coalescer_nor_its_callers_who_are_told_that_it_hangs(
+    peer: Peer,
+) -> None:
     calls = coalescer(peer, call_seconds_max=0.02)
     peer.open.clear()
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(Unavailable) as error:
         await calls.submit(1)
+    assert error.value.reason == "DEPENDENCY_UNAVAILABLE"
     peer.open.set()
     assert await calls.submit(2) == 4
 
