@@ -16,6 +16,8 @@ import (
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/ratelimit"
 )
 
+const violationsMax = 4 // in a message; one more helps nobody
+
 // Fault is a failure for a caller. Reason is a value of penstock.errors.v1.ErrorReason without its prefix.
 type Fault struct {
 	Code       codes.Code
@@ -112,7 +114,7 @@ func fromStatus(rich *status.Status) *Fault {
 			}
 		case *errdetails.BadRequest:
 			if violations := d.GetFieldViolations(); len(violations) > 0 {
-				f.Param = violations[0].GetField()
+				f.Param, f.Message = violations[0].GetField(), wordViolations(violations)
 			}
 		case *errdetails.RetryInfo:
 			f.RetryAfter = d.GetRetryDelay().AsDuration()
@@ -150,6 +152,15 @@ func plainMessage(f *Fault) string {
 		return internalMessage
 	}
 	return f.Message
+}
+
+// wordViolations says what is wrong with each member, by the names that the caller's JSON has.
+func wordViolations(violations []*errdetails.BadRequest_FieldViolation) string {
+	var each []string
+	for _, violation := range violations[:min(len(violations), violationsMax)] {
+		each = append(each, memberPath(violation.GetField())+": "+violation.GetDescription())
+	}
+	return strings.Join(each, "; ")
 }
 
 // members says what the JSON calls that the contracts name otherwise: the router's lists, and what inference makes of them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -137,8 +138,8 @@ func TestTheFieldAtFaultIsNamedAsInJSON(t *testing.T) {
 		"input.tokens": "prompt", "input.prompt": "prompt", "input.chat.messages": "messages", "input.chat.tool_choice": "tool_choice",
 	} {
 		err := fakerouter.Error(codes.InvalidArgument, "INVALID_ARGUMENT", "Bad.", fakerouter.Violation(field, "bad"))
-		if _, _, body := written(t, err); body["param"] != want {
-			t.Errorf("param is %v, want %v", body["param"], want)
+		if _, _, body := written(t, err); body["param"] != want || body["message"] != fmt.Sprint(want, ": bad") {
+			t.Errorf("param is %v, message %v, want %v", body["param"], body["message"], want)
 		}
 	}
 }
