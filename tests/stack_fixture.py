@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +12,19 @@ from typing import Any
 
 import httpx
 from penstock_cli.stack.state import read_state
+from testkit.process import claim_port, is_free
+from testkit.waiting import until_now
 
 ROOT = Path(__file__).resolve().parents[1]
 PENSTOCK = Path(sys.executable).with_name("penstock")
 MODEL = "smollm2-135m-instruct"
 ENCODER = "all-minilm-l6-v2"
 ORGANIZATION = "organizations/dev"
-MOVES_MAX = 3
-MOVE_PORTS = 300
+# Past the ports that the kernel deals to outgoing connections; two that are so far apart share no port.
+OFFSETS = range(11_000, 15_001, 200)
+EDGE_PORT = 8080
+# A busy machine is no reason to miss.
+PATIENT = {"PENSTOCK_ROUTER_CACHE_SECONDS_MAX": "5", "PENSTOCK_CACHE_SEMANTIC_LOOKUP_SECONDS_MAX": "4"}
 
 
 @dataclass(frozen=True)
@@ -38,25 +42,29 @@ class Stack:
         return {"authorization": f"Bearer {self.key}"}
 
     def client(self, **more: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=60, **more)
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=120, **more)
 
     def pid(self, name: str) -> int:
-        """Give the process of a program as it runs now."""
-        return read_state(self.run_dir).programs[name].pid
+        """Give the process of a program, once it runs."""
+        return until_now(lambda: read_state(self.run_dir).programs[name].pid)
 
     def usage_records(self, operation_id: str) -> list[dict[str, Any]]:
         """Give the ledger's lines of an operation, once there are any."""
-        for _ in range(100):
+
+        def records() -> list[dict[str, Any]]:
             with self.client() as client:
-                response = client.get(
-                    f"/v1/{ORGANIZATION}/usageRecords", params={"operation_id": operation_id}
-                )
-            response.raise_for_status()
-            records: list[dict[str, Any]] = response.json().get("usage_records", [])
-            if records:
-                return records
-            time.sleep(0.1)
-        return []
+                asked = client.get(f"/v1/{ORGANIZATION}/usageRecords", params={"operation_id": operation_id})
+            found: list[dict[str, Any]] = asked.raise_for_status().json().get("usage_records", [])
+            return found
+
+        return until_now(records)
+
+    def key_of_team(self, team: str) -> dict[str, str]:
+        """Make a key that acts for a team, and give the header that bears it."""
+        with self.client() as client:
+            body = {"api_key": {"roles": ["business_user"], "team": team}}
+            made = client.post(f"/v1/{ORGANIZATION}/apiKeys", json=body).raise_for_status().json()
+        return {"authorization": f"Bearer {made['secret']}"}
 
 
 def ask(text: str, **more: Any) -> dict[str, Any]:
@@ -65,9 +73,17 @@ def ask(text: str, **more: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def running_stack(run_dir: Path, offset: int, **settings: str) -> Iterator[Stack]:
+def running_stack(run_dir: Path, **settings: str) -> Iterator[Stack]:
     """Start a stack and stop it again."""
-    environment = {"PENSTOCK_RUN_DIR": str(run_dir), "PENSTOCK_PORT_OFFSET": str(offset), **settings}
+    offset = next(
+        offset for offset in OFFSETS if claim_port(EDGE_PORT + offset) and is_free(EDGE_PORT + offset)
+    )
+    environment = {
+        "PENSTOCK_RUN_DIR": str(run_dir),
+        "PENSTOCK_PORT_OFFSET": str(offset),
+        **PATIENT,
+        **settings,
+    }
 
     def penstock(verb: str) -> subprocess.CompletedProcess[str]:
         whole = os.environ | environment
@@ -77,20 +93,12 @@ def running_stack(run_dir: Path, offset: int, **settings: str) -> Iterator[Stack
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=240,
             check=False,
         )
 
-    started = penstock("up")
-    for _ in range(
-        MOVES_MAX
-    ):  # the kernel may have given one of our ports to a connection of somebody else's
-        if started.returncode == 0 or "in use" not in started.stdout + started.stderr:
-            break
-        offset += MOVE_PORTS
-        environment["PENSTOCK_PORT_OFFSET"] = str(offset)
-        started = penstock("up")
     try:
+        started = penstock("up")
         assert started.returncode == 0, started.stdout + started.stderr
         lines = (run_dir / "env").read_text()
         written = dict(re.findall(r"^(?:export )?(\w+)=['\"]?(.*?)['\"]?$", lines, re.MULTILINE))

@@ -8,7 +8,9 @@ from typing import Any, Self
 
 import httpx
 from stack_fixture import Stack, ask
+from testkit.waiting import until_now
 
+ANSWERS_SECONDS_MAX = 120.0
 WORDS = ["sea", "moon", "river", "stone", "bread", "wind", "salt", "glass", "iron", "wool"]
 
 
@@ -22,6 +24,8 @@ class Outcome:
     body: dict[str, Any] = field(default_factory=dict)
     fault: str = ""
     done: bool = False  # a stream's [DONE]
+    streamed: bool = False
+    first_part: float = 0.0  # when it came
 
     @property
     def reason(self) -> str:
@@ -43,10 +47,22 @@ class Load:
             thread.start()
         return self
 
+    def wait_for_answers(self, count: int = 8) -> None:
+        """Wait until so many more requests are answered well."""
+        wanted = self._good() + count
+        until_now(lambda: self._good() >= wanted, ANSWERS_SECONDS_MAX)
+
+    def admission_seconds(self, at: float) -> float:
+        """Give the longest that a stream took, until a moment, from its beginning to its first part."""
+        return max((o.first_part - o.began for o in self.outcomes if 0 < o.first_part < at), default=0.0)
+
+    def _good(self) -> int:
+        return sum(outcome.status == 200 and outcome.done for outcome in self.outcomes)
+
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=60)
+            thread.join(timeout=ANSWERS_SECONDS_MAX)
         assert not any(thread.is_alive() for thread in self._threads)
 
     def _work(self, number: int) -> None:
@@ -67,7 +83,7 @@ class Load:
 
 
 def _ask(client: httpx.Client, question: dict[str, Any], *, stream: bool) -> Outcome:
-    outcome = Outcome(0, 0)
+    outcome = Outcome(0, 0, streamed=stream)
     try:
         if not stream:
             response = client.post("/v1/chat/completions", json=question)
@@ -80,6 +96,7 @@ def _ask(client: httpx.Client, question: dict[str, Any], *, stream: bool) -> Out
                 outcome.body = json.loads(response.read())
                 return outcome
             for line in response.iter_lines():
+                outcome.first_part = outcome.first_part or time.monotonic()
                 _take(outcome, line.removeprefix("data: "))
     except (httpx.HTTPError, json.JSONDecodeError) as error:
         outcome.fault = repr(error)

@@ -39,7 +39,7 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "PENSTOCK_ROUTER_CATALOG": written(place / "catalog.yaml", catalog()),
         "PENSTOCK_BILLING_PRICE_BOOK": written(place / "prices.yaml", price_book()),
     }
-    with running_stack(place / "run", 6000, **settings) as stack:
+    with running_stack(place / "run", **settings) as stack:
         yield stack
 
 

@@ -1,10 +1,10 @@
 """An organization's own say over its cached answers, through the real edge."""
 
-import time
 from typing import Any
 
 import pytest
 from stack_fixture import ORGANIZATION, Stack, ask
+from testkit.waiting import until_now
 
 pytestmark = pytest.mark.stack
 
@@ -17,12 +17,12 @@ def answered(client: Any, question: dict[str, Any]) -> Any:
 
 def until_kept(client: Any, question: dict[str, Any]) -> Any:
     """Ask until the answer comes from the cache, not from a flight that just ended, and give its receipt."""
-    for _ in range(50):
+
+    def kept() -> Any:
         receipt = answered(client, question)
-        if receipt.get("cache_entry_id"):
-            return receipt
-        time.sleep(0.1)
-    raise AssertionError("the answer was never kept")
+        return receipt if receipt.get("cache_entry_id") else None
+
+    return until_now(kept)
 
 
 def test_an_answer_is_forgotten_by_its_label_and_that_can_be_proved(stack: Stack) -> None:

@@ -1,12 +1,15 @@
 """What a request leaves behind: its answer, its receipt, its line in the ledger, and nothing it should not."""
 
 import json
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 from stack_fixture import MODEL, ORGANIZATION, Stack, ask
+from testkit.waiting import until_now
 
 pytestmark = pytest.mark.stack
 
@@ -54,11 +57,12 @@ def test_asked_again_it_comes_from_the_cache_for_nothing(stack: Stack) -> None:
     with stack.client() as client:
         first = client.post("/v1/chat/completions", json=question).json()
         assert first["choices"][0]["finish_reason"] == "stop", first
-        for _ in range(50):
-            again = client.post("/v1/chat/completions", json=question).json()
-            if again["penstock"]["cache"] == "CACHE_STATUS_EXACT_HIT":
-                break
-            time.sleep(0.1)
+
+        def answered_from_memory() -> Any:
+            answer = client.post("/v1/chat/completions", json=question).json()
+            return answer if answer["penstock"]["cache"] == "CACHE_STATUS_EXACT_HIT" else None
+
+        again = until_now(answered_from_memory)
     assert again["choices"] == first["choices"]
     assert again["penstock"].get("cost_nanos", "0") == "0"
     assert again["penstock"]["avoided_cost_nanos"] == first["penstock"]["cost_nanos"]
@@ -96,7 +100,6 @@ def test_what_was_asked_in_other_words_is_answered_from_memory_where_that_is_wan
                 other.get("seed", 0) + 1
             )  # a room of its own: what was generated is kept
             first = client.post("/v1/chat/completions", json=asked).raise_for_status().json()
-            time.sleep(0.2)
         not_asked = client.post("/v1/chat/completions", json=opposite | {"seed": asked.get("seed", 0)})
     assert again.headers["x-penstock-cache"] == "semantic-hit"
     assert again.json()["choices"] == first["choices"]
@@ -122,9 +125,10 @@ def test_an_address_and_a_card_never_reach_the_model(stack: Stack, stream: bool)
     journals = [p for p in (stack.run_dir / "data").rglob("*") if p.is_file()]
     assert journals
     for path in journals:
-        kept = path.read_bytes()
-        assert EMAIL.encode() not in kept, path
-        assert CARD.encode() not in kept, path
+        with suppress(FileNotFoundError):  # it was delivered and is done with
+            kept = path.read_bytes()
+            assert EMAIL.encode() not in kept, path
+            assert CARD.encode() not in kept, path
 
 
 def test_a_private_key_is_refused_and_costs_nothing(stack: Stack) -> None:
@@ -174,7 +178,7 @@ def test_a_caller_that_hangs_up_stops_the_generation_and_pays_for_what_was_made(
                 break
     (record,) = stack.usage_records(operation)
     assert record["outcome"] == "ATTEMPT_OUTCOME_CANCELLED"
-    assert 5 <= record["tokens"]["output"] < 500
+    assert 5 <= record["tokens"]["output"] < 1500
     assert not record.get("estimated")
 
 
@@ -182,30 +186,31 @@ def test_usage_sums_to_what_its_lines_cost(stack: Stack) -> None:
     with stack.client() as client:
         body = client.post("/v1/chat/completions", json=ask("Say hello.", max_tokens=8)).json()
         stack.usage_records(body["penstock"]["request_id"])
-        rows = client.get(f"/v1/{ORGANIZATION}/usage", params={"group_by": ["USAGE_DIMENSION_MODEL"]}).json()[
-            "rows"
-        ]
-        total = sum(int(row.get("cost_nanos", 0)) for row in rows)
-        lines = []
-        token = ""
-        while True:
-            page = client.get(
-                f"/v1/{ORGANIZATION}/usageRecords", params={"page_size": 1000, "page_token": token}
-            ).json()
-            lines += page["usage_records"]
-            token = page.get("next_page_token", "")
-            if not token:
-                break
-    assert total == sum(int(line.get("cost_nanos", 0)) for line in lines)
-    assert MODEL in {row["group"][0] for row in rows}
+
+        def sums() -> dict[str, int]:
+            asked = {"group_by": ["USAGE_DIMENSION_MODEL"]}
+            rows = client.get(f"/v1/{ORGANIZATION}/usage", params=asked).json()["rows"]
+            return {row["group"][0]: int(row.get("cost_nanos", 0)) for row in rows}
+
+        # What other tests left may come in between.
+        until_now(lambda: sum(sums().values()) == sum(costs_of_lines(client)))
+        assert MODEL in sums()
+
+
+def costs_of_lines(client: httpx.Client) -> Iterator[int]:
+    """Read the whole ledger, page by page."""
+    token = ""
+    while True:
+        asked = {"page_size": 1000, "page_token": token}
+        page = client.get(f"/v1/{ORGANIZATION}/usageRecords", params=asked).json()
+        yield from (int(line.get("cost_nanos", 0)) for line in page["usage_records"])
+        if not (token := page.get("next_page_token", "")):
+            return
 
 
 def test_a_budget_binds_and_a_clamped_answer_says_so(stack: Stack) -> None:
     with stack.client() as client:
-        created = client.post(
-            f"/v1/{ORGANIZATION}/apiKeys", json={"api_key": {"roles": ["business_user"], "team": "small"}}
-        ).json()
-        bound = {"authorization": f"Bearer {created['secret']}"}
+        bound = stack.key_of_team("small")
         budget = client.post(
             f"/v1/{ORGANIZATION}/budgets",
             params={"budget_id": "small"},
@@ -232,10 +237,7 @@ def test_a_budget_binds_and_a_clamped_answer_says_so(stack: Stack) -> None:
 
 def test_a_rate_says_in_headers_what_is_left_and_when_to_come_back(stack: Stack) -> None:
     with stack.client() as client:
-        created = client.post(
-            f"/v1/{ORGANIZATION}/apiKeys", json={"api_key": {"roles": ["business_user"], "team": "rated"}}
-        ).json()
-        bound = {"authorization": f"Bearer {created['secret']}"}
+        bound = stack.key_of_team("rated")
         limit = {"unit": "LIMIT_UNIT_REQUESTS", "window": "LIMIT_WINDOW_DAY", "value": "2"}
         made = client.post(
             f"/v1/{ORGANIZATION}/limits",

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 from stack_fixture import ORGANIZATION, PENSTOCK, ROOT, Stack, ask
+from testkit.waiting import until_now
 
 pytestmark = pytest.mark.stack
 
@@ -40,12 +40,7 @@ def test_a_person_is_erased_everywhere_by_one_call_that_may_be_repeated_and_is_p
 
     ada = key_of(stack, "ada")
     with stack.client() as client:
-        for _ in range(50):
-            if asked(client, ada) == "CACHE_STATUS_EXACT_HIT":
-                break
-            time.sleep(0.1)
-        else:
-            raise AssertionError("the answer was never kept")
+        until_now(lambda: asked(client, ada) == "CACHE_STATUS_EXACT_HIT")
         refused = client.post(f"/v1/{ORGANIZATION}/persons:erase", json={"user": "ada"}, headers=ada)
         assert refused.status_code == 403
         first = (
