@@ -1,11 +1,9 @@
 """A whole billing service in the test's process, and a client that reads like prose."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from inspect import isawaitable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +39,7 @@ from servicekit.channel import connect
 from servicekit.errors import from_rpc_error
 from servicekit.server import Running, running
 from testkit.clock import Clock
+from testkit.waiting import SECONDS_MAX, until
 
 # One prompt token costs 1,000 nanos and one answer token 2,000, so that sums can be done in the head.
 PRICE_BOOK = """
@@ -73,7 +72,7 @@ class Client:
 
     async def authorize_all(self, items: list[Any]) -> Any:
         return (
-            await self.holds.Authorize(hold_service_pb2.AuthorizeRequest(items=items), timeout=20)
+            await self.holds.Authorize(hold_service_pb2.AuthorizeRequest(items=items), timeout=SECONDS_MAX)
         ).results
 
     async def settle(self, operation_id: str = "op", **terms: Any) -> Any:
@@ -81,7 +80,9 @@ class Client:
         return result
 
     async def settle_all(self, items: list[Any]) -> Any:
-        return (await self.holds.Settle(hold_service_pb2.SettleRequest(items=items), timeout=20)).results
+        return (
+            await self.holds.Settle(hold_service_pb2.SettleRequest(items=items), timeout=SECONDS_MAX)
+        ).results
 
     async def release(self, operation_id: str = "op", **who: Any) -> Any:
         item = hold_service_pb2.ReleaseItem(context=context(**who), operation_id=operation_id)
@@ -245,13 +246,6 @@ async def refused(call: Awaitable[Any]) -> str:
     return from_rpc_error(caught.value).reason
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for what another task or process does, 20 seconds at most."""
-    async with asyncio.timeout(20):
-        while not (await found if isawaitable(found := condition()) else found):  # noqa: ASYNC110 - nobody sets events
-            await asyncio.sleep(0.02)
-
-
 @pytest.fixture
 def tools() -> SimpleNamespace:
     """Give what tests say it with: importlib mode lets no test module import another."""
@@ -285,7 +279,7 @@ def settings(tmp_path: Path, price_book: Path) -> BillingSettings:
         grpc_port=0,
         data_dir=tmp_path,
         price_book=price_book,
-        drain_seconds=5,
+        drain_seconds=30,
         sweep_interval_seconds=3600,
         reconcile_seconds=0,
         fold_interval_seconds=3600,

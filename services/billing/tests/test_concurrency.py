@@ -67,7 +67,6 @@ async def test_full_queue_never_drops(start: Any, tools: Any) -> None:
         assert all("Too many items" in str(error) for error in refused)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [2, 4])
 async def test_replicas_on_postgresql_never_overrun(
     start: Any, tools: Any, postgres_url: str, differences: Any, number: int
@@ -88,7 +87,6 @@ async def test_replicas_on_postgresql_never_overrun(
     assert await differences(database_url=postgres_url) == []
 
 
-@pytest.mark.timeout(60)
 async def test_the_same_operation_at_two_replicas_is_held_once(
     start: Any, postgres_url: str, differences: Any
 ) -> None:
@@ -99,7 +97,6 @@ async def test_the_same_operation_at_two_replicas_is_held_once(
     assert await differences(database_url=postgres_url) == []
 
 
-@pytest.mark.timeout(60)
 async def test_a_budget_made_while_another_replica_admits_counts_every_hold(
     start: Any, tools: Any, postgres_url: str, differences: Any
 ) -> None:
@@ -112,7 +109,6 @@ async def test_a_budget_made_while_another_replica_admits_counts_every_hold(
     assert await differences(database_url=postgres_url) == []
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 async def test_the_audit_sees_one_moment_while_others_write(
     start: Any, tools: Any, differences: Any, store: str, request: pytest.FixtureRequest

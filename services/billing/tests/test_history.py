@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-import pytest
 from penstock.billing.v1 import budget_service_pb2
 
 ORGANIZATIONS = ("acme", "bmce", "cmce")
@@ -36,7 +35,6 @@ class History:
     reads: int = 0
 
 
-@pytest.mark.timeout(120)
 async def test_no_read_ever_sees_money_made_lost_or_owed_by_nobody(
     start: Any, tools: Any, postgres_url: str, differences: Any
 ) -> None:

@@ -173,7 +173,6 @@ async def test_a_thousand_at_once_get_exactly_what_the_bucket_holds(billing: Any
     assert sum(not result.status.code for result in results) == 100
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [2, 4])
 async def test_replicas_never_multiply_a_limit(
     start: Any, tools: Any, postgres_url: str, differences: Any, number: int

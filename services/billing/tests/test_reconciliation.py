@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
 from testkit.clock import Clock
 
 GRACE = {"sweep_interval_seconds": 1, "reconcile_seconds": 30}
@@ -46,7 +45,6 @@ async def test_a_hold_is_claimed_by_one_at_a_time_and_again_when_its_claimer_die
     assert len(await billing.claim_lapsed()) == 6
 
 
-@pytest.mark.timeout(60)
 async def test_claimers_at_several_replicas_never_get_the_same_hold(
     start: Any, postgres_url: str, clock: Clock, tools: Any
 ) -> None:

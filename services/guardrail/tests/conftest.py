@@ -1,11 +1,9 @@
 """A whole guardrail in the test's process, and a client that reads like prose."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from penstock_guardrail.settings import GuardrailSettings
 from servicekit.channel import connect
 from servicekit.server import Running, running
 from testkit.clock import Clock
+from testkit.waiting import SECONDS_MAX, until
 
 ACME = "organizations/acme"
 LOG = f"{ACME}/auditLog"
@@ -78,11 +77,11 @@ class Guardrail:
 
     async def inspect(self, *items: Any) -> Any:
         request = guardrail_service_pb2.InspectRequest(items=items)
-        return (await self.stub.Inspect(request, timeout=30)).results
+        return (await self.stub.Inspect(request, timeout=SECONDS_MAX)).results
 
     async def stream(self, pieces: Sequence[str], session: str = "", choice: int = 0, **who: Any) -> Streamed:
         streamed = Streamed()
-        call = self.stub.InspectStream(timeout=30)
+        call = self.stub.InspectStream(timeout=SECONDS_MAX)
         await call.write(opening(session, **who))
         for piece in pieces:
             await call.write(delta(piece, choice))
@@ -104,32 +103,32 @@ class Policies:
         request = policy_service_pb2.CreatePolicyRequest(
             parent=ACME, policy_id=policy_id, policy=policy_pb2.Policy(**says)
         )
-        return (await self._stub.CreatePolicy(request, timeout=30)).policy
+        return (await self._stub.CreatePolicy(request, timeout=SECONDS_MAX)).policy
 
     async def update(self, policy_id: str, **says: Any) -> Any:
         policy = policy_pb2.Policy(name=_policy(policy_id), **says)
         request = policy_service_pb2.UpdatePolicyRequest(policy=policy)
-        return (await self._stub.UpdatePolicy(request, timeout=30)).policy
+        return (await self._stub.UpdatePolicy(request, timeout=SECONDS_MAX)).policy
 
     async def get(self, policy_id: str, revision: int = 0) -> Any:
         request = policy_service_pb2.GetPolicyRequest(name=_policy(policy_id), revision=revision)
-        return (await self._stub.GetPolicy(request, timeout=30)).policy
+        return (await self._stub.GetPolicy(request, timeout=SECONDS_MAX)).policy
 
     async def page(self, **page: Any) -> Any:
         request = policy_service_pb2.ListPoliciesRequest(parent=ACME, **page)
-        return await self._stub.ListPolicies(request, timeout=30)
+        return await self._stub.ListPolicies(request, timeout=SECONDS_MAX)
 
     async def list(self) -> Any:
         return (await self.page()).policies
 
     async def delete(self, policy_id: str) -> None:
         await self._stub.DeletePolicy(
-            policy_service_pb2.DeletePolicyRequest(name=_policy(policy_id)), timeout=30
+            policy_service_pb2.DeletePolicyRequest(name=_policy(policy_id)), timeout=SECONDS_MAX
         )
 
     async def diff(self, policy_id: str) -> Any:
         request = policy_service_pb2.DiffPolicyRequest(name=_policy(policy_id))
-        return (await self._stub.DiffPolicy(request, timeout=30)).differences
+        return (await self._stub.DiffPolicy(request, timeout=SECONDS_MAX)).differences
 
 
 class Audit:
@@ -141,13 +140,13 @@ class Audit:
 
     async def log(self) -> Any:
         request = audit_service_pb2.GetAuditLogRequest(name=LOG)
-        return (await self._stub.GetAuditLog(request, timeout=30)).audit_log
+        return (await self._stub.GetAuditLog(request, timeout=SECONDS_MAX)).audit_log
 
     async def cosign(self, witness_key: object, checkpoint: str) -> Any:
         request = audit_service_pb2.CosignAuditLogRequest(
             name=LOG, witness_key=str(witness_key), checkpoint=checkpoint
         )
-        return (await self._stub.CosignAuditLog(request, timeout=30)).cosigned_checkpoint
+        return (await self._stub.CosignAuditLog(request, timeout=SECONDS_MAX)).cosigned_checkpoint
 
     async def checkpoint(self) -> Checkpoint:
         log = await self.log()
@@ -159,7 +158,7 @@ class Audit:
             request = audit_service_pb2.ListAuditEntriesRequest(
                 parent=LOG, start_index=len(found), page_size=1000
             )
-            page = (await self._stub.ListAuditEntries(request, timeout=30)).entries
+            page = (await self._stub.ListAuditEntries(request, timeout=SECONDS_MAX)).entries
             found += page
             if not page:
                 return [Entry(each.index, each.leaf_hash, each.record, each.salt) for each in found]
@@ -182,7 +181,7 @@ class Audit:
 
     async def growth(self, first: int, second: int) -> Sequence[bytes]:
         request = audit_service_pb2.GetConsistencyProofRequest(name=LOG, first_size=first, second_size=second)
-        return (await self._stub.GetConsistencyProof(request, timeout=30)).hashes
+        return (await self._stub.GetConsistencyProof(request, timeout=SECONDS_MAX)).hashes
 
     async def verify_growth(self, before: Checkpoint) -> None:
         after = await self.checkpoint()
@@ -191,11 +190,11 @@ class Audit:
 
     async def inclusion(self, index: int, size: int) -> Sequence[bytes]:
         request = audit_service_pb2.GetInclusionProofRequest(parent=LOG, index=index, tree_size=size)
-        return (await self._stub.GetInclusionProof(request, timeout=30)).hashes
+        return (await self._stub.GetInclusionProof(request, timeout=SECONDS_MAX)).hashes
 
     async def erase(self, user: str) -> Any:
         request = erasure_service_pb2.ErasePersonRequest(parent=ACME, user=user)
-        return (await self._erasures.ErasePerson(request, timeout=30)).receipt
+        return (await self._erasures.ErasePerson(request, timeout=SECONDS_MAX)).receipt
 
 
 def _policy(policy_id: str) -> str:
@@ -251,13 +250,6 @@ def reason(status: status_pb2.Status) -> str:
     return found.reason
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for what another task does, 20 seconds at most."""
-    async with asyncio.timeout(20):
-        while not (await found if isawaitable(found := condition()) else found):  # noqa: ASYNC110 - who would set an event?
-            await asyncio.sleep(0.02)
-
-
 class Tools:
     """What tests make messages with and read them by."""
 
@@ -288,7 +280,7 @@ def rules() -> Rules:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> GuardrailSettings:
-    return GuardrailSettings(grpc_port=0, http_port=0, data_dir=tmp_path, drain_seconds=5)
+    return GuardrailSettings(grpc_port=0, http_port=0, data_dir=tmp_path, drain_seconds=30)
 
 
 Start = Callable[..., AbstractAsyncContextManager[tuple[Guardrail, Running]]]

@@ -54,7 +54,7 @@ async def test_clauses_of_regulations_are_accounted_for_in_their_fields(guardrai
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_written_down_too(guardrail, tools, audit):
-    call = guardrail.stub.InspectStream(timeout=30)
+    call = guardrail.stub.InspectStream(timeout=60)
     await call.write(tools.opening())
     await call.write(tools.delta("bob@example.org and more "))
     await call.read()
@@ -154,7 +154,6 @@ async def test_proofs_of_what_the_log_has_not_are_refused(audit, ask):
         assert from_rpc_error(failed.value).reason == "INVALID_ARGUMENT"
 
 
-@pytest.mark.timeout(90)
 async def test_replicas_that_append_at_once_make_one_log(start, audit_of, postgres_url):
     async with start(database_url=postgres_url) as (one, _), start(database_url=postgres_url) as (two, _):
         await asyncio.gather(
@@ -165,7 +164,6 @@ async def test_replicas_that_append_at_once_make_one_log(start, audit_of, postgr
         assert (await audit_of(two).verify()).entries == 120
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", range(2))
 async def test_no_decision_that_was_told_is_lost_when_the_process_is_killed(
     tmp_path, start, audit_of, tools, seed
@@ -263,7 +261,7 @@ async def _ask(channel: grpc.aio.Channel, name: str, told: list[str]) -> None:
     for number in range(10_000):
         items = [_item(f"hello {MAIL}", request_id=f"{name}-{number}-{part}") for part in range(2)]
         try:
-            response = await stub.Inspect(guardrail_service_pb2.InspectRequest(items=items), timeout=20)
+            response = await stub.Inspect(guardrail_service_pb2.InspectRequest(items=items), timeout=60)
         except grpc.aio.AioRpcError:
             return
         for item, result in zip(items, response.results, strict=True):

@@ -270,7 +270,6 @@ def test_what_overlaps_is_covered_whole(find):
     assert "".join(value for _, value in found) == text
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "unit",
     [

@@ -92,7 +92,6 @@ async def test_nothing_of_an_erased_person_is_in_the_database(start, settings, a
     assert b"ann-42" not in (settings.service_dir / "guardrail.db").read_bytes()
 
 
-@pytest.mark.timeout(90)
 async def test_an_erasure_binds_on_every_replica(start, audit_of, tools, clock, postgres_url):
     async with start(database_url=postgres_url) as (one, _), start(database_url=postgres_url) as (two, _):
         first = tools.text_of(await one.redact(MAIL), "")

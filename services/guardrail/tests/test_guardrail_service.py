@@ -150,9 +150,9 @@ async def test_a_request_with_more_findings_than_anyone_writes_is_refused(guardr
 
 async def test_a_large_text_does_not_keep_small_ones_waiting(guardrail):
     """The large one is screened in a thread, so the small ones are answered while it is."""
-    large = asyncio.create_task(guardrail.redact("4000 " * 100_000))
-    small = [await guardrail.redact("hello") for _ in range(3)]
-    assert all(result.action == finding_pb2.ACTION_ALLOW for result in small)
+    large = asyncio.create_task(guardrail.redact("4000 " * 200_000))
+    small = await guardrail.redact("hello")
+    assert small.action == finding_pb2.ACTION_ALLOW
     assert not large.done()
     await large
 
@@ -169,7 +169,7 @@ async def test_a_large_text_does_not_keep_small_ones_waiting(guardrail):
     ],
 )
 async def test_messages_out_of_order_are_refused(guardrail, tools, messages):
-    call = guardrail.stub.InspectStream(iter(messages(tools)), timeout=10)
+    call = guardrail.stub.InspectStream(iter(messages(tools)), timeout=60)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         async for _response in call:
             pass
@@ -178,7 +178,7 @@ async def test_messages_out_of_order_are_refused(guardrail, tools, messages):
 
 
 async def test_a_stream_that_is_closed_before_it_is_opened_ends_well(guardrail):
-    call = guardrail.stub.InspectStream(iter([]), timeout=10)
+    call = guardrail.stub.InspectStream(iter([]), timeout=60)
     assert [response async for response in call] == []
 
 
@@ -190,7 +190,7 @@ async def test_no_value_is_in_any_log_or_metric(start, capfd):
         await guardrail.restore("bob ann@example.com", sent.redaction_session)
         await guardrail.stream(list(PROMPT), sent.redaction_session)
         with pytest.raises(grpc.aio.AioRpcError):
-            await guardrail.stub.Inspect(b"ann@example.com", timeout=1)
+            await guardrail.stub.Inspect(b"ann@example.com", timeout=60)
         reader, writer = await asyncio.open_connection(server.host, server.http_port)
         writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
         metrics = (await reader.read()).decode()

@@ -84,7 +84,6 @@ async def test_a_rotation_that_died_midway_goes_on(start, tools, settings, key_f
         await until_rotated_to(new, tools, settings)
 
 
-@pytest.mark.timeout(60)
 async def test_replicas_with_the_old_and_the_new_root_key_serve_at_once(
     start, tools, key_files, postgres_url
 ):

@@ -150,7 +150,6 @@ async def test_no_fail_open_path_when_the_disk_is_full(start, tools, settings):
         assert (await guardrail.redact(PROMPT)).action == finding_pb2.ACTION_REDACT
 
 
-@pytest.mark.timeout(60)
 async def test_a_postgresql_that_breaks_off_and_comes_back(start, tools, postgres_url):
     address = urlsplit(postgres_url)
     assert address.port
@@ -174,7 +173,6 @@ async def test_a_postgresql_that_breaks_off_and_comes_back(start, tools, postgre
             assert tools.text_of(await guardrail.restore(token, session), token) == "ann@example.com"
 
 
-@pytest.mark.timeout(60)
 async def test_replicas_share_one_vault(start, tools, postgres_url):
     async with (
         start(database_url=postgres_url) as (first, _),
