@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 # A statement of PostgreSQL may take 10 s.
 BATCH_LINES = 50_000
 # More than billing folds at a time, which keeps SQLite's writer free for admissions.
-FOLD_LINES = 1024
+FOLD_LINES = 50_000
 START_US = 1_767_225_600_000_000
 DAYS = 30
 DAY_US = 86_400_000_000

@@ -7,12 +7,14 @@ be begun anew; so once it is long, the writer's thread copies the little that is
 
 import asyncio
 import sqlite3
-from concurrent.futures import Executor
 from contextlib import closing
+from functools import partial
 
 from servicekit.background import completed
 from servicekit.database import SQLITE_BUSY_SECONDS
 from servicekit.logging import get_logger
+
+from penstock_billing.writer_thread import WriterThread
 
 INTERVAL_SECONDS = 0.5
 # 16 MiB.
@@ -23,7 +25,7 @@ log = get_logger(__name__)
 
 async def checkpoint_often(
     path: str,
-    writer: Executor,
+    writer: WriterThread,
     *,
     interval_seconds: float = INTERVAL_SECONDS,
     log_pages_max: int = LOG_PAGES_MAX,
@@ -44,9 +46,9 @@ async def checkpoint_often(
             log.warning("checkpoint_failed", error=str(error))
 
 
-async def _checkpoint(path: str, writer: Executor, log_pages_max: int) -> None:
+async def _checkpoint(path: str, writer: WriterThread, log_pages_max: int) -> None:
     if await asyncio.to_thread(_copy, path) > log_pages_max:
-        await asyncio.get_running_loop().run_in_executor(writer, _copy, path)
+        await writer.run(partial(_copy, path))
 
 
 def _copy(path: str) -> int:

@@ -1,16 +1,16 @@
 """The hot path on SQLite."""
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from functools import partial
 from typing import TypeVar
 
 from servicekit.database import SQLITE_BUSY_SECONDS
 
 from penstock_billing.statements import Row
 from penstock_billing.steps import Fetch, Lock, Step, Steps, Write
+from penstock_billing.writer_thread import WriterThread
 from penstock_billing.writers import drive, unavailable
 
 Result = TypeVar("Result")
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 class SqliteWriter:
     """Runs a transaction whole in the store's thread: one hop, whatever its number of steps."""
 
-    def __init__(self, path: str, thread: Executor) -> None:
+    def __init__(self, path: str, thread: WriterThread) -> None:
         self._path = path
         self._thread = thread
         self._opened: sqlite3.Connection | None = None
@@ -27,14 +27,14 @@ class SqliteWriter:
     async def run(self, begin: Callable[[], Steps[Result]]) -> Result:
         """Run the steps; see Writer."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, begin)
+            return await self._thread.run(partial(self._transact, begin))
         except (sqlite3.OperationalError, OSError) as error:
             raise unavailable(error) from error
 
     async def close(self) -> None:
         """Close the file."""
         if self._opened is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._opened.close)
+            await self._thread.run(self._opened.close)
 
     def _transact(self, begin: Callable[[], Steps[Result]]) -> Result:
         connection = self._connection()

@@ -65,7 +65,6 @@ entries = Table(
     Column("revenue_nanos", BigInteger, nullable=False),
     Column("post_us", BigInteger, nullable=False),
     CheckConstraint("available_nanos + held_nanos + revenue_nanos = 0", name="entries_balance"),
-    Index("entries_operation", "operation_id"),
 )
 
 usage_lines = Table(

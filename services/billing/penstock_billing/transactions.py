@@ -4,10 +4,9 @@ Through aiosqlite every step of a statement is a hop to another thread and back,
 the store's thread. On PostgreSQL it runs through asyncpg.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from penstock_billing.checkpoint import checkpoint_often
 from penstock_billing.postgresql_writer import PostgresqlWriter
 from penstock_billing.sqlite_writer import SqliteWriter, prepare
 from penstock_billing.steps import Steps
+from penstock_billing.writer_thread import WriterThread
 from penstock_billing.writers import Writer, unavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -38,8 +38,7 @@ class Transactions:
     def __init__(self, database: Database, service: str) -> None:
         self._database = database
         self._engine = _sqlite_engine(database.engine.url) if database.is_sqlite else None
-        # SQLite takes one writer at a time; its thread is the queue.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="billing-writer")
+        self._thread = WriterThread()
         self._writer = _writer(database.engine.url, service, self._thread)
         self._failing = False
 
@@ -63,8 +62,7 @@ class Transactions:
                 async with self._database.transaction() as connection:
                     return await connection.run_sync(work)
             with _storage_errors():
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._thread, _run, self._engine, work)
+                return await self._thread.run(partial(_run, self._engine, work))
 
     async def read(self, work: Work[Result]) -> Result:
         """Run a function that only reads, beside a transaction that writes; each statement sees what is committed.
@@ -98,7 +96,7 @@ class Transactions:
     async def close(self) -> None:
         """Finish what was begun."""
         await self._writer.close()
-        await asyncio.to_thread(self._thread.shutdown)
+        await self._thread.close()
         if self._engine is not None:
             self._engine.dispose()
 
@@ -115,7 +113,7 @@ async def open_transactions(settings: ServiceSettings) -> AsyncIterator[Transact
             await transactions.close()
 
 
-def _writer(url: URL, service: str, thread: Executor) -> Writer:
+def _writer(url: URL, service: str, thread: WriterThread) -> Writer:
     if url.get_backend_name() == "sqlite":
         return SqliteWriter(str(url.database), thread)
     return PostgresqlWriter(url, service)

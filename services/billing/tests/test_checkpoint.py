@@ -1,16 +1,17 @@
 """SQLite's log is copied into the file beside the writer, and begins anew however busy that is."""
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from penstock_billing.checkpoint import checkpoint_often
 from penstock_billing.sqlite_writer import prepare
+from penstock_billing.writer_thread import WriterThread
 from servicekit.background import background
 
 PAGE_BYTES = 4096
@@ -22,10 +23,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-@pytest.fixture
-def writer() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as thread:
-        yield thread
+@pytest_asyncio.fixture
+async def writer() -> AsyncIterator[WriterThread]:
+    thread = WriterThread()
+    yield thread
+    await thread.close()
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ async def test_the_writer_never_copies_by_itself(path: Path, connection: sqlite3
 
 
 async def test_what_is_committed_reaches_the_file_while_nobody_writes(
-    path: Path, connection: sqlite3.Connection, writer: Executor, tools: Any
+    path: Path, connection: sqlite3.Connection, writer: WriterThread, tools: Any
 ) -> None:
     _write(connection, 100)
     async with _checkpoints(path, writer):
@@ -50,17 +52,16 @@ async def test_what_is_committed_reaches_the_file_while_nobody_writes(
 
 
 async def test_the_log_begins_anew_though_the_writer_never_rests(
-    path: Path, connection: sqlite3.Connection, writer: Executor
+    path: Path, connection: sqlite3.Connection, writer: WriterThread
 ) -> None:
-    loop = asyncio.get_running_loop()
     written = 0
     async with _checkpoints(path, writer):
         while written < 100 or _log_bytes(path) > written * PAGE_BYTES // 2:
-            written += await loop.run_in_executor(writer, _write, connection, 1)
+            written += await writer.run(partial(_write, connection, 1))
 
 
 async def test_pages_that_a_reader_needs_are_written_over_when_it_is_done(
-    path: Path, connection: sqlite3.Connection, writer: Executor, tools: Any
+    path: Path, connection: sqlite3.Connection, writer: WriterThread, tools: Any
 ) -> None:
     _write(connection, 100)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
@@ -74,7 +75,7 @@ async def test_pages_that_a_reader_needs_are_written_over_when_it_is_done(
 
 
 @asynccontextmanager
-async def _checkpoints(path: Path, writer: Executor) -> AsyncIterator[None]:
+async def _checkpoints(path: Path, writer: WriterThread) -> AsyncIterator[None]:
     often = checkpoint_often(str(path), writer, interval_seconds=0.01, log_pages_max=LOG_PAGES_MAX)
     async with background(often, "checkpoints"):
         yield
