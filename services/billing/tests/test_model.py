@@ -5,7 +5,7 @@ model says, and no budget may be overrun by anything but usage that came after i
 """
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 
@@ -19,6 +19,8 @@ from penstock_billing.budget import Budget, Period
 from penstock_billing.budget_store import create_budget, get_budget
 from penstock_billing.clock import DAY_US, SECOND_US, to_us
 from penstock_billing.commands import Authorize, Command, Extend, Release, Settle
+from penstock_billing.correction import CorrectionRequest
+from penstock_billing.correction_store import correct_usage
 from penstock_billing.fold import fold
 from penstock_billing.ledger import Hold, HoldState, Payer
 from penstock_billing.prices import read_price_book
@@ -53,9 +55,15 @@ class Known:
     expire_us: int = 0
     body: object = None
     max_tokens: int = 0
-    cost_nanos: int = 0
-    settle_us: int = 0
+    output: int = 0
+    # What was charged when; corrections charge again.
+    charges: list[tuple[int, int]] = field(default_factory=list)
+    stands: bool = False
     unbacked_nanos: int = 0
+
+    @property
+    def cost_nanos(self) -> int:
+        return sum(nanos for _, nanos in self.charges)
 
 
 @cache
@@ -80,6 +88,7 @@ class BillingMachine(RuleBasedStateMachine):
         _empty_store().backup(connection)
         self.now_us = BEGINNING_US
         self.known: dict[str, Known] = {}
+        self.corrections = 0
         self.budgets = {
             "whole": self._budget("whole", "acme", whole, Period.ALL_TIME),
             "ann": self._budget("ann", "acme/user/ann", ann, Period.ALL_TIME),
@@ -124,6 +133,17 @@ class BillingMachine(RuleBasedStateMachine):
         (outcome,) = self._record([Release(Payer("acme", "ann"), name)])
         self._expect(outcome, self._released(name))
 
+    @rule(pick=PICKS, output=st.none() | TOKENS)
+    def correct(self, pick: int, output: int | None) -> None:
+        name = self._pick(pick)
+        attempts = [] if output is None else [_usage(output)]
+        self.corrections += 1
+        request = CorrectionRequest("acme", name, attempts, "wrong", f"c{self.corrections}", "ann")
+        expected = self._corrected(name, output)
+        assert self._correct(request) == expected
+        # Who asks again gets the same answer, and nothing is posted twice.
+        assert self._correct(request) == expected
+
     @rule(pick=PICKS, more_nanos=st.integers(0, 50_000), seconds=st.integers(0, 100))
     def extend(self, pick: int, more_nanos: int, seconds: int) -> None:
         name = self._pick(pick)
@@ -165,6 +185,14 @@ class BillingMachine(RuleBasedStateMachine):
             _, outcomes = drive(transact(BOOK, commands, self.now_us), partial(run_on_sqlite, store))
         return outcomes
 
+    def _correct(self, request: CorrectionRequest) -> str | tuple[int, int]:
+        try:
+            with self.engine.begin() as connection:
+                made = correct_usage(connection, request, BOOK, self.now_us)
+        except ServiceError as error:
+            return error.reason
+        return made.reversed_nanos, made.cost_nanos
+
     def _expect(self, outcome: Outcome, expected: str | Known) -> None:
         if isinstance(outcome, ServiceError):
             assert outcome.reason == expected
@@ -195,10 +223,11 @@ class BillingMachine(RuleBasedStateMachine):
         known = self.known.setdefault(operation, Known(user, HoldState.RELEASED))
         cost_nanos = output * OUTPUT_NANOS
         if known.state is HoldState.SETTLED:
-            return self._copy(known) if known.cost_nanos == cost_nanos else "REQUEST_ID_REUSED"
+            return self._copy(known) if known.output == output else "REQUEST_ID_REUSED"
         if known.state is not HoldState.OPEN:
             known.unbacked_nanos = cost_nanos
-        known.state, known.cost_nanos, known.settle_us = HoldState.SETTLED, cost_nanos, self.now_us
+        known.state, known.output, known.stands = HoldState.SETTLED, output, True
+        known.charges.append((self.now_us, cost_nanos))
         return self._copy(known)
 
     def _released(self, operation: str) -> str | Known:
@@ -222,6 +251,18 @@ class BillingMachine(RuleBasedStateMachine):
         known.expire_us = max(known.expire_us, expire_us)
         return self._copy(known)
 
+    def _corrected(self, operation: str, output: int | None) -> str | tuple[int, int]:
+        known = self.known.get(operation)
+        if known is None or known.state is not HoldState.SETTLED:
+            return "RESOURCE_NOT_FOUND"
+        if output is None and not known.stands:
+            return "INVALID_ARGUMENT"
+        wrong_nanos, right_nanos = known.cost_nanos, (output or 0) * OUTPUT_NANOS
+        known.charges += [(self.now_us, -wrong_nanos), (self.now_us, right_nanos)]
+        known.stands = output is not None
+        known.unbacked_nanos += max(0, right_nanos - wrong_nanos)
+        return wrong_nanos, right_nanos
+
     def _pick(self, pick: int) -> str:
         """Name a new operation, or one of the last ten."""
         if pick < 0 or not self.known:
@@ -244,14 +285,15 @@ class BillingMachine(RuleBasedStateMachine):
 
     def _spent(self, budget: Budget) -> int:
         since = self.now_us - self.now_us % DAY_US if budget.period is Period.DAY else 0
-        return sum(known.cost_nanos for known in self._of(budget) if known.settle_us >= since)
+        charges = [charge for known in self._of(budget) for charge in known.charges]
+        return sum(nanos for at_us, nanos in charges if at_us >= since)
 
     def _held(self, budget: Budget) -> int:
         return sum(known.held_nanos for known in self._of(budget) if known.state is HoldState.OPEN)
 
     @staticmethod
     def _copy(known: Known) -> Known:
-        return Known(**vars(known))
+        return replace(known, charges=list(known.charges))
 
     @staticmethod
     def _budget(budget_id: str, subject: str, amount_nanos: int, period: Period) -> Budget:

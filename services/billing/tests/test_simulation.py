@@ -1,8 +1,8 @@
 """A day in the life of billing, simulated: one thread, one seed, a clock that jumps, a network that lies, crashes.
 
-Routers admit, extend, settle, release and die; messages are lost, doubled, delayed and overtake each other; two
-replicas with clocks of their own crash before a commit, and after one before the answer. What is asked of it is
-checked against what the routers know, by arithmetic that shares nothing with the service's.
+Routers admit, extend, settle, release and die; operators correct what was settled; messages are lost, doubled, delayed
+and overtake each other; two replicas with clocks of their own crash before a commit, and after one before the answer.
+What is asked of it is checked against what the routers know, by arithmetic that shares nothing with the service's.
 
 `PENSTOCK_SIMULATION_OPERATIONS=1000000 pytest services/billing/tests/test_simulation.py` is the full run;
 `PENSTOCK_SIMULATION_SEED` repeats one.
@@ -13,7 +13,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -27,6 +27,8 @@ from penstock_billing.budget import Budget, Period
 from penstock_billing.budget_store import create_budget, get_budget
 from penstock_billing.clock import DAY_US, SECOND_US, to_us
 from penstock_billing.commands import Authorize, Command, Extend, Release, Settle
+from penstock_billing.correction import Correction, CorrectionRequest
+from penstock_billing.correction_store import correct_usage
 from penstock_billing.fold import fold
 from penstock_billing.ledger import Hold, HoldState, Payer
 from penstock_billing.limit import Limit, Scope, Unit
@@ -117,6 +119,8 @@ class Simulation:
         self.running: set[str] = set()
         self.known: set[str] = set()
         self.admitted: list[tuple[int, int, Operation]] = []
+        self.settled: dict[str, Operation] = {}
+        self.corrected: set[str] = set()
         self.calm = False
         self.engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool)
         with self.engine.begin() as connection:
@@ -140,6 +144,7 @@ class Simulation:
         self._at(0, self._arrive)
         self._at(0, self._serve)
         self._at(SECOND_US, self._sweep)
+        self._at(SECOND_US, self._find_fault)
         checkpoint = 1000
         while self.executed < operations:
             self._step()
@@ -240,6 +245,57 @@ class Simulation:
         exact = tokens.input * input_price + cached * cached_price + output * output_price
         return settle, round(exact)  # of a fraction: half to even
 
+    # --- operators -----------------------------------------------------------------------------------------------
+
+    def _find_fault(self) -> None:
+        """Correct an operation that was settled, or take it back as a whole."""
+        if self.calm:
+            return
+        if self.settled:
+            operation = self.rng.choice(list(self.settled.values()))
+            right, cost_nanos = self._use(operation)
+            if self._chance(0.2):
+                right, cost_nanos = replace(right, attempts=[]), 0
+            request_id = f"c{next(self.numbers)}"
+            request = CorrectionRequest("acme", operation.name, right.attempts, "wrong", request_id, "ann")
+            for _ in range(1 + self._chance(self.world.doubled)):
+                if not self._chance(self.world.lost):
+                    self._at(self._delay(), partial(self._correct, operation, request, cost_nanos))
+        self._at(self.rng.randrange(SECOND_US), self._find_fault)
+
+    def _correct(self, operation: Operation, request: CorrectionRequest, cost_nanos: int) -> None:
+        """Be a replica that corrects, or crashes before the commit. A copy that comes later changes nothing."""
+        is_copy = request.request_id in self.corrected
+        made = self._made(request)
+        if isinstance(made, ServiceError):
+            assert made.reason == "INVALID_ARGUMENT", "nothing stands, and nothing was to be posted"
+            assert (len(request.attempts), operation.cost_nanos) == (0, 0)
+        elif made is not None:
+            assert made.cost_nanos == cost_nanos
+            if not is_copy:
+                assert made.reversed_nanos == operation.cost_nanos
+                # When what was reversed does not count for a rolling budget any more, its reversal still does.
+                self.unbacked_nanos += max(operation.cost_nanos, cost_nanos)
+                operation.cost_nanos = cost_nanos
+                self.corrected.add(request.request_id)
+
+    def _made(self, request: CorrectionRequest) -> Correction | ServiceError | None:
+        clock_us = self.now_us + self.skews_us[self.rng.randrange(2)]
+        try:
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql("BEGIN")
+                made = correct_usage(connection, request, BOOK, clock_us)
+                self._crash_sometimes()
+        except ServiceError as error:
+            return error
+        except CrashError:
+            return None
+        return made
+
+    def _crash_sometimes(self) -> None:
+        if self._chance(self.world.crash_before):
+            raise CrashError
+
     # --- replicas ------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
@@ -291,6 +347,7 @@ class Simulation:
         if isinstance(command, Settle):
             assert isinstance(outcome, Hold), outcome
             assert outcome.cost_nanos == operation.cost_nanos
+            self.settled[operation.name] = operation
         if not isinstance(outcome, Hold):
             # Refused, it took nothing and was forgotten, so that a copy may be admitted; once admitted, always known.
             assert (
@@ -386,3 +443,4 @@ def test_whatever_happens_in_whatever_order_the_books_are_right_and_nothing_is_o
     simulation.run(OPERATIONS // len(SEEDS))
     states = {operation.closed for operation in simulation.operations}
     assert states >= {"settled", "released"}
+    assert simulation.corrected
