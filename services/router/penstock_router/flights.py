@@ -6,8 +6,8 @@ up, or reads slowly, takes nothing from those who follow. One that goes earlier 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 
 from penstock.cache.v1 import cache_service_pb2
 from penstock.router.v1 import chat_completion_pb2
@@ -61,30 +61,35 @@ class Flight:
         self._over = True
         self._wake()
 
+    @contextmanager
+    def reader(self) -> Iterator[None]:
+        """Be one of those for whom the generation goes on."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers and self._generating is not None:
+                self._generating.cancel()
+
     async def events(self) -> AsyncGenerator[Event]:
         """Give every event from the first on.
 
         Raises:
             FlightLostError: what came is not whole.
         """
-        self._readers += 1
-        try:
-            position = 0
-            while True:
-                while position < len(self._events):
-                    yield self._events[position]
-                    position += 1
-                if self._over:
-                    break
-                if self._changed is None:
-                    self._changed = asyncio.Event()
-                await self._changed.wait()
-            if not self._whole:
-                raise FlightLostError
-        finally:
-            self._readers -= 1
-            if not self._readers and self._generating is not None:
-                self._generating.cancel()
+        position = 0
+        while True:
+            while position < len(self._events):
+                yield self._events[position]
+                position += 1
+            if self._over:
+                break
+            if self._changed is None:
+                self._changed = asyncio.Event()
+            await self._changed.wait()
+        if not self._whole:
+            raise FlightLostError
 
     async def _take(self, events: AsyncGenerator[Event]) -> None:
         try:
@@ -134,8 +139,8 @@ class Flights:
         while (flight := self.of(operation)) is not None:
             followed = Attempt(0, operation.model.targets[0])
             try:
-                async with aclosing(flight.events()) as events:
-                    async for event in events:
+                with flight.reader():
+                    async for event in flight.events():
                         followed.observe(event)
                         yield event
             except FlightLostError:
@@ -166,8 +171,8 @@ class Flights:
             return
         generating = flight.begin(events)
         try:
-            async with aclosing(flight.events()) as shown:
-                async for event in shown:
+            with flight.reader():
+                async for event in flight.events():
                     yield event
         except FlightLostError as lost:
             raise (flight.failure or interrupted()) from lost
