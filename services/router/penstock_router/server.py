@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
@@ -14,7 +15,7 @@ from penstock.router.v1 import (
     person_service_pb2_grpc,
 )
 from servicekit.background import background
-from servicekit.database import open_database
+from servicekit.database import Database, open_database
 from servicekit.metrics import Metrics
 from servicekit.server import AddServicer, Service
 
@@ -54,9 +55,60 @@ from penstock_router.store import MIGRATIONS, ApiKeyStore
 from penstock_router.usage_journal import UsageJournal
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What is open for as long as the router runs."""
+
+    settings: RouterSettings
+    metrics: Metrics
+    catalog: Catalog
+    database: Database
+    peers: Peers
+    leases: Leases
+    settlement: Settlement
+    router: Router
+
+
 @asynccontextmanager
 async def build(settings: RouterSettings) -> AsyncIterator[Service]:
     """Compose the router."""
+    async with _opened(settings) as opened:
+        peers = opened.peers
+        store = ApiKeyStore(opened.database)
+        identity = Identity(store.find_by_hash, seconds_max=settings.key_seconds_max)
+        keys = ApiKeys(store, lambda: datetime.now(UTC))
+        if settings.bootstrap_key.get_secret_value():
+            await keys.bootstrap(settings.bootstrap_organization, settings.bootstrap_key.get_secret_value())
+        async with _answering(opened, identity) as answering:
+            managing: list[tuple[AddServicer, object]] = [
+                (
+                    model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+                    ModelServicer(opened.catalog, Engines(opened.catalog, peers.inference), identity),
+                ),
+                (
+                    api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
+                    ApiKeyServicer(keys, identity),
+                ),
+                (
+                    person_service_pb2_grpc.add_PersonServiceServicer_to_server,
+                    PersonServicer(identity, peers.guardrail.channel, peers.cache.channel),
+                ),
+                *((add, None) for add in _forwarded(peers, identity)),
+            ]
+            yield Service(
+                settings,
+                servicers=[*answering, *managing],
+                metrics=opened.metrics,
+                dependencies={
+                    "database": opened.database.ping,
+                    "guardrail": peers.guardrail.ping,
+                    "billing": peers.billing.ping,
+                },
+            )
+
+
+@asynccontextmanager
+async def _opened(settings: RouterSettings) -> AsyncIterator[_Opened]:
     catalog = load_catalog(settings.catalog)
     metrics = Metrics()
     async with (
@@ -68,60 +120,47 @@ async def build(settings: RouterSettings) -> AsyncIterator[Service]:
             cookie_jar=aiohttp.DummyCookieJar(),  # what a provider says to one tenant is not told by another
         ) as session,
     ):
-        store = ApiKeyStore(database)
-        keys = ApiKeys(store, lambda: datetime.now(UTC))
-        if settings.bootstrap_key.get_secret_value():
-            await keys.bootstrap(settings.bootstrap_organization, settings.bootstrap_key.get_secret_value())
-        identity = Identity(store.find_by_hash, seconds_max=settings.key_seconds_max)
         router = Router(catalog, _providers(catalog, peers, session))
-        guard, flights = Guard(peers.guardrail), Flights(peers.cache, metrics)
-        foresight = Foresight(settings.ahead_nanos_per_hour, settings.ahead_probability_min)
-        memory = Memory(peers.cache, flights, foresight, metrics)
-        admission = Admission(router, peers.billing, leases)
-        generation = Generation(router, settings, metrics)
-        pipeline = ChatPipeline(guard, memory, admission, generation, settlement, flights)
-        foresight.answer_with(pipeline.complete)
-        completions = Completions(pipeline, catalog, peers.inference)
-        embeddings = Embeddings(router, guard, peers.billing, peers.inference, settlement, leases)
-        async with background(flights.run(), "flights"):
-            yield Service(
-                settings,
-                servicers=[
-                    (
-                        chat_completion_service_pb2_grpc.add_ChatCompletionServiceServicer_to_server,
-                        ChatCompletionServicer(pipeline, identity),
-                    ),
-                    (
-                        completion_service_pb2_grpc.add_CompletionServiceServicer_to_server,
-                        CompletionServicer(completions, identity),
-                    ),
-                    (
-                        embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
-                        EmbeddingServicer(embeddings, identity),
-                    ),
-                    (
-                        model_service_pb2_grpc.add_ModelServiceServicer_to_server,
-                        ModelServicer(catalog, Engines(catalog, peers.inference), identity),
-                    ),
-                    (
-                        api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
-                        ApiKeyServicer(keys, identity),
-                    ),
-                    (
-                        person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-                        PersonServicer(identity, peers.guardrail.channel, peers.cache.channel),
-                    ),
-                    *((add, None) for add in _forwarded(peers, identity)),
-                ],
-                metrics=metrics,
-                dependencies={
-                    "database": database.ping,
-                    "guardrail": peers.guardrail.ping,
-                    "billing": peers.billing.ping,
-                },
-            )
-        await foresight.close()
-        await memory.close()
+        yield _Opened(settings, metrics, catalog, database, peers, leases, settlement, router)
+
+
+@asynccontextmanager
+async def _answering(opened: _Opened, identity: Identity) -> AsyncIterator[list[tuple[AddServicer, object]]]:
+    """Compose what answers with models: conversations, completions, embeddings."""
+    settings, peers = opened.settings, opened.peers
+    guard, flights = Guard(peers.guardrail), Flights(peers.cache, opened.metrics)
+    foresight = Foresight(settings.ahead_nanos_per_hour, settings.ahead_probability_min)
+    memory = Memory(peers.cache, flights, foresight, opened.metrics)
+    pipeline = ChatPipeline(
+        guard,
+        memory,
+        Admission(opened.router, peers.billing, opened.leases),
+        Generation(opened.router, settings, opened.metrics),
+        opened.settlement,
+        flights,
+    )
+    foresight.answer_with(pipeline.complete)
+    completions = Completions(pipeline, opened.catalog, peers.inference)
+    embeddings = Embeddings(
+        opened.router, guard, peers.billing, peers.inference, opened.settlement, opened.leases
+    )
+    async with background(flights.run(), "flights"):
+        yield [
+            (
+                chat_completion_service_pb2_grpc.add_ChatCompletionServiceServicer_to_server,
+                ChatCompletionServicer(pipeline, identity),
+            ),
+            (
+                completion_service_pb2_grpc.add_CompletionServiceServicer_to_server,
+                CompletionServicer(completions, identity),
+            ),
+            (
+                embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+                EmbeddingServicer(embeddings, identity),
+            ),
+        ]
+    await foresight.close()
+    await memory.close()
 
 
 @asynccontextmanager
