@@ -1,11 +1,12 @@
-"""Text to tokens and back, in byte-level BPE: GPT-2's scheme, which can write any bytes."""
+"""Text to tokens and back, in schemes that can write any bytes: GPT-2's, and SentencePiece's with byte pieces."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tokenizers import Tokenizer as HuggingFaceTokenizer
-from tokenizers import decoders
+from tokenizers import decoders, models
 
 from penstock_inference.formats import UnsupportedModelError
+from penstock_inference.formats.sentencepiece_bpe import BYTE_PIECES, SPACE
 
 
 class Tokenizer:
@@ -15,8 +16,7 @@ class Tokenizer:
         self._parsing = _open(tokenizer_json)
         self._plain = _open(tokenizer_json)  # a second one: the switch is the tokenizer's, not a call's
         self._plain.encode_special_tokens = True
-        if not isinstance(self._parsing.decoder, decoders.ByteLevel):
-            raise UnsupportedModelError("only byte-level tokenizers are supported")
+        self._piece_bytes = _bytes_of_pieces(self._parsing)
         added = self._parsing.get_added_tokens_decoder()
         self._added_bytes = {i: b"" if t.special else t.content.encode() for i, t in added.items()}
         self.special_tokens: dict[str, int] = {t.content: i for i, t in added.items() if t.special}
@@ -45,7 +45,7 @@ class Tokenizer:
             return self._added_bytes[token]
         written: str | None = self._parsing.id_to_token(token)
         # A model may have more rows than its tokenizer has tokens: padding, which means nothing.
-        return b"" if written is None else bytes(map(_BYTES_BY_SYMBOL.__getitem__, written))
+        return b"" if written is None else self._piece_bytes(written)
 
     def written_bytes(self, token: int) -> bytes:
         """Give the bytes that a token is written as in a prompt: a special token's are its name."""
@@ -62,6 +62,20 @@ def _open(tokenizer_json: str) -> HuggingFaceTokenizer:
     return tokenizer
 
 
+def _bytes_of_pieces(tokenizer: HuggingFaceTokenizer) -> Callable[[str], bytes]:
+    """Say how a tokenizer writes bytes as pieces. Raises UnsupportedModelError if it cannot write all."""
+    if isinstance(tokenizer.decoder, decoders.ByteLevel):
+        return lambda piece: bytes(map(_BYTES_BY_SYMBOL.__getitem__, piece))
+    # One that cuts words first adds spaces before some parts of a text only.
+    if (
+        isinstance(tokenizer.model, models.BPE)
+        and tokenizer.model.byte_fallback
+        and not tokenizer.pre_tokenizer
+    ):
+        return lambda piece: _BYTES_BY_PIECE.get(piece) or piece.replace(SPACE, " ").encode()
+    raise UnsupportedModelError("only byte-level and SentencePiece tokenizers with all bytes are supported")
+
+
 def _byte_symbols() -> dict[str, int]:
     """Map GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
@@ -70,3 +84,4 @@ def _byte_symbols() -> dict[str, int]:
 
 
 _BYTES_BY_SYMBOL = _byte_symbols()
+_BYTES_BY_PIECE = {piece: bytes([byte]) for byte, piece in enumerate(BYTE_PIECES)}

@@ -14,9 +14,10 @@ from penstock_inference.formats.gguf_file import GgufFile
 from penstock_inference.formats.llama_tensors import HEAD, find_biases, layer_head_norms, require_tensors
 from penstock_inference.formats.rotary import Rotary
 from penstock_inference.formats.rotary_scaling import read_rotary
+from penstock_inference.formats.sentencepiece_bpe import SentencePieceVocabulary, sentencepiece_tokenizer_json
 
 _ARCHITECTURES = ("llama", "qwen2", "qwen3")  # a Mistral is written as a Llama
-_CONTROL, _USER_DEFINED = 3, 4  # types of tokens
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4  # types of tokens
 _ROTARY_FACTORS = "rope_freqs.weight"  # how much slower each pair turns: Llama 3.1 and later
 _HF_NAMES = {
     "token_embd": "model.embed_tokens",
@@ -97,20 +98,39 @@ class GgufWeights:
         """Give the tokenizer in Hugging Face's tokenizer.json format."""
         fields = self._fields
         model = fields.text("tokenizer.ggml.model")
-        if model != "gpt2":
+        if model not in ("gpt2", "llama"):
             raise UnsupportedModelError(f"{self._path}: the tokenizer {model!r} is not supported")
         template_writes_bos = "bos_token" in (self.config.chat_template or "")
-        if fields.get("tokenizer.ggml.add_bos_token", False) and not template_writes_bos:
+        if fields.get("tokenizer.ggml.add_bos_token", model == "llama") and not template_writes_bos:
             raise UnsupportedModelError(f"{self._path}: a BOS token before each text is not supported")
+        if model == "llama":
+            return sentencepiece_tokenizer_json(self._sentencepiece_vocabulary())
+        return byte_level_tokenizer_json(self._byte_level_vocabulary())
+
+    def _byte_level_vocabulary(self) -> ByteLevelVocabulary:
+        fields = self._fields
         kinds = fields.items_of("tokenizer.ggml.token_type", int)
-        return byte_level_tokenizer_json(
-            ByteLevelVocabulary(
-                tokens=fields.items_of("tokenizer.ggml.tokens", str),
-                merges=fields.items_of("tokenizer.ggml.merges", str),
-                control_ids=_ids_of_kind(kinds, _CONTROL),
-                user_defined_ids=_ids_of_kind(kinds, _USER_DEFINED),
-                pre_tokenizer=fields.text("tokenizer.ggml.pre"),
-            )
+        return ByteLevelVocabulary(
+            tokens=fields.items_of("tokenizer.ggml.tokens", str),
+            merges=fields.items_of("tokenizer.ggml.merges", str),
+            control_ids=_ids_of_kind(kinds, _CONTROL),
+            user_defined_ids=_ids_of_kind(kinds, _USER_DEFINED),
+            pre_tokenizer=fields.text("tokenizer.ggml.pre"),
+        )
+
+    def _sentencepiece_vocabulary(self) -> SentencePieceVocabulary:
+        fields = self._fields
+        tokens = fields.items_of("tokenizer.ggml.tokens", str)
+        kinds = fields.items_of("tokenizer.ggml.token_type", int)
+        if len(kinds) != len(tokens):
+            raise UnsupportedModelError(f"{self._path}: {len(kinds)} tokens have a type, of {len(tokens)}")
+        return SentencePieceVocabulary(
+            tokens=tokens,
+            scores=fields.items_of("tokenizer.ggml.scores", float),
+            normal_ids=_ids_of_kind(kinds, _NORMAL),
+            special_ids=_ids_of_kind(kinds, _UNKNOWN, _CONTROL),
+            user_defined_ids=_ids_of_kind(kinds, _USER_DEFINED),
+            has_space_prefix=bool(fields.get("tokenizer.ggml.add_space_prefix", True)),
         )
 
     def _refuse_unsupported(self, head_dim: int) -> None:
@@ -182,5 +202,5 @@ def _hf_name(name: str) -> str:
     return f"model.layers.{layer}.{translated}" if layer else translated
 
 
-def _ids_of_kind(kinds: Sequence[int], wanted: int) -> list[int]:
-    return [token for token, kind in enumerate(kinds) if kind == wanted]
+def _ids_of_kind(kinds: Sequence[int], *wanted: int) -> list[int]:
+    return [token for token, kind in enumerate(kinds) if kind in wanted]

@@ -9,6 +9,7 @@ from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.gguf import GgufWeights
 from penstock_inference.formats.gguf_file import GgufFile
 from penstock_inference.formats.references import resolve_reference
+from penstock_inference.formats.sentencepiece_bpe import BYTE_PIECES, SPACE
 from tokenizers import Tokenizer
 
 HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 64, 4, 2, 96
@@ -53,7 +54,8 @@ def write_gguf(
     writer.add_eos_token_id(0)
     for key, value in fields.get("metadata", {}).items():
         writer.kv_data[0].pop(key, None)
-        writer.add_string(key, value) if isinstance(value, str) else writer.add_uint32(key, value)
+        add = {str: writer.add_string, bool: writer.add_bool, list: writer.add_array, int: writer.add_uint32}
+        add[type(value)](key, value)
     kinds = fields.get("kinds", {})
     for name, array in arrays.items():
         kind = kinds.get(name)
@@ -64,6 +66,56 @@ def write_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_sentencepiece_gguf(path: Path, **changes: object) -> Path:
+    """Write a model whose vocabulary is of pieces with scores; a change to None leaves a field out."""
+    tokens = ["<unk>", "<s>", "</s>", *BYTE_PIECES, "ab", "a", "b", SPACE]
+    fields = {
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.scores": [0.0] * 259 + [-1.0, -2.0, -3.0, -4.0],
+        "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * 4,
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.add_bos_token": False,
+    }
+    metadata = {key: value for key, value in (fields | changes).items() if value is not None}
+    arrays = tensors() | {"token_embd.weight": np.ones((len(tokens), HIDDEN), np.float32)}
+    return write_gguf(path, arrays, tokenizer="llama", metadata=metadata)
+
+
+def test_a_sentencepiece_vocabulary_is_read(tmp_path):
+    tokenizer = Tokenizer.from_str(
+        GgufWeights(write_sentencepiece_gguf(tmp_path / "model.gguf")).tokenizer_json()
+    )
+
+    assert tokenizer.encode("ab b!").tokens == [SPACE, "ab", SPACE, "b", "<0x21>"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"tokenizer.ggml.scores": None}, "lacks the field 'tokenizer.ggml.scores'"),
+        ({"tokenizer.ggml.scores": [0.0]}, "damaged"),
+        ({"tokenizer.ggml.token_type": [1]}, "1 tokens have a type, of 263"),
+        ({"tokenizer.ggml.add_bos_token": None}, "BOS token before each text"),
+    ],
+)
+def test_a_sentencepiece_vocabulary_that_cannot_be_read_is_refused(tmp_path, changes, complaint):
+    weights = GgufWeights(write_sentencepiece_gguf(tmp_path / "model.gguf", **changes))
+
+    with pytest.raises(UnsupportedModelError, match=complaint):
+        weights.tokenizer_json()
+
+
+def test_a_template_that_writes_bos_makes_a_sentencepiece_model_fit(tmp_path):
+    template = {
+        "tokenizer.ggml.add_bos_token": None,
+        "tokenizer.chat_template": "{{ bos_token }}{{ messages }}",
+    }
+
+    weights = GgufWeights(write_sentencepiece_gguf(tmp_path / "model.gguf", **template))
+
+    assert weights.tokenizer_json()
 
 
 def test_the_configuration_is_read(tmp_path):
@@ -213,7 +265,7 @@ def test_a_missing_tensor_is_named(tmp_path):
         GgufWeights(write_gguf(tmp_path / "model.gguf", arrays))
 
 
-@pytest.mark.parametrize("part", [{"tokenizer": "llama"}, {"pre_tokenizer": "tekken"}])
+@pytest.mark.parametrize("part", [{"tokenizer": "t5"}, {"pre_tokenizer": "tekken"}])
 def test_a_tokenizer_that_we_cannot_follow_is_refused(tmp_path, part):
     weights = GgufWeights(write_gguf(tmp_path / "model.gguf", tensors(), **part))
 
