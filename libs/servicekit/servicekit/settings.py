@@ -60,7 +60,7 @@ class ServiceSettings(BaseSettings):
     drain_seconds: float = Field(default=30.0, gt=0, le=600)
     connection_age_seconds_max: float = Field(default=600.0, ge=1)
     concurrent_rpcs_max: int = Field(default=10_000, ge=1)
-    otlp_endpoint: str = ""
+    otlp_endpoint: str = Field(default="", pattern=r"^(http://)?[^/]+:\d+$|^$")
 
     @property
     def service_dir(self) -> Path:

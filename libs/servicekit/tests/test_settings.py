@@ -84,6 +84,14 @@ def test_a_value_out_of_range_is_named_with_its_range(monkeypatch: pytest.Monkey
     assert "(allowed: >= 1 and <= 3600)" in text
 
 
+def test_a_collector_without_a_port_or_behind_tls_is_refused(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    for endpoint in ("collector", "https://collector:4317", "http://collector:4317/v1/traces"):
+        monkeypatch.setenv("PENSTOCK_OTLP_ENDPOINT", endpoint)
+        assert f"PENSTOCK_OTLP_ENDPOINT='{endpoint}'" in problem(capsys)
+    monkeypatch.setenv("PENSTOCK_OTLP_ENDPOINT", "http://collector:4317")
+    assert Billing.load().otlp_endpoint == "http://collector:4317"
+
+
 def test_the_variable_that_was_set_is_the_one_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setenv("PENSTOCK_LOG_LEVEL", "loud")
     assert "PENSTOCK_LOG_LEVEL='loud'" in problem(capsys)

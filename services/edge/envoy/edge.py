@@ -90,12 +90,20 @@ class Settings:
             connections_max=get("EDGE_CONNECTIONS_MAX", 16384),
             silence_seconds_max=get("EDGE_SILENCE_SECONDS", 600),
             access_log=get("EDGE_ACCESS_LOG", "/dev/stdout"),
-            otlp_endpoint=get("OTLP_ENDPOINT", "").removeprefix("http://").rstrip("/"),
+            otlp_endpoint=_host_and_port(get("OTLP_ENDPOINT", "")),
             trace_percent=get("EDGE_TRACE_PERCENT", 100.0),
             data_dir=get("DATA_DIR", Path(".run/data")),
             drain_seconds=get("DRAIN_SECONDS", 30.0),
             sched_batch=get("SCHED_BATCH", "true").lower() not in {"false", "0", "no", "off"},
         )
+
+
+def _host_and_port(endpoint: str) -> str:
+    """Take what OpenTelemetry's own setting may look like, too: `http://host:port`."""
+    address = endpoint.removeprefix("http://")
+    if address and not address.rpartition(":")[2].isdigit():
+        raise ValueError(f"PENSTOCK_OTLP_ENDPOINT={endpoint!r} is no host:port")
+    return address
 
 
 def render(settings: Settings) -> str:

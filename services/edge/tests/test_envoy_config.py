@@ -45,6 +45,17 @@ def test_a_bad_setting_is_refused_with_what_there_is(tmp_path: Path, variable: s
     assert f"{variable}='soon'" in done.stderr
 
 
+def test_envoy_takes_the_configuration_with_a_collector(tmp_path: Path) -> None:
+    done = edge(tmp_path, "validate", PENSTOCK_OTLP_ENDPOINT="http://collector.invalid:4317")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_collector_without_a_port_is_refused(tmp_path: Path) -> None:
+    done = edge(tmp_path, "render", PENSTOCK_OTLP_ENDPOINT="collector")
+    assert done.returncode != 0
+    assert "PENSTOCK_OTLP_ENDPOINT='collector' is no host:port" in done.stderr
+
+
 def test_nothing_is_compressed_or_buffered(tmp_path: Path) -> None:
     rendered = edge(tmp_path, "render").stdout
     assert "compressor" not in rendered
