@@ -17,6 +17,8 @@ from pathlib import Path
 from penstock.billing.v1 import hold_pb2
 from penstock_billing import sqlite_writer
 from penstock_billing.commands import Authorize, Command, Extend, Release, Settle
+from penstock_billing.correction import CorrectionRequest
+from penstock_billing.correction_store import correct_usage
 from penstock_billing.group_commit import GroupLimits
 from penstock_billing.ledger import Hold, Payer
 from penstock_billing.price_store import seed_price_book
@@ -26,12 +28,14 @@ from penstock_billing.settings import BillingSettings
 from penstock_billing.steps import Step
 from penstock_billing.transactions import open_transactions
 from servicekit.metrics import Metrics
+from sqlalchemy import Engine, event
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOW_US = int(NOW.timestamp()) * 1_000_000
 LEASE_US = 60_000_000
 CALLERS = 3
 OUTPUT_TOKENS = 3
+CORRECT_TOKENS = 1
 
 
 class Fuse:
@@ -41,7 +45,7 @@ class Fuse:
         self._left = awaits
 
     def light(self) -> None:
-        """Begin to count: every callback of the event loop, and every step in SQLite's thread."""
+        """Begin to count: every callback of the event loop, every step in SQLite's thread, every other statement."""
         run = asyncio.Handle._run
         step_in_thread = sqlite_writer.run_on_sqlite
 
@@ -53,6 +57,7 @@ class Fuse:
             self._burn()
             return step_in_thread(connection, step)
 
+        event.listen(Engine, "before_cursor_execute", lambda *_: self._burn())
         asyncio.Handle._run = counted_run
         sqlite_writer.run_on_sqlite = counted_step
 
@@ -63,7 +68,7 @@ class Fuse:
 
 
 async def live(settings: BillingSettings, name: str, fuse: Fuse) -> None:
-    """Authorize, extend, and settle or release, several callers at once."""
+    """Authorize, extend, and settle or release, several callers at once; correct what one of them settled."""
     async with open_transactions(settings) as transactions:
         book = read_price_book(settings.price_book.read_text())
         prices = await transactions.write(partial(seed_price_book, book=book, now_us=NOW_US))
@@ -71,6 +76,11 @@ async def live(settings: BillingSettings, name: str, fuse: Fuse) -> None:
         async with aclosing(Recorder(transactions, prices, lambda: NOW, Metrics(), limits)) as recorder:
             fuse.light()
             await asyncio.gather(*(_call(recorder, f"{name}-{caller}", caller) for caller in range(CALLERS)))
+            for number in range(2):
+                request = _correction(f"{name}-1-{number}")
+                correct = partial(correct_usage, request=request, book=prices, now_us=NOW_US)
+                await transactions.write(correct)
+                _tell("corrected", [request.operation_id])
 
 
 async def _call(recorder: Recorder, name: str, caller: int) -> None:
@@ -90,7 +100,11 @@ async def _call(recorder: Recorder, name: str, caller: int) -> None:
 async def _record(recorder: Recorder, done: str, commands: list[Command]) -> None:
     outcomes = await recorder.submit(commands)
     assert all(isinstance(outcome, Hold) for outcome in outcomes), outcomes
-    lines = "".join(f"{done} {command.operation_id}\n" for command in commands)
+    _tell(done, [command.operation_id for command in commands])
+
+
+def _tell(done: str, operation_ids: list[str]) -> None:
+    lines = "".join(f"{done} {operation_id}\n" for operation_id in operation_ids)
     os.write(sys.stdout.fileno(), lines.encode())
 
 
@@ -99,13 +113,22 @@ def _authorize(payer: Payer, operation_id: str) -> Authorize:
 
 
 def _settle(payer: Payer, operation_id: str) -> Settle:
-    usage = hold_pb2.AttemptUsage(
+    usage = _usage(OUTPUT_TOKENS)
+    return Settle(payer, operation_id, [usage], NOW_US, "model", "chat", {}, usage_hash=b"2" * 16)
+
+
+def _correction(operation_id: str) -> CorrectionRequest:
+    usage = _usage(CORRECT_TOKENS)
+    return CorrectionRequest("acme", operation_id, [usage], "counted wrongly", operation_id, "ann")
+
+
+def _usage(output_tokens: int) -> hold_pb2.AttemptUsage:
+    return hold_pb2.AttemptUsage(
         sku="test/model",
         endpoint="engine",
         outcome=hold_pb2.ATTEMPT_OUTCOME_SUCCEEDED,
-        tokens=hold_pb2.TokenUsage(output=OUTPUT_TOKENS),
+        tokens=hold_pb2.TokenUsage(output=output_tokens),
     )
-    return Settle(payer, operation_id, [usage], NOW_US, "model", "chat", {}, usage_hash=b"2" * 16)
 
 
 def main() -> None:

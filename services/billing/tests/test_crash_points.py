@@ -1,6 +1,6 @@
-"""kill -9 at every await of Authorize, Extend, Settle and Release, on both stores.
+"""kill -9 at every await of Authorize, Extend, Settle, Release and of a correction, on both stores.
 
-`crash_points.py` lives through all four with several callers, and dies at the first await, at the second, and so on.
+`crash_points.py` lives through all of them with several callers, and dies at the first await, at the second, and so on.
 By default every fourth one; PENSTOCK_CRASH_STRIDE=1 takes all of them.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penstock.billing.v1 import invoice_service_pb2, usage_service_pb2
+from penstock.billing.v1 import invoice_service_pb2, usage_correction_service_pb2, usage_service_pb2
 from penstock_billing.settings import BillingSettings
 from testkit.clock import Clock
 
@@ -22,6 +22,7 @@ PROGRAM = Path(__file__).with_name("crash_points.py")
 POINTS_MAX = 1000
 STRIDE = int(os.environ.get("PENSTOCK_CRASH_STRIDE", "4"))
 COST_NANOS = 6_000
+CORRECTED = [2_000, -COST_NANOS, COST_NANOS]
 # Of a life: less would mean that the program dies elsewhere.
 AWAITS_MIN = 50
 MANY = 10**15
@@ -44,16 +45,19 @@ async def test_kill_9_at_every_await_loses_nothing_and_charges_nothing_twice(
 
     async with start(database_url=store, sweep_interval_seconds=1) as (client, _server):
         await _finish(client, tools, lived)
+        corrected = await _correct(client, tools, lived)
         costs = await _costs(client)
         assert lived["settled"] <= costs.keys()
-        assert set(map(tuple, costs.values())) == {(COST_NANOS,)}
-        assert (await client.budget()).spent_nanos == COST_NANOS * len(costs)
+        for operation, lines in costs.items():
+            assert lines == (CORRECTED if operation in corrected else [COST_NANOS])
+        charged_nanos = sum(map(sum, costs.values()))
+        assert (await client.budget()).spent_nanos == charged_nanos
 
         # Holds that nobody was told of lapse with their lease.
         clock.advance(minutes=10)
         await tools.until(lambda: _nothing_held(client))
         clock.advance(days=40)
-        assert await _invoiced_nanos(client) == COST_NANOS * len(costs)
+        assert await _invoiced_nanos(client) == charged_nanos
     assert await differences(database_url=store) == []
 
 
@@ -84,8 +88,24 @@ async def _finish(client: Any, tools: Any, lived: dict[str, set[str]]) -> None:
         assert not (await client.release(operation, user="ann")).status.code
 
 
+async def _correct(client: Any, tools: Any, lived: dict[str, set[str]]) -> set[str]:
+    """Ask again for every correction that was asked for or would have been, as an operator does who got no answer."""
+    wrong = {operation for operation in lived["authorized"] if "-1-" in operation}
+    assert lived["corrected"] < wrong
+    for operation in sorted(wrong):
+        request = usage_correction_service_pb2.CreateUsageCorrectionRequest(
+            parent="organizations/acme",
+            operation_id=operation,
+            attempts=[tools.attempt(output=1)],
+            reason="counted wrongly",
+            request_id=operation,
+        )
+        assert (await client.corrections.CreateUsageCorrection(request)).usage_correction.number == 1
+    return wrong
+
+
 async def _costs(client: Any) -> dict[str, list[int]]:
-    """Give what each operation was charged, line by line."""
+    """Give what each operation was charged, line by line, the newest first."""
     costs: dict[str, list[int]] = defaultdict(list)
     request = usage_service_pb2.ListUsageRecordsRequest(parent="organizations/acme", page_size=1000)
     response = await client.usage.ListUsageRecords(request)
