@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from servicekit.errors import InvalidArgument
 
-from penstock_guardrail.cutter import Cutter
+from penstock_guardrail.cutter import Cutter, is_clear
 from penstock_guardrail.policy import Action
 from penstock_guardrail.redaction import placeholder, token_of, type_of
 from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
@@ -132,6 +132,8 @@ def screen_answer(rules: Rules, texts: Sequence[str], values: Values) -> Verdict
     restored_types: set[str] = set()
     changed: dict[int, str] = {}
     for position, text in enumerate(texts):
+        if is_clear(rules.outgoing, text):
+            continue
         released = Answer(rules, values, position).finish(text)
         findings += released.findings
         restored_types |= released.restored_types

@@ -16,6 +16,8 @@ from penstock_guardrail.scanner import Scanner
 CANDIDATES_MAX = 16_384
 # The type of what is found next when that many were found: the text is not searched on.
 TOO_MANY_FINDINGS = "TOO_MANY_FINDINGS"
+# In a longer text there is mostly something to look at, so one pass more would be lost.
+_CLEAR_CHARACTERS_MAX = 4096
 
 
 class Piece(NamedTuple):
@@ -29,6 +31,11 @@ class Piece(NamedTuple):
     def end(self) -> int:
         """Where it ends in the original text, exclusive."""
         return self.start + len(self.text)
+
+
+def is_clear(scanner: Scanner, text: str) -> bool:
+    """Tell a whole text that would be one clear piece, by one pass: most short ones are. Long ones are not asked."""
+    return len(text) <= _CLEAR_CHARACTERS_MAX and not scanner.may_find(view_of(text).characters)
 
 
 # What of a candidate is not covered by others, from where to where in the view.

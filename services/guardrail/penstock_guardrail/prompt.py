@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from penstock_guardrail.canonical import has_tags, tags_spelled
-from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter, Piece
+from penstock_guardrail.cutter import CANDIDATES_MAX, TOO_MANY_FINDINGS, Cutter, Piece, is_clear
 from penstock_guardrail.injection.classifier import Judgement
 from penstock_guardrail.policy import Replacement
 from penstock_guardrail.redaction import placeholder
@@ -75,8 +75,11 @@ def _screened(asked: Asked, judgements: Mapping[int, Judgement]) -> Prompt:
     findings: list[Finding] = []
     judged: dict[int, Sequence[Judged]] = {}
     for position, text in enumerate(asked.texts):
+        tagged = has_tags(text)
+        if not tagged and is_clear(rules.incoming, text):
+            continue
         pieces = Cutter(rules.incoming).finish(text)
-        if has_tags(text):
+        if tagged:
             pieces = [part for piece in pieces for part in _read_by_models(piece, rules.incoming)]
         if any(piece.found is not None for piece in pieces):
             judged[position] = judge(pieces, rules.policy, position)

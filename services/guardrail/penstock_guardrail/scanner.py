@@ -19,6 +19,10 @@ class Scanner:
         if names is not None:
             self.recognizers += (recognizer(names),)
 
+    def may_find(self, view: bytes) -> bool:
+        """Tell whether any of its detectors may have something in a whole view. One pass."""
+        return self._names is not None or bool(self._triggers.found_in(view))
+
     def candidates(self, view: bytes, start: int, end: int) -> list[Candidate]:
         """Give what begins in [start, end): leftmost, then longest, then by the order of the detectors."""
         if start >= end:

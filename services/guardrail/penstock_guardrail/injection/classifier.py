@@ -1,8 +1,7 @@
 """Judge texts: how probable it is that each is an attack, where it is strongest, and why."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,14 +13,13 @@ from penstock_guardrail.injection.weights import Weights
 
 # What is less probable is not reported: no finding, no reasons.
 REPORTED_MIN = 0.5
-# So many blocks are scored in one go: enough to spread what a go costs, and few enough for the processor's cache.
-_BLOCKS_MAX = 8
+# So much is scored in one go: enough to spread what a go costs, and little enough for the processor's cache.
+_GO_BYTES_MAX = 8 * BLOCK_BYTES
 _REASONS_MAX = 4
 _WORDING = "wording as of attacks"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A calibrated probability, the characters of the text that were strongest, and reasons that quote nothing."""
 
     probability: float
@@ -77,7 +75,7 @@ class Classifier:
     def judge_all(self, texts: Sequence[str]) -> list[Judgement]:
         """Judge texts, each as if it were alone: it costs a third of what one at a time does."""
         readings = [list(self._readings(text)) for text in texts]
-        judged = self._judged([reading for own in readings for reading in own])
+        judged = iter(self._judged([reading for own in readings for reading in own]))
         return [max(islice(judged, len(own)), key=_probability) for own in readings]
 
     def _readings(self, text: str) -> Iterator[_Reading]:
@@ -85,11 +83,13 @@ class Classifier:
         for name, decoded in self._decodings.of(text):
             yield _Reading(len(text), decoded, folded(decoded), name)
 
-    def _judged(self, readings: Sequence[_Reading]) -> Iterator[Judgement]:
+    def _judged(self, readings: Sequence[_Reading]) -> list[Judgement]:
         parts = [self._blocks(reading) for reading in readings]
-        scores = self._scores([block for own in parts for block in own])
-        for reading, own in zip(readings, parts, strict=True):
-            yield self._judgement(reading, max(islice(scores, len(own)), key=_value), len(own))
+        scores = iter(self._scores([block for own in parts for block in own]))
+        return [
+            self._judgement(reading, max(islice(scores, len(own)), key=_value), len(own))
+            for reading, own in zip(readings, parts, strict=True)
+        ]
 
     def _blocks(self, reading: _Reading) -> list[_Block]:
         text, view = reading.text, reading.view
@@ -105,14 +105,15 @@ class Classifier:
             for start, end in blocks(view)
         ]
 
-    def _scores(self, parts: Sequence[_Block]) -> Iterator[_Score]:
+    def _scores(self, parts: Sequence[_Block]) -> list[_Score]:
         """Score each block by its strongest window and its signals."""
-        for at in range(0, len(parts), _BLOCKS_MAX):
-            some = parts[at : at + _BLOCKS_MAX]
+        scores = []
+        for some in _goes(parts):
             scored = Scored(self._weights.buckets, [block.view for block in some])
             for position, (block, wording) in enumerate(zip(some, scored.best(), strict=True)):
-                signals = sum(self._of_signals[signal] for signal in block.signals)
-                yield _Score(wording + self._weights.bias + signals, block, scored, position)
+                signals = sum([self._of_signals[signal] for signal in block.signals])
+                scores.append(_Score(wording + self._weights.bias + signals, block, scored, position))
+        return scores
 
     def _judgement(self, reading: _Reading, score: _Score, blocks_of_reading: int) -> Judgement:
         # The longer a text, the more places for a chance to be taken for an attack.
@@ -133,6 +134,20 @@ class Classifier:
         weighed.append((wording + self._weights.bias, _WORDING))
         strongest_first = sorted((each for each in weighed if each[0] > 0), reverse=True)
         return tuple(name for _, name in strongest_first[:_REASONS_MAX]) or (_WORDING,)
+
+
+def _goes(parts: Iterable[_Block]) -> Iterator[list[_Block]]:
+    """Part blocks into those that are scored together."""
+    some: list[_Block] = []
+    size = 0
+    for block in parts:
+        if some and size + len(block.view) > _GO_BYTES_MAX:
+            yield some
+            some, size = [], 0
+        some.append(block)
+        size += len(block.view)
+    if some:
+        yield some
 
 
 def _value(score: _Score) -> float:
