@@ -121,4 +121,4 @@ class _Vocabulary:
             self.tokens[token] = text.encode()
 
     def __call__(self, text: bytes) -> list[int]:
-        return self._tokenizer.encode(text.decode(errors="replace"), parse_special=False)
+        return self._tokenizer.encode_within(text.decode(errors="replace"))

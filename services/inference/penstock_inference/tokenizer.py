@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from tokenizers import Tokenizer as HuggingFaceTokenizer
-from tokenizers import decoders, models
+from tokenizers import decoders, models, normalizers
 
 from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.sentencepiece_bpe import BYTE_PIECES, SPACE
@@ -17,6 +17,11 @@ class Tokenizer:
         self._plain = _open(tokenizer_json)  # a second one: the switch is the tokenizer's, not a call's
         self._plain.encode_special_tokens = True
         self._piece_bytes = _bytes_of_pieces(self._parsing)
+        self._within = self._plain
+        if not isinstance(self._plain.decoder, decoders.ByteLevel):
+            self._within = _open(tokenizer_json)
+            self._within.encode_special_tokens = True
+            self._within.normalizer = normalizers.Replace(" ", SPACE)
         added = self._parsing.get_added_tokens_decoder()
         self._added_bytes = {i: b"" if t.special else t.content.encode() for i, t in added.items()}
         self.special_tokens: dict[str, int] = {t.content: i for i, t in added.items() if t.special}
@@ -29,11 +34,11 @@ class Tokenizer:
         With `parse_special`, "<|im_end|>" is the token that ends a turn. Without, as for what users write, it
         is ten characters like any others.
         """
-        tokenizer = self._parsing if parse_special else self._plain
-        # Of the ways to encode, only this one lets other threads run meanwhile.
-        (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
-        ids: list[int] = encoding.ids
-        return ids
+        return _encode(self._parsing if parse_special else self._plain, text)
+
+    def encode_within(self, text: str) -> list[int]:
+        """Turn a text that goes on into token ids: as a user's, but no space is thought to be before it."""
+        return _encode(self._within, text)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn token ids into text; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""
@@ -60,6 +65,13 @@ def _open(tokenizer_json: str) -> HuggingFaceTokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _encode(tokenizer: HuggingFaceTokenizer, text: str) -> list[int]:
+    # Of the ways to encode, only this one lets other threads run meanwhile.
+    (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    ids: list[int] = encoding.ids
+    return ids
 
 
 def _bytes_of_pieces(tokenizer: HuggingFaceTokenizer) -> Callable[[str], bytes]:

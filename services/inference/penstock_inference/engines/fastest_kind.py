@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -33,7 +34,9 @@ def fastest_kind(
     version = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()[:16]
 
     def measure(target: Path) -> None:
-        seconds = {kind: _measure(open_engine(replace(setup, kind=kind))) for kind in kinds}
+        seconds = dict.fromkeys(kinds, math.inf)
+        for kind in (*kinds, *reversed(kinds)):  # twice: what disturbs one turn may be over in the other
+            seconds[kind] = min(seconds[kind], _measure(open_engine(replace(setup, kind=kind))))
         (target / _MEASURED).write_text(json.dumps(seconds))
 
     entry = BuildCache(setup.cache_dir).get(f"fastest-{fingerprint(setup.source)[:16]}", version, measure)

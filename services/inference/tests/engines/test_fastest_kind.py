@@ -69,7 +69,7 @@ def test_the_kind_that_took_the_least_time_is_chosen_and_every_engine_closed(set
     seconds = json.loads(measured.read_text())
     assert seconds.keys() == set(KINDS)
     assert seconds[chosen] == min(seconds.values())
-    assert opener.kinds == list(KINDS)
+    assert opener.kinds == [*KINDS, *reversed(KINDS)]
     assert all(engine.closed for _, engine in opener.opened)
 
 
@@ -78,13 +78,13 @@ def test_what_was_measured_once_is_remembered_for_the_same_conditions_only(setup
     chosen = fastest_kind(setup, KINDS, opener)
 
     assert fastest_kind(setup, KINDS[::-1], opener) == chosen
-    assert opener.kinds == list(KINDS)
+    assert len(opener.opened) == 4
 
     fastest_kind(replace(setup, threads=2), KINDS, opener)
     fastest_kind(replace(setup, threads=2), (*KINDS, "int8-rows"), opener)
     setup.source.write_bytes(b"other weights")
     fastest_kind(setup, KINDS, opener)
-    assert opener.kinds == [*KINDS, *KINDS, *KINDS, "int8-rows", *KINDS]
+    assert len(opener.opened) == 4 + 4 + 6 + 4
 
 
 def test_a_model_of_kind_auto_is_loaded_in_the_kind_that_was_chosen(llama, tmp_path):

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from awkward_texts import AWKWARD, mixtures
 from hypothesis import given, settings
@@ -17,6 +19,9 @@ from penstock_inference.formats.sentencepiece_bpe import (
     SentencePieceVocabulary,
     sentencepiece_tokenizer_json,
 )
+from penstock_inference.forms import Form, Notation
+from penstock_inference.grammar import Grammars
+from penstock_inference.sampler import Sampler, SamplingParameters, choose_tokens
 from penstock_inference.tokenizer import Tokenizer
 from tokenizers import Tokenizer as Library
 from tokenizers import models, pre_tokenizers, trainers
@@ -125,6 +130,22 @@ def test_special_tokens_are_read_where_they_are_meant_and_written_as_nothing(voc
     assert tokenizer.special_tokens == {name: place for place, name in enumerate(SPECIAL)}
     assert 1 not in tokenizer.encode("<s>", parse_special=False)
     assert tokenizer.decode(tokenizer.encode("<s>", parse_special=False)) == " <s>"
+
+
+def test_answers_of_such_pieces_are_held_to_a_form(vocabulary):
+    tokenizer = Tokenizer(sentencepiece_tokenizer_json(vocabulary))
+    grammars, dice = Grammars(tokenizer, tokenizer.vocabulary_tokens, (2,)), np.random.default_rng(20261121)
+    form = grammars.compile(Form(Notation.REGEX, r"(the|and) [a-z]{3,9} \d\d é"))
+
+    for seed in range(5):
+        sampler = Sampler(SamplingParameters(), [1], 40, (seed, 0), form.begin())
+        tokens: list[int] = []
+        while 2 not in tokens:
+            tokens += choose_tokens(
+                dice.standard_normal((1, tokenizer.vocabulary_tokens), np.float32), [sampler]
+            )
+        assert re.fullmatch(r"(the|and) [a-z]{3,9} \d\d é", tokenizer.decode(tokens))
+    grammars.close()
 
 
 def test_what_a_user_writes_like_a_byte_is_text(vocabulary):
