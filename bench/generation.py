@@ -1,29 +1,68 @@
-"""How fast does SmolLM2-135M generate through our batcher, beside llama.cpp on the same file and cores?
+"""How fast do small Llamas generate through our batcher, beside llama.cpp and transformers on the same cores?
 
 Each engine has a process of its own, loaded all the time and called in turn. Ours is timed from outside, as answers
 come out of the batcher: scheduling, sampling and text included. llama.cpp is called through its batch API, which is
-more than its server gives: on the same file, and on the same weights in the format that it runs fastest. Another
-process sends the same load to our service over gRPC.
+more than its server gives, with flash attention and without, of which the better counts: on the same file, and on the
+same weights in the format that it runs fastest. transformers batch continuously by themselves.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 from harness import install
-from harness.generation_report import OURS, OVER_GRPC, PEER, PEER_BEST, Rates, console, figures, plot, table
+from harness.generation_report import (
+    OURS,
+    PEER,
+    PEER_BEST,
+    TRANSFORMERS,
+    Rates,
+    console,
+    figures,
+    plot,
+    table,
+)
 from harness.gguf import smollm2
+from harness.llama_7m import llama_7m
 from harness.paths import BENCH, CACHE
 from harness.report import Report
 from harness.turns import Worker
 
-CONCURRENT = (1, 8, 32)
 CONTEXT_TOKENS = 224  # at the start of an answer; about 256 while it is timed
 PREFILL_TOKENS = 512
 WINDOW_TOKENS = 512
 TEXT = BENCH / "data" / "opticks.txt"
+SMOLLM2, LLAMA_7M = "SmolLM2-135M", "7M Llama"
+FLASH_ATTENTION = {"flash attention": {"flash": True}, "no flash attention": {"flash": False}}
+SETTINGS = {PEER: FLASH_ATTENTION, PEER_BEST: FLASH_ATTENTION}  # others have one way to run
+
+Workers = Mapping[tuple[str, str], Worker]  # by engine and model
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something that several engines do with one model."""
+
+    name: str
+    label: str
+    engines: tuple[str, ...]
+    model: str = SMOLLM2
+    concurrent: int = 0  # answers; none: a prompt is read
+
+
+CASES = (
+    Case("1", "1 at once", (OURS, PEER, PEER_BEST), concurrent=1),
+    Case("8", "8 at once", (OURS, PEER, PEER_BEST, TRANSFORMERS), concurrent=8),
+    Case("32", "32 at once", (OURS, PEER, PEER_BEST), concurrent=32),
+    Case("prefill", f"prompts of {PREFILL_TOKENS}", (OURS, PEER, PEER_BEST)),
+    Case("7m_8", "7M, 8 at once", (OURS, PEER), LLAMA_7M, concurrent=8),
+    Case("7m_32", "7M, 32 at once", (OURS, PEER), LLAMA_7M, concurrent=32),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,86 +72,97 @@ class Plan:
     rounds: int
     seconds: float
     windows: int
-    over_grpc: Sequence[int]  # at how many concurrent answers
 
 
-FULL = Plan(rounds=5, seconds=0.6, windows=16, over_grpc=CONCURRENT)
-QUICK = Plan(rounds=2, seconds=0.3, windows=3, over_grpc=(8,))
+FULL = Plan(rounds=5, seconds=0.6, windows=16)
+QUICK = Plan(rounds=2, seconds=0.25, windows=2)
 
 
 def main() -> None:
     """Measure, tell people, tell programs."""
     arguments = _arguments()
-    absent = install.llama()
-    if arguments.setup:
-        raise SystemExit(absent or None)
+    absent = _absent()
     report = Report("generation", quick=arguments.quick)
     plan = QUICK if arguments.quick else FULL
-    workers = _start(with_peer=not absent)
+    workers = _start(absent)
     try:
+        if arguments.setup:
+            raise SystemExit("; ".join(absent.values()) or None)
         nats = _perplexity(workers, plan)
         rates = _rates(workers, plan)
     finally:
         for worker in workers.values():
             worker.stop()
-    console.print(table(rates, nats, absent))
-    plot(rates, report.path(".png"))
-    details = {"absent": {PEER: absent} if absent else {}, "tokens_per_s": rates.all()}
-    report.finish(figures(rates, nats), details)
+    labels = {case.name: case.label for case in CASES}
+    console.print(table(rates, nats, labels, absent))
+    plot(rates, labels, report.path(".png"))
+    report.finish(figures(rates, nats), {"absent": absent, "tokens_per_s": rates.all()})
 
 
-def _start(*, with_peer: bool) -> dict[str, Worker]:
-    """Start the engines side by side, and wait until the last has loaded the model."""
-    gguf, threads = str(smollm2()), str(os.cpu_count())
-    pythons = {OURS: (sys.executable, "penstock"), OVER_GRPC: (sys.executable, "penstock_grpc")}
-    if with_peer:
-        python = str(CACHE / "llama" / "bin" / "python")
-        pythons |= {PEER: (python, "llama"), PEER_BEST: (python, "llama_q4")}
+def _absent() -> dict[str, str]:
+    """Install the peers; say which are missing and why."""
+    absent = {PEER: install.llama(), TRANSFORMERS: "" if find_spec("torch") else "run `make setup-test`"}
+    return {peer: reason for peer, reason in absent.items() if reason}
+
+
+def _start(absent: Mapping[str, str]) -> Workers:
+    """Start the engines side by side, and wait until the last has its model."""
+    ours, peer = sys.executable, str(install.LLAMA_PYTHON)
+    models = {SMOLLM2: smollm2(), LLAMA_7M: llama_7m()}
+    programs = {(OURS, model): (ours, "penstock") for model in models}
+    if TRANSFORMERS not in absent:
+        programs[TRANSFORMERS, SMOLLM2] = (ours, "transformers_batching")
+    if PEER not in absent:
+        programs |= {(PEER, model): (peer, "llama") for model in models}
+        programs[PEER_BEST, SMOLLM2] = (peer, "llama_q4")
     workers = {}
-    for name, (python, module) in pythons.items():
-        command = [python, "-m", f"engines.{module}", gguf, str(TEXT), threads]
-        workers[name] = Worker(name, command, cwd=BENCH, log=CACHE / f"generation-{module}.log")
-    for name, worker in workers.items():
-        with console.status(f"loading {name}"):
+    for (engine, model), (python, module) in programs.items():
+        command = [python, "-m", f"engines.{module}", str(models[model]), str(TEXT), str(os.cpu_count())]
+        log = CACHE / f"generation-{module}-{Path(models[model]).stem}.log"
+        workers[engine, model] = Worker(f"{engine} ({model})", command, cwd=BENCH, log=log)
+    for worker in workers.values():
+        with console.status(f"loading {worker.name}"):
             worker.turn("about")
     return workers
 
 
-def _perplexity(workers: dict[str, Worker], plan: Plan) -> dict[str, float]:
+def _perplexity(workers: Workers, plan: Plan) -> dict[str, float]:
     """Score the same windows of text; refuse to compare where the engines do not read the same tokens."""
     nats, texts = {}, set()
-    for name in (OURS, PEER, PEER_BEST):
-        if name in workers:
-            texts.add(workers[name].turn("about")["text"])
-            with console.status(f"perplexity: {name}"):
-                scored = workers[name].turn("perplexity", windows=plan.windows, tokens=WINDOW_TOKENS)
-            nats[name] = scored["nats_per_token"]
+    for engine in (OURS, PEER, PEER_BEST):
+        if worker := workers.get((engine, SMOLLM2)):
+            texts.add(worker.turn("about")["text"])
+            with console.status(f"perplexity: {engine}"):
+                scored = worker.turn("perplexity", windows=plan.windows, tokens=WINDOW_TOKENS)
+            nats[engine] = scored["nats_per_token"]
     if len(texts) > 1:
         raise SystemExit("the engines make different tokens of the text")
     return nats
 
 
-def _rates(workers: dict[str, Worker], plan: Plan) -> Rates:
+def _rates(workers: Workers, plan: Plan) -> Rates:
     rates = Rates()
     for turn in range(plan.rounds):
-        for concurrent in CONCURRENT:
-            context = CONTEXT_TOKENS
-            names = [name for name in workers if name != OVER_GRPC or concurrent in plan.over_grpc]
-            for name in names:
-                with console.status(f"round {turn + 1} of {plan.rounds}: {name}, {concurrent} at once"):
-                    load = {"concurrent": concurrent, "context": context, "seconds": plan.seconds}
-                    measured = workers[name].turn("decode", **load)
-                if name == OURS:
-                    context = measured["context"]  # others begin where ours was when its time began
-                rates.add(name, str(concurrent), measured["tokens_per_s"])
-        for name in (OURS, PEER, PEER_BEST):
-            if name in workers:
-                with console.status(f"round {turn + 1} of {plan.rounds}: {name}, prefill"):
-                    measured = workers[name].turn(
-                        "prefill", tokens=PREFILL_TOKENS, offset=turn * 97, seconds=plan.seconds
-                    )
-                rates.add(name, "prefill", measured["tokens_per_s"])
+        for case in CASES:
+            if case.concurrent:
+                load = {"concurrent": case.concurrent, "context": CONTEXT_TOKENS, "seconds": plan.seconds}
+            else:
+                load = {"tokens": PREFILL_TOKENS, "offset": turn * 97, "seconds": plan.seconds}
+            with console.status(f"round {turn + 1} of {plan.rounds}: {case.label}"):
+                _round(workers, case, load, rates)
     return rates
+
+
+def _round(workers: Workers, case: Case, load: dict[str, Any], rates: Rates) -> None:
+    for engine in case.engines:
+        if worker := workers.get((engine, case.model)):
+            for setting, arguments in SETTINGS.get(engine, {"": {}}).items():
+                measured = worker.turn("decode" if case.concurrent else "prefill", **load, **arguments)
+                rates.add(case.name, engine, setting, measured["tokens_per_s"])
+            if engine == OURS and case.concurrent:
+                load["context"] = measured[
+                    "context"
+                ]  # others begin no later than where ours was when its time began
 
 
 def _arguments() -> argparse.Namespace:
@@ -120,7 +170,9 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="at most 50 seconds, once llama.cpp is built")
-    parser.add_argument("--setup", action="store_true", help="only build llama.cpp (about 4 minutes)")
+    parser.add_argument(
+        "--setup", action="store_true", help="only build llama.cpp (about 4 minutes) and the models"
+    )
     return parser.parse_args()
 
 

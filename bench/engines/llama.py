@@ -1,12 +1,14 @@
 """llama.cpp through its batch API, in process, which is the upper bound of its server. Runs on the peer's own Python.
 
 Best settings known: KV in f16, a stream of its own for each sequence, weights not mapped (so that they are repacked
-for the CPU), flash attention as it chooses. Tokens are chosen greedily from the logits, which costs it next to nothing.
+for the CPU). Flash attention is on or off by the turn. Tokens are chosen greedily from the logits, which costs it next
+to nothing.
 """
 
 import ctypes
 import hashlib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,13 @@ _SCRATCH = _SEQUENCES  # one more sequence, for prompts and windows
 _ORIGINAL = _SEQUENCES + 1  # and one that the others are copied from
 _ROWS = 768
 _CONTEXT_MAX = 384
+_WARM_UP_TOKENS = 64
 
 Tokens = npt.NDArray[np.int32]
 
 
 class Llama:
-    """A loaded model with memory for its sequences."""
+    """A loaded model with memory for its sequences, once with flash attention and once without."""
 
     def __init__(self, gguf: Path, text: str, threads: int) -> None:
         lib.llama_backend_init()
@@ -36,11 +39,15 @@ class Llama:
         self._model = lib.llama_model_load_from_file(str(gguf).encode(), model)
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._vocabulary_tokens = lib.llama_vocab_n_tokens(self._vocab)
-        self._context = lib.llama_init_from_model(self._model, _context_parameters(threads))
-        self._memory = lib.llama_get_memory(self._context)
         self._batch = lib.llama_batch_init(512, 0, 1)
         self._text = self._tokenize(text)
-        self._decode(self._text[:_CONTEXT_MAX], np.arange(_CONTEXT_MAX), np.full(_CONTEXT_MAX, _ORIGINAL), 1)
+        self._contexts = {
+            flash: lib.llama_init_from_model(self._model, _context_parameters(threads, flash=flash))
+            for flash in (False, True)
+        }
+        for flash in self._contexts:
+            self._choose(flash=flash)
+            self._read(self._text[:_CONTEXT_MAX], _ORIGINAL, 1)
 
     def about(self) -> dict[str, Any]:
         """Say which version this is and what it makes of the text."""
@@ -49,8 +56,10 @@ class Llama:
             "text": hashlib.sha256(self._text.astype("<i4").tobytes()).hexdigest(),
         }
 
-    def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
-        """Continue this many sequences from `context` tokens on."""
+    def decode(self, concurrent: int, context: int, seconds: float, *, flash: bool) -> dict[str, Any]:
+        """Continue this many sequences from `context` tokens on, or from as many as there are: fewer cost less."""
+        self._choose(flash=flash)
+        context = min(context, _CONTEXT_MAX)
         sequences = np.arange(concurrent)
         for sequence in range(concurrent):
             lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
@@ -66,29 +75,37 @@ class Llama:
             past += 1
             return concurrent
 
-        return {"tokens_per_s": tokens_per_second(step, seconds), "context": (context + past) / 2}
+        return {"tokens_per_s": tokens_per_second(step, step, seconds), "context": (context + past) / 2}
 
-    def prefill(self, tokens: int, offset: int, seconds: float) -> dict[str, Any]:
+    def prefill(self, tokens: int, offset: int, seconds: float, *, flash: bool) -> dict[str, Any]:
         """Read prompts of this length, over and over."""
+        self._choose(flash=flash)
         prompt = self._text[offset : offset + tokens]
 
-        def step() -> int:
-            self._window(prompt, 1)
-            return tokens
+        def read(length: int) -> int:
+            self._read(prompt[:length], _SCRATCH, 1)
+            return length
 
-        return {"tokens_per_s": tokens_per_second(step, seconds)}
+        rate = tokens_per_second(partial(read, _WARM_UP_TOKENS), partial(read, tokens), seconds)
+        return {"tokens_per_s": rate}
 
     def perplexity(self, windows: int, tokens: int) -> dict[str, Any]:
         """Score the second half of each window, given what is before (as llama-perplexity does)."""
+        self._choose(flash=True)
         half, total = tokens // 2, 0.0
         for window in self._text[: windows * tokens].reshape(windows, tokens):
-            logits = self._window(window[:-1], tokens - half)
+            logits = self._read(window[:-1], _SCRATCH, tokens - half)
             total += _negative_log_likelihood(logits, window[half:])
         return {"nats_per_token": total / windows / (tokens - half)}
 
-    def _window(self, tokens: Tokens, scored: int) -> npt.NDArray[np.float32]:
-        lib.llama_memory_seq_rm(self._memory, _SCRATCH, -1, -1)
-        return self._decode(tokens, np.arange(len(tokens)), np.full(len(tokens), _SCRATCH), scored)
+    def _choose(self, *, flash: bool) -> None:
+        self._context = self._contexts[flash]
+        self._memory = lib.llama_get_memory(self._context)
+
+    def _read(self, tokens: Tokens, sequence: int, scored: int) -> npt.NDArray[np.float32]:
+        """Let a sequence be these tokens, and return the logits of the last."""
+        lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return self._decode(tokens, np.arange(len(tokens)), np.full(len(tokens), sequence), scored)
 
     def _decode(
         self, tokens: npt.NDArray[Any], positions: npt.NDArray[Any], sequences: npt.NDArray[Any], scored: int
@@ -128,8 +145,11 @@ def _array(pointer: Any, length: int) -> npt.NDArray[np.int32]:
     return array
 
 
-def _context_parameters(threads: int) -> Any:
+def _context_parameters(threads: int, *, flash: bool) -> Any:
     parameters = lib.llama_context_default_params()
+    parameters.flash_attn_type = (
+        lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
     parameters.n_ctx = (_ORIGINAL + 1) * _ROWS
     parameters.n_seq_max = _ORIGINAL + 1
     parameters.n_batch = parameters.n_ubatch = 512

@@ -130,7 +130,7 @@ def main(gguf: str, text: str, threads: str) -> None:
     """Take turns until the input ends."""
     model = ModelSettings(id=MODEL, reference=gguf)
     settings = InferenceSettings(
-        models=(model,), encoders=(), threads=int(threads), data_dir=CACHE / "generation"
+        models=(model,), encoders=(), threads=int(threads), data_dir=CACHE / "generation" / Path(gguf).stem
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         context = loaded(settings, Path(text).read_text())

@@ -7,10 +7,10 @@ SETTLE_SECONDS = 0.05
 WARM_UP_SECONDS = 0.12
 
 
-def tokens_per_second(step: Callable[[], int], seconds: float) -> float:
+def tokens_per_second(warm_up: Callable[[], int], step: Callable[[], int], seconds: float) -> float:
     """Settle, warm up, then run steps for this long; each returns how many tokens it did."""
     time.sleep(SETTLE_SECONDS)
-    _run(step, WARM_UP_SECONDS)
+    _run(warm_up, WARM_UP_SECONDS)
     tokens, elapsed = _run(step, seconds)
     return tokens / elapsed
 
