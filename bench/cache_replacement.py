@@ -68,6 +68,7 @@ def _row(path: Path, share: float, quick: bool) -> dict[str, Any]:
         "saved_by_best_peer": rounded(others, 4),
         "cost_margin_points": round(100 * (weighted.saved_ratio - others), 2),
         "hit_ratios": {policy: rounded(ratio, 4) for policy, ratio in ratios.items()},
+        "without_figure": sorted(set(peers.policies(quick=quick)) - set(ratios)),
     }
 
 

@@ -19,12 +19,12 @@ CAPACITY = 100
 MARGIN = 0.02
 
 EXPERTS = {
-    "long multi-queue": lambda: MultiQueue(lifetime=8, ghosts=8),
-    "short multi-queue": lambda: MultiQueue(lifetime=1, ghosts=4),
+    "multi-queue": lambda: MultiQueue(lifetime=8, ghosts=8),
     "lirs": Lirs,
     "s3-fifo": S3Fifo,
     "recency": Recency,
-    "worth": Worth,
+    "worth": lambda: Worth(ghosts=0),
+    "worth with memory": lambda: Worth(ghosts=4),
 }
 
 
@@ -127,6 +127,19 @@ def test_what_saves_more_money_for_its_bytes_stays():
     dear = {name for name in names if hash_of(name) % 5 == 0}
     requests = [Item(name.encode(), 1, 1000.0 if name in dear else 1.0) for name in names]
     assert mixed(requests, CAPACITY) > alone(Recency(), requests, CAPACITY) * 1.3
+
+
+@pytest.mark.parametrize(
+    ("worths", "leader"), [((1.0, 1.0), 3), ((1.0, 1000.0), 0)], ids=["equal worths", "unequal worths"]
+)
+def test_who_is_a_little_ahead_leads_unless_that_may_be_one_lucky_hit(worths, leader):
+    mixture = Mixture()
+    for number, worth in enumerate(worths):
+        mixture.insert(Item(bytes([number]), 1, worth))
+    mixture.credits[0], mixture.credits[3] = 100_000.0, 100_200.0
+    assert mixture.leader() == leader
+    mixture.credits[3] = 102_000.0
+    assert mixture.leader() == 3
 
 
 keys = st.integers(0, 30).map(lambda number: bytes([number]))

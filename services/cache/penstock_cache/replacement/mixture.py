@@ -23,7 +23,30 @@ from penstock_cache.replacement.worth import Worth
 # Credit halves within about so many requests; a cache with more items waits longer for its hits.
 MEMORY_REQUESTS = 100_000
 MEMORY_REQUESTS_PER_ITEM = 20
+# What another expert must have saved more than the leader, to lead, where few answers are worth most of all: there one
+# lucky hit counts like a thousand others. Where all are worth the same it need not.
+LEAD_SHARE_MIN = 0.01
 _CREDIT_UNIT_MAX = 1e100
+
+
+class Worths:
+    """How much the worths of what came in differ."""
+
+    __slots__ = ("_count", "_squares", "_sum")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = self._squares = 0.0
+
+    def add(self, worth: float) -> None:
+        """Count one in."""
+        self._count += 1
+        self._sum += worth
+        self._squares += worth * worth
+
+    def inequality(self) -> float:
+        """Give 0 when all were equal, and near 1 when few were worth most: 1 − mean² ÷ mean of squares."""
+        return 1.0 - self._sum * self._sum / (self._count * self._squares) if self._squares else 0.0
 
 
 class Mixture:
@@ -31,20 +54,25 @@ class Mixture:
 
     def __init__(self) -> None:
         self._experts: tuple[Expert, ...] = (
-            Worth(),  # leads until it is known who saves more: it alone knows what an item saves
+            Worth(ghosts=0),  # leads until it is known who saves more: it knows what an item saves
+            Worth(ghosts=4),
             MultiQueue(lifetime=8, ghosts=8),
-            MultiQueue(lifetime=1, ghosts=4),
             Lirs(),
             S3Fifo(),
             Recency(),
         )
         self.credits = [0.0] * len(self._experts)
         self._credit_unit = 1.0  # grows, which is the same as all credit fading
+        self._leader = 0
+        self._worths = Worths()
         self._released: tuple[deque[bytes], ...] = tuple(deque() for _ in self._experts)
 
     def leader(self) -> int:
-        """Give the number of the expert that lately saved most."""
-        return self.credits.index(max(self.credits))
+        """Give the number of the expert that lately saved most, beyond what may be luck."""
+        most = max(self.credits)
+        if most > self.credits[self._leader] * (1 + LEAD_SHARE_MIN * self._worths.inequality()):
+            self._leader = self.credits.index(most)
+        return self._leader
 
     def hit(self, item: Item, held_bytes: int, items: int) -> None:
         """Tell of a request for what memory holds; experts that do not hold it would have had to fetch it."""
@@ -66,6 +94,7 @@ class Mixture:
 
     def insert(self, item: Item) -> None:
         """Take in an item; experts that hold it already need not be told."""
+        self._worths.add(item.worth)
         for expert in self._experts:
             if item.key not in expert:
                 expert.insert(item)

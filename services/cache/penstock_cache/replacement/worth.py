@@ -1,7 +1,7 @@
 """What saves least for its bytes goes first. Pure.
 
 GreedyDual-Size-Frequency: L. Cherkasova, "Improving WWW proxies performance with greedy-dual-size-frequency caching
-policy", HP Laboratories HPL-98-69, 1998. Unlike there, the uses of what left are remembered for a while.
+policy", HP Laboratories HPL-98-69, 1998. Unlike there, the uses of what left may be remembered for a while.
 """
 
 from collections import OrderedDict
@@ -11,15 +11,19 @@ from itertools import count
 
 from penstock_cache.replacement.queue import Item
 
-GHOSTS_PER_ITEM = 4
 GHOSTS_MAX = 32_768
 Rank = tuple[float, int, bytes]
 
 
 class Worth:
-    """Items ranked by uses times worth for each byte, above an inflation that lets what was once good grow old."""
+    """Items ranked by uses times worth for each byte, above an inflation that lets what was once good grow old.
 
-    def __init__(self) -> None:
+    Args:
+        ghosts: how many of those that left have their uses remembered, in times the number of items.
+    """
+
+    def __init__(self, ghosts: int) -> None:
+        self._ghosts_per_item = ghosts
         self._items: dict[bytes, tuple[Item, int, Rank]] = {}
         self._ranks: list[Rank] = []  # a heap, with ranks in it that hold no more
         self._uses_gone: OrderedDict[bytes, int] = OrderedDict()
@@ -63,7 +67,7 @@ class Worth:
     def _let_go(self, item: Item, uses: int, _rank: Rank) -> bytes:
         self.discard(item.key)
         self._uses_gone[item.key] = uses
-        while len(self._uses_gone) > min(GHOSTS_PER_ITEM * len(self._items), GHOSTS_MAX):
+        while len(self._uses_gone) > min(self._ghosts_per_item * len(self._items), GHOSTS_MAX):
             self._uses_gone.popitem(last=False)
         return item.key
 
