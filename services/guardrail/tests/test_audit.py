@@ -177,7 +177,7 @@ async def test_no_decision_that_was_told_is_lost_when_the_process_is_killed(
             async with connect(f"127.0.0.1:{port}") as channel:
                 await channel.channel_ready()
                 asking = [asyncio.create_task(_ask(channel, f"{life}-{worker}", told)) for worker in range(8)]
-                await tools.until(partial(_at_least, told, 60 * (life + 1) + seed * 17))
+                await tools.until(partial(_at_least, told, 60 * (life + 1) + seed * 17), 120)
                 process.kill()
                 await asyncio.gather(*asking)
         async with start() as (guardrail, _server):
