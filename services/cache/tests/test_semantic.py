@@ -1,6 +1,6 @@
 """Answers by meaning, through the real server and the real encoder of the inference service."""
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ async def inference(inference_settings):
 
 
 @asynccontextmanager
-async def serving_cache(data_dir: Path, inference: str, clock: Clock, **changes):
+async def composed_cache(data_dir: Path, inference: str, clock: Clock, **changes):
     settings = CacheSettings(
         **{
             "grpc_port": 0,
@@ -78,7 +78,13 @@ async def serving_cache(data_dir: Path, inference: str, clock: Clock, **changes)
         running(service) as server,
         connect(server.address) as channel,
     ):
-        yield CacheServiceStub(channel)
+        yield service, CacheServiceStub(channel)
+
+
+@asynccontextmanager
+async def serving_cache(*arguments, **changes):
+    async with composed_cache(*arguments, **changes) as (_, stub):
+        yield stub
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -263,16 +269,21 @@ async def test_without_inference_answers_are_found_exactly_and_nothing_fails(tmp
         assert from_status(result.status).reason == "RESOURCE_NOT_FOUND"
 
 
-async def test_a_foreseen_question_needs_no_encoder_when_it_is_asked(tmp_path, inference_settings, clock):
-    async with AsyncExitStack() as stack:
-        async with serving_inference(inference_settings) as inference:
-            cache = await stack.enter_async_context(serving_cache(tmp_path, inference.address, clock))
-            entry_id = await store(cache, RESET)
-            ahead = fill(wire.LookupItem(ahead=True), RESET_IN_OTHER_WORDS)
-            [foreseen] = (await cache.Lookup(wire.LookupRequest(items=[ahead]))).results
-            assert foreseen.hit.entry_id == entry_id
+async def test_a_foreseen_question_needs_no_encoder_when_it_is_asked(tmp_path, inference, clock):
+    async with composed_cache(tmp_path, inference, clock) as (service, cache):
+
+        def count(name, **labels):
+            return service.metrics.registry.get_sample_value(f"penstock_cache_{name}_total", labels)
+
+        entry_id = await store(cache, RESET)
+        ahead = fill(wire.LookupItem(ahead=True), RESET_IN_OTHER_WORDS)
+        [foreseen] = (await cache.Lookup(wire.LookupRequest(items=[ahead]))).results
+        assert foreseen.hit.entry_id == entry_id
+        assert (count("semantic_readied"), count("semantic_readied_asked")) == (1, 0)
+        embedded = count("embeddings", outcome="embedded")
         assert (await look_up(cache, RESET_IN_OTHER_WORDS)).hit.entry_id == entry_id
-        assert not (await look_up(cache, RESET_IN_OTHER_WORDS)).HasField("hit"), "a vector is given once"
+        assert count("embeddings", outcome="embedded") == embedded == 2
+        assert (count("semantic_readied"), count("semantic_readied_asked")) == (1, 1)
 
 
 async def test_a_room_that_grows_is_learnt_and_still_finds(cache):
