@@ -180,6 +180,7 @@ def test_nothing_is_found_in_a_text_that_one_pass_told_to_be_clear(without_names
 
 def test_prose_in_any_script_is_told_to_be_clear_by_one_pass(without_names):
     assert is_clear(without_names, "the quick brown fox, \u65e5\u672c\u8a9e \u200b caf\u00e9")
+    assert is_clear(without_names, "if x == 1: y = 2")
     assert not is_clear(without_names, "to ann\uff20example.com")
 
 

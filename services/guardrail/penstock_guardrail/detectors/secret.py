@@ -23,7 +23,7 @@ class SecretDetector:
     """Find keys and tokens of well-known issuers."""
 
     name = "secret"
-    version = 1
+    version = 2
     trigger = TRIGGER
     grammar = _ANY
 
@@ -38,7 +38,7 @@ class SecretDetector:
             if not (is_placeholder(value) or _is_name(value)):
                 confidence, checked = _belief(value)
                 evidence = f"format of {self._issuer(view, first, last)}{checked}"
-                yield Candidate(first, last, "SECRET", confidence, "secret/1", evidence)
+                yield Candidate(first, last, "SECRET", confidence, "secret/2", evidence)
 
     def _issuer(self, view: bytes, start: int, end: int) -> str:
         return next(issuer for issuer, each in self._formats if each.match(view, start) == (start, end))

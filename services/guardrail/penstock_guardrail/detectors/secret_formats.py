@@ -220,12 +220,6 @@ FORMATS: tuple[SecretFormat, ...] = (
     ),
     _format("typeform", "tfp_", characters("[0-9A-Za-z_.=-]", 59, 59)),
     _format("vercel", "vercel_ vcp_", _alnum(24, 60)),
-    _format(
-        "wireguard",
-        "PrivateKey = PresharedKey = PrivateKey= PresharedKey=",
-        characters("[0-9A-Za-z+/]", 43, 43),
-        literal("="),
-    ),
     _format("xai", "xai-", _alnum(80)),
     _format("yandex", "AQVN t1. y0_", characters("[0-9A-Za-z_=.-]", 35, 250)),
     _format("zapier", "hooks.zapier.com/hooks/catch/", characters("[0-9A-Za-z/]", 10, 40)),
