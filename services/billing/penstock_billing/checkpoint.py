@@ -8,6 +8,7 @@ be begun anew; so once it is long, the writer's thread copies the little that is
 import asyncio
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 
 from servicekit.background import completed
@@ -16,7 +17,7 @@ from servicekit.logging import get_logger
 
 from penstock_billing.writer_thread import WriterThread
 
-INTERVAL_SECONDS = 0.5
+INTERVAL = timedelta(seconds=1)
 # 16 MiB.
 LOG_PAGES_MAX = 4096
 
@@ -27,7 +28,7 @@ async def checkpoint_often(
     path: str,
     writer: WriterThread,
     *,
-    interval_seconds: float = INTERVAL_SECONDS,
+    interval: timedelta = INTERVAL,
     log_pages_max: int = LOG_PAGES_MAX,
 ) -> None:
     """Copy for ever; what cannot be copied now stays in the log, where it is as safe.
@@ -35,11 +36,11 @@ async def checkpoint_often(
     Args:
         path: the file.
         writer: the thread that writes to it.
-        interval_seconds: how long it rests between two copies.
+        interval: how long it rests between two copies.
         log_pages_max: from how many pages on the writer helps.
     """
     while True:
-        await asyncio.sleep(interval_seconds)
+        await asyncio.sleep(interval.total_seconds())
         try:
             await completed(asyncio.create_task(_checkpoint(path, writer, log_pages_max)))
         except sqlite3.OperationalError as error:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ async def test_pages_that_a_reader_needs_are_written_over_when_it_is_done(
 
 @asynccontextmanager
 async def _checkpoints(path: Path, writer: WriterThread) -> AsyncIterator[None]:
-    often = checkpoint_often(str(path), writer, interval_seconds=0.01, log_pages_max=LOG_PAGES_MAX)
+    often = checkpoint_often(
+        str(path), writer, interval=timedelta(milliseconds=10), log_pages_max=LOG_PAGES_MAX
+    )
     async with background(often, "checkpoints"):
         yield
 
