@@ -1,7 +1,8 @@
 """What is left of the batcher's speed at the gRPC door, and how long do many callers at once wait for a first token?
 
-The batcher runs in process and behind our service's gRPC port, each in a process of its own, called in turn. The share
-of the door is taken while all answers run, from steady streams; the times from bursts, in which all ask at once.
+The batcher runs in process and behind our service's gRPC port, beside llama.cpp's HTTP server with as many slots, each
+in a process of its own, called in turn. The share of the door is taken while all answers run, from steady streams; the
+times from bursts, in which all ask at once.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.texts import beginning
+from harness import install
 from harness.generation_report import console
 from harness.gguf import smollm2
 from harness.paths import BENCH, CACHE, REPO
@@ -28,7 +30,7 @@ CONTEXT_TOKENS = 224
 PROMPT_TOKENS = 128
 ANSWER_TOKENS = 48
 TEXT = BENCH / "data" / "opticks.txt"
-IN_PROCESS, AT_THE_DOOR = "in process", "over gRPC"
+IN_PROCESS, AT_THE_DOOR, LLAMA_SERVER = "in process", "over gRPC", "llama-server, HTTP"
 
 
 @dataclass(slots=True)
@@ -44,9 +46,12 @@ class Measured:
 def main() -> None:
     """Measure, tell people, tell programs."""
     arguments = _arguments()
+    absent = install.llama_server()
+    if arguments.setup:
+        raise SystemExit(absent or None)
     report = Report("serving", quick=arguments.quick)
     rounds, seconds = (2, 1.0) if arguments.quick else (7, 2.0)
-    workers = _start()
+    workers = _start(with_peer=not absent)
     measured: dict[str, Measured] = defaultdict(Measured)
     try:
         for turn in range(rounds):
@@ -56,15 +61,18 @@ def main() -> None:
     finally:
         for worker in workers.values():
             worker.stop()
-    console.print(_table(measured))
+    console.print(_table(measured, absent))
     _plot(measured, report.path(".png"))
-    report.finish(_figures(measured), {"rounds": {name: _rounds(each) for name, each in measured.items()}})
+    rates = {name: _rounds(each) for name, each in measured.items()}
+    report.finish(_figures(measured), {"absent": {LLAMA_SERVER: absent} if absent else {}, "rounds": rates})
 
 
-def _start() -> dict[str, Worker]:
+def _start(*, with_peer: bool) -> dict[str, Worker]:
     arguments = [str(smollm2()), str(TEXT), str(os.cpu_count())]
+    modules = {IN_PROCESS: "penstock", AT_THE_DOOR: "penstock_grpc"}
+    modules |= {LLAMA_SERVER: "llama_server"} if with_peer else {}
     workers = {}
-    for name, module in ((IN_PROCESS, "penstock"), (AT_THE_DOOR, "penstock_grpc")):
+    for name, module in modules.items():
         command = [sys.executable, "-m", f"engines.{module}", *arguments]
         workers[name] = Worker(name, command, cwd=BENCH, log=CACHE / f"serving-{module}.log")
     for name, worker in workers.items():
@@ -88,14 +96,30 @@ def _measure(worker: Worker, measured: Measured, turn: int, seconds: float) -> N
 
 def _figures(measured: dict[str, Measured]) -> dict[str, Any]:
     ours, door = measured[IN_PROCESS], measured[AT_THE_DOOR]
-    return {
+    figures = {
         "door_share": _share(door.steady, ours.steady),
         "door_share_burst": _share(door.burst, ours.burst),
         "tokens_per_s_in_process": rounded(statistics.median(ours.steady)),
-        "tokens_per_s_door": rounded(statistics.median(door.steady)),
-        "ttft_ms_p50_door": rounded(_percentile(door.first_token_ms, 50)),
-        "ttft_ms_p95_door": rounded(_percentile(door.first_token_ms, 95)),
-        "itl_ms_p50_door": rounded(_percentile(door.inter_token_ms, 50)),
+        **_waits(door, "door"),
+    }
+    if LLAMA_SERVER in measured:
+        peer = measured[LLAMA_SERVER]
+        figures |= {
+            "llama_server_ratio": _share(door.steady, peer.steady),
+            "llama_server_ratio_burst": _share(door.burst, peer.burst),
+            **_waits(peer, "llama_server"),
+        }
+    return figures
+
+
+def _waits(measured: Measured, name: str) -> dict[str, float]:
+    return {
+        f"tokens_per_s_{name}": rounded(statistics.median(measured.steady)),
+        f"tokens_per_s_burst_{name}": rounded(statistics.median(measured.burst)),
+        f"ttft_ms_p50_{name}": rounded(_percentile(measured.first_token_ms, 50)),
+        f"ttft_ms_p95_{name}": rounded(_percentile(measured.first_token_ms, 95)),
+        f"itl_ms_p50_{name}": rounded(_percentile(measured.inter_token_ms, 50)),
+        f"itl_ms_p95_{name}": rounded(_percentile(measured.inter_token_ms, 95)),
     }
 
 
@@ -104,8 +128,11 @@ def _share(door: Sequence[float], ours: Sequence[float]) -> float:
     return rounded(statistics.median(each / by for each, by in zip(door, ours, strict=True)))
 
 
-def _table(measured: dict[str, Measured]) -> Table:
-    shown = Table(title=f"SmolLM2-135M, {CONCURRENT} callers at once")
+def _table(measured: dict[str, Measured], absent: str) -> Table:
+    shown = Table(
+        title=f"SmolLM2-135M, {CONCURRENT} callers at once",
+        caption=f"llama-server is absent: {absent}" if absent else None,
+    )
     for heading in ("", "steady tokens/s", "burst tokens/s", "TTFT p50 / p95 ms", "ITL p50 / p95 ms"):
         shown.add_column(heading, justify="right" if heading else "left")
     for name, each in measured.items():
@@ -143,7 +170,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="at most 50 seconds")
+    parser.add_argument("--quick", action="store_true", help="at most 50 seconds, once llama.cpp is built")
+    parser.add_argument(
+        "--setup", action="store_true", help="only build llama.cpp and its server (about 10 minutes)"
+    )
     return parser.parse_args()
 
 

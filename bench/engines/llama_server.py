@@ -1,0 +1,113 @@
+"""llama.cpp's own HTTP server, asked through plain sockets: what its callers get."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from harness import install, processes
+from harness.paths import CACHE
+from harness.turns import in_loop, serve
+
+from engines import streams
+from engines.streams import Produced
+from engines.texts import beginning
+
+_SLOTS = 32
+_SLOT_TOKENS = 640
+_ANSWER_TOKENS_MAX = 400
+_LOAD_SECONDS_MAX = 120.0
+_EVENT = b"data: "
+
+
+class OverHttp:
+    """A client of the running server."""
+
+    def __init__(self, port: int, text: str) -> None:
+        self._port = port
+        self._text = text
+
+    async def about(self) -> dict[str, Any]:
+        """Say nothing; the server serves."""
+        return {}
+
+    async def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
+        """Ask for this many answers at once, each after about `context` tokens."""
+        return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
+
+    async def burst(self, prompts: list[str], organizations: list[str], tokens: int) -> dict[str, Any]:
+        """Ask for an answer to each prompt at the same moment."""
+        return await streams.burst(self._open, prompts, organizations, tokens)
+
+    async def _open(self, prompt: str, _organization: str) -> AsyncGenerator[Produced]:
+        request = {
+            "prompt": prompt,
+            "stream": True,
+            "n_predict": _ANSWER_TOKENS_MAX,
+            "ignore_eos": True,
+            "samplers": ["top_k"],  # no other is as quick
+            "top_k": 1,
+        }
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            writer.write(_post(json.dumps(request).encode()))
+            while line := await reader.readline():
+                if line.startswith(_EVENT):  # each is a chunk of its own
+                    event = json.loads(line.removeprefix(_EVENT))
+                    yield Produced(event["tokens_evaluated"], event["tokens_predicted"])
+        finally:
+            writer.close()
+
+
+def _post(body: bytes) -> bytes:
+    head = "POST /completion HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@asynccontextmanager
+async def serving(gguf: str, threads: str, text: str) -> AsyncIterator[OverHttp]:
+    """Start the server, wait until it has loaded the model, and end it after."""
+    port = processes.free_port()
+    command = [
+        *(str(install.LLAMA_SERVER), "--model", gguf, "--port", str(port), "--threads", threads),
+        *("--parallel", str(_SLOTS), "--ctx-size", str(_SLOTS * _SLOT_TOKENS), "--no-kv-unified"),
+        *("--no-mmap", "--flash-attn", "auto", "--cache-ram", "0", "--no-ui", "--fit", "off"),
+    ]
+    server = processes.start(command, CACHE / "llama-server.log")
+    try:
+        async with asyncio.timeout(_LOAD_SECONDS_MAX):
+            while not await _ready(port):
+                if trouble := server.trouble():
+                    raise RuntimeError(trouble)
+                await asyncio.sleep(0.1)
+        yield OverHttp(port, text)
+    finally:
+        server.stop()
+
+
+async def _ready(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    status = await reader.readline()
+    writer.close()
+    return b" 200 " in status
+
+
+def main(gguf: str, text: str, threads: str) -> None:
+    """Take turns until the input ends."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        context = serving(gguf, threads, Path(text).read_text())
+        client = runner.run(context.__aenter__())
+        serve({turn.__name__: in_loop(runner, turn) for turn in (client.about, client.decode, client.burst)})
+        runner.run(context.__aexit__(None, None, None))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
