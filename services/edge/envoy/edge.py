@@ -132,7 +132,8 @@ def render(settings: Settings) -> str:
 def _tracing(part: str, settings: Settings) -> str:
     """Fill in a part that is there only where spans are exported."""
     host, _, port = settings.otlp_endpoint.rpartition(":")
-    filled = _template(part).substitute(host=host, port=port, percent=settings.trace_percent)
+    per_million = round(settings.trace_percent * 10_000)
+    filled = _template(part).substitute(host=host, port=port, per_million=per_million)
     return filled if settings.otlp_endpoint else ""
 
 

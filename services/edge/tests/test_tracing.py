@@ -77,3 +77,20 @@ async def test_without_the_collector_the_edge_answers_as_ever(
         async with edge.client() as client:
             for _ in range(3):
                 assert (await client.post(CHAT, json=HELLO)).status_code == 200
+
+
+async def test_what_is_not_sampled_is_told_so_and_a_callers_own_decision_is_kept(
+    router: Running,
+    fake_router: FakeRouter,
+    gateway_program: Path,
+    tmp_path: Path,
+    collector: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PENSTOCK_OTLP_ENDPOINT", collector.address)
+    monkeypatch.setenv("PENSTOCK_EDGE_TRACE_PERCENT", "0")
+    with running_edge(router.address, gateway_program, tmp_path) as edge:
+        async with edge.client() as client:
+            for headers in ({}, {"traceparent": f"00-{TRACE}-{CALLER}-01"}):
+                assert (await client.post(CHAT, json=HELLO, headers=headers)).status_code == 200
+    assert [context.traceparent[-2:] for context in fake_router.contexts] == ["00", "01"]
