@@ -1,5 +1,8 @@
 """The pytest plugin. Its fixtures register last, so that they go before pytest-grpc's of the same names."""
 
+import os
+import re
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -16,7 +19,11 @@ settings.register_profile(
 )
 settings.load_profile("penstock")
 
+SETTING = re.compile("PENSTOCK_(?!SIMULATION|CRASH)")
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the fixtures after those of every installed plugin."""
+    """Register the fixtures after those of every installed plugin, and forget how the person's own stack is set."""
+    for name in [name for name in os.environ if SETTING.match(name)]:
+        del os.environ[name]
     config.pluginmanager.register(fixtures, "penstock-testkit-fixtures")
