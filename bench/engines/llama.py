@@ -35,7 +35,7 @@ class Llama:
     def __init__(self, gguf: Path, text: str, threads: int) -> None:
         lib.llama_backend_init()
         model = lib.llama_model_default_params()
-        model.use_mmap = False
+        model.load_mode = lib.LLAMA_LOAD_MODE_NONE
         self._model = lib.llama_model_load_from_file(str(gguf).encode(), model)
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._vocabulary_tokens = lib.llama_vocab_n_tokens(self._vocab)

@@ -75,7 +75,7 @@ async def serving(gguf: str, threads: str, text: str) -> AsyncIterator[OverHttp]
     command = [
         *(str(install.LLAMA_SERVER), "--model", gguf, "--port", str(port), "--threads", threads),
         *("--parallel", str(_SLOTS), "--ctx-size", str(_SLOTS * _SLOT_TOKENS), "--no-kv-unified"),
-        *("--no-mmap", "--flash-attn", "auto", "--cache-ram", "0", "--no-ui", "--fit", "off"),
+        *("--load-mode", "none", "--flash-attn", "auto", "--cache-ram", "0", "--no-ui", "--fit", "off"),
     ]
     server = processes.start(command, CACHE / "llama-server.log")
     try:
