@@ -90,6 +90,10 @@ class FaultProxy:
             _reset(writer)
             return
         writers = {writer, target_writer}
+        if self.faults.refusing:  # since meanwhile: a reset did not see this one
+            for each in writers:
+                _reset(each)
+            return
         self._writers |= writers
         try:
             async with asyncio.TaskGroup() as group:
