@@ -107,6 +107,12 @@ def test_a_prompt_that_overflows_the_context_is_refused_with_the_numbers(uncharg
     assert "9" in error["message"]
 
 
+def test_a_text_of_three_megabytes_is_read_to_its_end_and_counted(uncharged: httpx.Client) -> None:
+    response = uncharged.post(CHAT, json=ask("What is said at length is said all the same. " * 70_000))
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "context_length_exceeded"
+
+
 def test_three_megabytes_are_taken_and_forty_are_not(stack: Stack) -> None:
     with stack.client() as client:
         large = ask("hi", metadata={}, unknown_member="x" * (3 << 20), max_tokens=4)

@@ -21,4 +21,4 @@ class GuardrailSettings(ServiceSettings):
     sweep_seconds: float = Field(default=60.0, gt=0, le=3600)
     policy_poll_seconds: float = Field(default=0.5, gt=0, le=1.5)
     audit_sync_seconds: float = Field(default=0.05, ge=0, le=5)
-    item_characters_max: int = Field(default=1_048_576, ge=1024, le=16_777_216)
+    item_characters_max: int = Field(default=4_194_304, ge=1024, le=16_777_216)

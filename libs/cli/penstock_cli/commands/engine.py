@@ -65,7 +65,7 @@ def build(
     ] = "bf16",
     slots: Annotated[int, typer.Option(min=1, help="Answers at once.")] = 32,
     context_tokens: Annotated[int, typer.Option(min=1, help="Prompt and answer together.")] = 2048,
-    prefill_chunk_tokens: Annotated[int, typer.Option(min=1, help="Prompt tokens that a step reads.")] = 128,
+    prefill_chunk_tokens: Annotated[int, typer.Option(min=16, help="Prompt tokens that a step reads.")] = 128,
     as_json: AsJson = False,
 ) -> None:
     """Build an engine for each target, unless it is there. Takes minutes, and four times the weights' memory.

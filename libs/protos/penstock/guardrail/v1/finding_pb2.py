@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penstock/guardrail/v1/finding.proto\x12\x15penstock.guardrail.v1\x1a\x1b\x62uf/validate/validate.proto\"9\n\x07Segment\x12\x17\n\x04text\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12\x15\n\x04role\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x10\"0\n\tRedaction\x12\x15\n\rsegment_index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xec\x01\n\x07\x46inding\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x15\n\rsegment_index\x18\x02 \x01(\r\x12\r\n\x05start\x18\x03 \x01(\r\x12\x0b\n\x03\x65nd\x18\x04 \x01(\r\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12\x12\n\nrecognizer\x18\x06 \x01(\t\x12\x10\n\x08\x65vidence\x18\x07 \x01(\t\x12-\n\x06\x61\x63tion\x18\x08 \x01(\x0e\x32\x1d.penstock.guardrail.v1.Action\x12\x37\n\x0breplacement\x18\t \x01(\x0e\x32\".penstock.guardrail.v1.Replacement*Q\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IRECTION_INPUT\x10\x01\x12\x14\n\x10\x44IRECTION_OUTPUT\x10\x02*x\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_ALLOW\x10\x01\x12\x11\n\rACTION_REDACT\x10\x02\x12\x1e\n\x1a\x41\x43TION_RESTRICT_TO_PRIVATE\x10\x03\x12\x11\n\rACTION_REFUSE\x10\x04*V\n\x0bReplacement\x12\x1b\n\x17REPLACEMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10REPLACEMENT_MASK\x10\x01\x12\x14\n\x10REPLACEMENT_HASH\x10\x02*\xa8\x01\n\x0e\x43lassification\x12\x1e\n\x1a\x43LASSIFICATION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43LASSIFICATION_PUBLIC\x10\x01\x12\x1b\n\x17\x43LASSIFICATION_INTERNAL\x10\x02\x12\x1f\n\x1b\x43LASSIFICATION_CONFIDENTIAL\x10\x03\x12\x1d\n\x19\x43LASSIFICATION_RESTRICTED\x10\x04\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penstock/guardrail/v1/finding.proto\x12\x15penstock.guardrail.v1\x1a\x1b\x62uf/validate/validate.proto\":\n\x07Segment\x12\x18\n\x04text\x18\x01 \x01(\tB\n\xbaH\x07r\x05(\x80\x80\x80\x02\x12\x15\n\x04role\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x10\"0\n\tRedaction\x12\x15\n\rsegment_index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xec\x01\n\x07\x46inding\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x15\n\rsegment_index\x18\x02 \x01(\r\x12\r\n\x05start\x18\x03 \x01(\r\x12\x0b\n\x03\x65nd\x18\x04 \x01(\r\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12\x12\n\nrecognizer\x18\x06 \x01(\t\x12\x10\n\x08\x65vidence\x18\x07 \x01(\t\x12-\n\x06\x61\x63tion\x18\x08 \x01(\x0e\x32\x1d.penstock.guardrail.v1.Action\x12\x37\n\x0breplacement\x18\t \x01(\x0e\x32\".penstock.guardrail.v1.Replacement*Q\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IRECTION_INPUT\x10\x01\x12\x14\n\x10\x44IRECTION_OUTPUT\x10\x02*x\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43TION_ALLOW\x10\x01\x12\x11\n\rACTION_REDACT\x10\x02\x12\x1e\n\x1a\x41\x43TION_RESTRICT_TO_PRIVATE\x10\x03\x12\x11\n\rACTION_REFUSE\x10\x04*V\n\x0bReplacement\x12\x1b\n\x17REPLACEMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10REPLACEMENT_MASK\x10\x01\x12\x14\n\x10REPLACEMENT_HASH\x10\x02*\xa8\x01\n\x0e\x43lassification\x12\x1e\n\x1a\x43LASSIFICATION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43LASSIFICATION_PUBLIC\x10\x01\x12\x1b\n\x17\x43LASSIFICATION_INTERNAL\x10\x02\x12\x1f\n\x1b\x43LASSIFICATION_CONFIDENTIAL\x10\x03\x12\x1d\n\x19\x43LASSIFICATION_RESTRICTED\x10\x04\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,21 +34,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1'
   _globals['_SEGMENT'].fields_by_name['text']._loaded_options = None
-  _globals['_SEGMENT'].fields_by_name['text']._serialized_options = b'\272H\006r\004(\200\200@'
+  _globals['_SEGMENT'].fields_by_name['text']._serialized_options = b'\272H\007r\005(\200\200\200\002'
   _globals['_SEGMENT'].fields_by_name['role']._loaded_options = None
   _globals['_SEGMENT'].fields_by_name['role']._serialized_options = b'\272H\004r\002\030\020'
-  _globals['_DIRECTION']._serialized_start=439
-  _globals['_DIRECTION']._serialized_end=520
-  _globals['_ACTION']._serialized_start=522
-  _globals['_ACTION']._serialized_end=642
-  _globals['_REPLACEMENT']._serialized_start=644
-  _globals['_REPLACEMENT']._serialized_end=730
-  _globals['_CLASSIFICATION']._serialized_start=733
-  _globals['_CLASSIFICATION']._serialized_end=901
+  _globals['_DIRECTION']._serialized_start=440
+  _globals['_DIRECTION']._serialized_end=521
+  _globals['_ACTION']._serialized_start=523
+  _globals['_ACTION']._serialized_end=643
+  _globals['_REPLACEMENT']._serialized_start=645
+  _globals['_REPLACEMENT']._serialized_end=731
+  _globals['_CLASSIFICATION']._serialized_start=734
+  _globals['_CLASSIFICATION']._serialized_end=902
   _globals['_SEGMENT']._serialized_start=91
-  _globals['_SEGMENT']._serialized_end=148
-  _globals['_REDACTION']._serialized_start=150
-  _globals['_REDACTION']._serialized_end=198
-  _globals['_FINDING']._serialized_start=201
-  _globals['_FINDING']._serialized_end=437
+  _globals['_SEGMENT']._serialized_end=149
+  _globals['_REDACTION']._serialized_start=151
+  _globals['_REDACTION']._serialized_end=199
+  _globals['_FINDING']._serialized_start=202
+  _globals['_FINDING']._serialized_end=438
 # @@protoc_insertion_point(module_scope)

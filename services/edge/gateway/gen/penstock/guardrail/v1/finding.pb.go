@@ -254,7 +254,7 @@ func (Classification) EnumDescriptor() ([]byte, []int) {
 // Segment is a text that is inspected: one content of one message, or one answer.
 type Segment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The text. At most 1 MiB.
+	// The text. At most 4 MiB.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	// Role of the speaker as OpenAI writes it, for example "user".
 	Role          string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
@@ -483,9 +483,10 @@ var File_penstock_guardrail_v1_finding_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_finding_proto_rawDesc = "" +
 	"\n" +
-	"#penstock/guardrail/v1/finding.proto\x12\x15penstock.guardrail.v1\x1a\x1bbuf/validate/validate.proto\"E\n" +
-	"\aSegment\x12\x1d\n" +
-	"\x04text\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\x04text\x12\x1b\n" +
+	"#penstock/guardrail/v1/finding.proto\x12\x15penstock.guardrail.v1\x1a\x1bbuf/validate/validate.proto\"F\n" +
+	"\aSegment\x12\x1e\n" +
+	"\x04text\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05(\x80\x80\x80\x02R\x04text\x12\x1b\n" +
 	"\x04role\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04role\"D\n" +
 	"\tRedaction\x12#\n" +
 	"\rsegment_index\x18\x01 \x01(\rR\fsegmentIndex\x12\x12\n" +
