@@ -46,7 +46,7 @@ def fake_router() -> FakeRouter:
 
 @pytest_asyncio.fixture
 async def router(fake_router: FakeRouter, router_port: int, tmp_path: Path) -> AsyncIterator[Running]:
-    settings = RouterSettings(grpc_port=router_port, data_dir=tmp_path, drain_seconds=1)
+    settings = RouterSettings(grpc_port=router_port, http_port=0, data_dir=tmp_path, drain_seconds=1)
     servicers = [
         (chat_completion_service_pb2_grpc.add_ChatCompletionServiceServicer_to_server, fake_router),
         (embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server, fake_router),
