@@ -20,7 +20,7 @@ ROLE_NAMES = {
     chat_message_pb2.CHAT_ROLE_TOOL: "tool",
 }
 QUERY_BYTES_MAX = 65_536
-SEGMENT_BYTES_MAX = 1_048_576
+SEGMENT_BYTES_MAX = 4_194_304
 _INSTRUCTIONS = (chat_message_pb2.CHAT_ROLE_SYSTEM, chat_message_pb2.CHAT_ROLE_DEVELOPER)
 
 # Fields that say how to deliver an answer or for whom, not what it is.
