@@ -232,7 +232,7 @@ async def test_first_request_fails_over(world: World, upstream: Upstream) -> Non
 
 
 async def test_a_text_too_large_to_inspect_is_refused_and_troubles_nobody_else(world: World) -> None:
-    large, small = await asyncio.gather(refusal(ask(world, text="x" * (1 << 20) + "y")), ask(world))
+    large, small = await asyncio.gather(refusal(ask(world, text="x" * (4 << 20) + "y")), ask(world))
     assert (large.code, large.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
     assert small.choices[0].message.text == "The capital is Paris."
 
