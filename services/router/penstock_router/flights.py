@@ -56,6 +56,11 @@ class Flight:
         self._generating = asyncio.create_task(self._take(events), name="flight")
         return self._generating
 
+    @property
+    def lost(self) -> bool:
+        """Tell whether its answer will not be whole, so that nobody should begin to follow it."""
+        return self._over and not self._whole
+
     def end(self) -> None:
         """Say that no more events come."""
         self._over = True
@@ -71,6 +76,7 @@ class Flight:
             self._readers -= 1
             if not self._readers and self._generating is not None:
                 self._generating.cancel()
+                self.end()
 
     async def events(self) -> AsyncGenerator[Event]:
         """Give every event from the first on.
@@ -88,7 +94,7 @@ class Flight:
             if self._changed is None:
                 self._changed = asyncio.Event()
             await self._changed.wait()
-        if not self._whole:
+        if self.lost:
             raise FlightLostError
 
     async def _take(self, events: AsyncGenerator[Event]) -> None:
@@ -125,8 +131,9 @@ class Flights:
         self._led[operation.id] = Flight(operation)
 
     def of(self, operation: Operation) -> Flight | None:
-        """Give the flight that an operation follows, if its leader is in this process."""
-        return self._led.get(operation.leader_id) if operation.leader_id != operation.id else None
+        """Give the flight that an operation may follow, if its leader is in this process."""
+        flight = self._led.get(operation.leader_id) if operation.leader_id != operation.id else None
+        return None if flight is None or flight.lost else flight
 
     async def follow(self, operation: Operation, recall: Recall) -> AsyncGenerator[Event]:
         """Give the events of the flight that an operation follows; none if it is to generate by itself.

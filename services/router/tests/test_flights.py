@@ -1,12 +1,14 @@
 """Equal questions at the same time are generated once, and a leader that goes hands over."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, cast
 
 import grpc.aio
 import pytest
 from penstock.billing.v1 import hold_pb2
 from penstock.router.v1 import receipt_pb2
+from penstock_router.flights import Flight
 from router_world import AUTHORIZED, Stream, World, ask, parameters, stream, text_of
 from testkit.waiting import SECONDS_MAX, until
 
@@ -121,6 +123,27 @@ async def test_a_generation_that_nobody_reads_any_more_is_stopped(world: World) 
             await asyncio.sleep(0.01)
     (attempt,) = next(iter(world.billing.settled.values())).attempts
     assert attempt.tokens.output == 2
+
+
+async def test_nobody_begins_to_follow_a_generation_that_is_being_stopped() -> None:
+    ending = asyncio.Event()
+
+    async def events() -> AsyncGenerator[Any]:
+        try:
+            yield "an event"
+            await asyncio.Event().wait()
+        finally:
+            await ending.wait()
+
+    flight: Any = Flight(cast("Any", None))
+    generating = flight.begin(events())
+    with flight.reader():
+        assert await anext(flight.events()) == "an event"
+        assert not flight.lost
+    assert flight.lost
+    ending.set()
+    await asyncio.wait([generating])
+    assert flight.lost
 
 
 async def test_a_stream_whose_generation_fails_in_the_middle_never_ends_clean_for_anybody(
