@@ -1,6 +1,6 @@
 """Calendar and rolling periods, hard and soft."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -91,15 +91,34 @@ async def test_a_soft_budget_can_be_made_hard_and_binds_at_once(billing: Any, to
     assert tools.reason((await billing.authorize(max_tokens=1)).status) == "BUDGET_EXCEEDED"
 
 
-async def test_a_calendar_refusal_says_when_spend_starts_anew(billing: Any, clock: Clock, tools: Any) -> None:
+async def test_a_refusal_says_what_is_left_and_when_spend_starts_anew(
+    billing: Any, clock: Clock, tools: Any
+) -> None:
     clock.set(datetime(2026, 12, 31, 23, 59, tzinfo=UTC))
-    await billing.create_budget(0, "month", period="BUDGET_PERIOD_MONTH")
-    refused = await billing.authorize()
-    assert tools.info(refused.status).metadata["reset_time"] == "2027-01-01T00:00:00Z"
-    assert "reset_time" not in tools.info((await _all_time(billing)).status).metadata
-    assert clock() + timedelta(minutes=1) == datetime(2027, 1, 1, tzinfo=UTC)
+    await billing.create_budget(9_000, "month", period="BUDGET_PERIOD_MONTH")
+    await billing.settle("before", input=8)
+    refused = (await billing.authorize("op", prompt_tokens=2, max_tokens=0)).status
+    assert dict(tools.info(refused).metadata) == {
+        "budget": "organizations/acme/budgets/month",
+        "amount_nanos": "9000",
+        "available_nanos": "1000",
+        "needed_nanos": "2000",
+        "reset_time": "2027-01-01T00:00:00Z",
+    }
+    assert tools.retry_seconds(refused) == 60
+    assert refused.message == (
+        "Budget month of $0.000009 has $0.000001 left, and this may cost $0.000002."
+        " There is more at 2027-01-01T00:00:00Z."
+    )
 
 
-async def _all_time(billing: Any) -> Any:
+async def test_a_refusal_promises_nothing_where_waiting_does_not_help(billing: Any, tools: Any) -> None:
+    """A budget for all time gets no room by itself, and what is dearer than a whole budget never fits."""
+    await billing.create_budget(1_000, "day", period="BUDGET_PERIOD_DAY")
     await billing.create_budget(0, "ever", organization="bmce")
-    return await billing.authorize("op", organization="bmce")
+    for refused in (
+        (await billing.authorize("op", prompt_tokens=2, max_tokens=0)).status,
+        (await billing.authorize("op", organization="bmce")).status,
+    ):
+        assert "reset_time" not in tools.info(refused).metadata
+        assert tools.retry_seconds(refused) is None

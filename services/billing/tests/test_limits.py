@@ -38,6 +38,18 @@ async def test_a_refusal_names_the_limit_its_value_what_is_left_and_when_to_retr
         "needed": "1",
     }
     assert tools.retry_seconds(results[3].status) == 20
+    assert results[3].status.message == (
+        "Limit rpm of 3 requests per minute has 0 left, and this needs 1. Retry in 20 s."
+    )
+
+
+async def test_a_refusal_says_that_what_is_more_than_a_limit_has_never_fits(billing: Any, tools: Any) -> None:
+    await billing.create_limit("tpm", 100, **TOKENS, **MINUTE)
+    refused = (await billing.authorize(prompt_tokens=100, max_tokens=1)).status
+    assert tools.retry_seconds(refused) is None
+    assert refused.message == (
+        "Limit tpm of 100 tokens per minute has 100 left, and this needs 101. More than it has is never admitted."
+    )
 
 
 @pytest.mark.parametrize(("window", "seconds"), [(SECOND, 1), (MINUTE, 60), (HOUR, 3600), (DAY, 86_400)])
