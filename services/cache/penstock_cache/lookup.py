@@ -141,7 +141,7 @@ class AnswerCache:
             Unavailable: a tier could not be reached; what could be forgotten is.
         """
         counts = self._forget_in_process(organization, selector)
-        for tier in self._further:
+        for tier in reversed(self._further):  # the shared one last: what it announces comes back to us, too
             counts[tier.tier] = await tier.forget(organization, selector)
         return counts
 

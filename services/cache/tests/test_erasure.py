@@ -89,6 +89,46 @@ async def test_after_an_organization_is_forgotten_not_even_its_name_is_left(cach
     assert mentions(memory, "dear bob")
 
 
+class Holding:
+    """A tier of this process that holds one entry."""
+
+    tier = Tier.L3
+
+    def __init__(self):
+        self.entries = 1
+
+    async def forget(self, _organization, _selector):
+        count, self.entries = self.entries, 0
+        return count
+
+
+class Announcing:
+    """A shared tier whose announcement comes back to who made it at once."""
+
+    tier = Tier.L2
+
+    def __init__(self):
+        self.hear = None
+
+    async def forget(self, organization, selector):
+        await self.hear(organization, selector)
+        return 2
+
+
+async def test_what_a_replica_hears_itself_announce_is_forgotten_only_after_it_was_counted(memory):
+    announcing = Announcing()
+    cache = AnswerCache(
+        memory,
+        [announcing, Holding()],
+        Lookups(Metrics()),
+        Tallies(),
+        answer_bytes_max=1000,
+        ttl_seconds_max=3600,
+    )
+    announcing.hear = cache.forget_here
+    assert await cache.forget("acme", ("user", "u")) == {Tier.L1: 0, Tier.L2: 2, Tier.L3: 1}
+
+
 async def test_what_is_past_its_time_is_swept_out_of_memory(memory):
     for number in range(600):
         key = number.to_bytes(32, "big")
