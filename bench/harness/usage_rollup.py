@@ -1,45 +1,39 @@
 """Ten million usage lines in a store, and how long questions about them take.
 
-The database makes the lines by itself; the trigger notes them, and they are folded as billing folds them, into the sums
-that questions are answered from.
+The lines are rows as billing writes them, loaded in bulk; the store's trigger notes them, and they are folded as
+billing folds them, into the sums that questions are answered from.
 """
 
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from penstock.billing.v1 import usage_pb2
+import asyncpg
+from penstock.billing.v1 import hold_pb2, usage_pb2
+from penstock_billing.clock import DAY_US
 from penstock_billing.fold import fold
 from penstock_billing.rollup_store import UsageQuestion, sum_usage
+from penstock_billing.rows import USAGE_LINE, usage_row
 from penstock_billing.settings import BillingSettings
+from penstock_billing.statements import Row
+from penstock_billing.store import SAVE_USAGE
 from penstock_billing.sums import SUMS
+from penstock_billing.tables import usage_lines
 from penstock_billing.transactions import Transactions, open_transactions
-from sqlalchemy import Connection, text
+from penstock_billing.usage import UsageLine, total_nanos
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import text
 
-# A statement of PostgreSQL may take 10 s.
+# Also how many are folded at once: more than billing does, which keeps SQLite's writer free for admissions.
 BATCH_LINES = 50_000
-# More than billing folds at a time, which keeps SQLite's writer free for admissions.
-FOLD_LINES = 50_000
 START_US = 1_767_225_600_000_000
 DAYS = 30
-DAY_US = 86_400_000_000
 TIMES = 7
-
-# 200 users in 10 teams ask 5 models for a month; one line in 17 came from the cache.
-_POST = """
-INSERT INTO usage_lines SELECT
-  'op-' || n, 'acme', 0, 'user-' || n % 200, 'team-' || n % 10, 'key-' || n % 200, 'model-' || n % 5, 'sku-' || n % 5,
-  'endpoint', 'chat', n % 1000, 0, 0, n % 300, 0, n % 1000 + 2 * (n % 300), 0, CASE WHEN n % 17 = 0 THEN 4 ELSE 1 END,
-  false, false, {at}, {at}, 'book', '{{"project": "search"}}'
-FROM {numbers}
-"""
-_NUMBERS = {
-    "postgresql": "generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n",
-    "sqlite": "(WITH RECURSIVE s(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s)",
-}
+CACHED_ONE_IN = 17
 QUESTIONS = {
     "month by model and day": (usage_pb2.USAGE_DIMENSION_MODEL, usage_pb2.USAGE_DIMENSION_DAY),
     "month by hour": (usage_pb2.USAGE_DIMENSION_HOUR,),
@@ -47,6 +41,21 @@ QUESTIONS = {
     "month by team and model": (usage_pb2.USAGE_DIMENSION_TEAM, usage_pb2.USAGE_DIMENSION_MODEL),
     "month by label": (usage_pb2.USAGE_DIMENSION_TAG,),
 }
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("lines"),
+    TimeRemainingColumn(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How long lines were folded, and what they cost."""
+
+    folding_seconds: float
+    cost_nanos: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,40 +73,80 @@ def measure(database_url: str, directory: Path, lines: int) -> tuple[list[Answer
 
 async def _measure(settings: BillingSettings, lines: int) -> tuple[list[Answered], float]:
     async with open_transactions(settings) as transactions:
-        folding = 0.0
+        filled = await _fill(transactions, settings, lines)
+        await _check(transactions, lines, filled.cost_nanos)
+        answered = [await _ask(transactions, name, group_by) for name, group_by in QUESTIONS.items()]
+    return answered, lines / filled.folding_seconds
+
+
+async def _fill(transactions: Transactions, settings: BillingSettings, lines: int) -> Filled:
+    folding_seconds, cost_nanos = 0.0, 0
+    with Progress(*_COLUMNS) as progress:
+        bar = progress.add_task("PostgreSQL" if settings.database_url else "SQLite", total=lines)
         for first in range(0, lines, BATCH_LINES):
-            last = min(first + BATCH_LINES, lines) - 1
-            await transactions.write(partial(_post, first=first, last=last, lines=lines))
+            posted = [_line(n, lines) for n in range(first, min(first + BATCH_LINES, lines))]
+            await _load(transactions, settings, [usage_row(line) for line in posted])
             begin = time.perf_counter()
-            while await transactions.write(partial(fold, tag_keys=("project",), lines_max=FOLD_LINES)):
+            while await transactions.write(partial(fold, tag_keys=("project",), lines_max=BATCH_LINES)):
                 pass
-            folding += time.perf_counter() - begin
-        if settings.database_url:
-            await transactions.write(partial(_analyze))
-        await _check(transactions, lines)
-        return [
-            await _ask(transactions, name, group_by) for name, group_by in QUESTIONS.items()
-        ], lines / folding
+            folding_seconds += time.perf_counter() - begin
+            cost_nanos += total_nanos(posted)
+            progress.advance(bar, len(posted))
+    if settings.database_url:
+        await transactions.write(lambda connection: connection.execute(text("ANALYZE")))
+    return Filled(folding_seconds, cost_nanos)
 
 
-def _post(connection: Connection, first: int, last: int, lines: int) -> None:
-    at = f"{START_US} + n * {DAYS * DAY_US // lines}"
-    statement = _POST.format(at=at, numbers=_NUMBERS[connection.dialect.name])
-    connection.execute(text(statement), {"first": first, "last": last})
+async def _load(transactions: Transactions, settings: BillingSettings, rows: Sequence[Row]) -> None:
+    """Load rows as the store does it fastest; the trigger notes them as any others."""
+    if not settings.database_url:
+        await transactions.write(partial(SAVE_USAGE.execute, rows=rows))
+        return
+    path = {"search_path": settings.service}
+    connection = await asyncpg.connect(settings.database_url, server_settings=path)
+    await connection.copy_records_to_table(usage_lines.name, records=rows, columns=USAGE_LINE)
+    await connection.close()
 
 
-def _analyze(connection: Connection) -> None:
-    connection.execute(text("ANALYZE"))
+def _line(n: int, lines: int) -> UsageLine:
+    """Give a line of a month: 200 users in 10 teams ask 5 models; one in 17 came from the cache."""
+    cached = n % CACHED_ONE_IN == 0
+    cost_nanos = n % 1000 + 2 * (n % 300)
+    at_us = START_US + n * (DAYS * DAY_US // lines)
+    return UsageLine(
+        organization="acme",
+        operation_id=f"op-{n:012}",
+        attempt=0,
+        user_id=f"user-{n % 200}",
+        team_id=f"team-{n % 10}",
+        api_key_id=f"key-{n % 200}",
+        model=f"model-{n % 5}",
+        sku=f"sku-{n % 5}",
+        endpoint="endpoint",
+        operation="chat",
+        input_tokens=n % 1000,
+        cache_read_tokens=0,
+        cache_write_tokens=0,
+        output_tokens=n % 300,
+        reasoning_tokens=0,
+        cost_nanos=0 if cached else cost_nanos,
+        avoided_cost_nanos=cost_nanos if cached else 0,
+        outcome=hold_pb2.ATTEMPT_OUTCOME_CACHE_HIT if cached else hold_pb2.ATTEMPT_OUTCOME_SUCCEEDED,
+        estimated=False,
+        late=False,
+        end_us=at_us,
+        post_us=at_us,
+        book_version="book",
+        metadata={"project": "search"},
+    )
 
 
-async def _check(transactions: Transactions, lines: int) -> None:
+async def _check(transactions: Transactions, lines: int, cost_nanos: int) -> None:
     """Make sure that the sums are what was posted before they are admired."""
     (row,) = await transactions.read(partial(sum_usage, question=_question(()), offset=0, items_max=1))
-    costs = [n % 1000 + 2 * (n % 300) for n in range(3000)]  # and over again
-    posted = lines // 3000 * sum(costs) + sum(costs[: lines % 3000])
     found = dict(zip(SUMS, row, strict=True))
-    if (found["attempts"], found["cost_nanos"]) != (lines, posted):
-        raise SystemExit(f"the sums {found} are not the {lines} lines that cost {posted}")
+    if (found["attempts"], found["cost_nanos"]) != (lines, cost_nanos):
+        raise SystemExit(f"the sums {found} are not the {lines} lines that cost {cost_nanos}")
 
 
 async def _ask(transactions: Transactions, name: str, group_by: tuple[int, ...]) -> Answered:
