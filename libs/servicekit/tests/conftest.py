@@ -29,6 +29,9 @@ class Echo:
                 raise RuntimeError("the secret is 42")
             case "abort":
                 await context.abort(grpc.StatusCode.ABORTED, "by hand")
+            case "unserved":  # as a generated base does
+                context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+                raise NotImplementedError
             case "wait":
                 await self._wait("unary")
         return request

@@ -132,6 +132,15 @@ async def test_requests_are_counted_by_method_and_code(grpc_stub, grpc_service: 
     await until(lambda: count(grpc_service.metrics, "UnaryStream", "INTERNAL") == 1)
 
 
+async def test_a_method_that_stands_in_its_contract_only_is_no_fault_of_ours(
+    grpc_stub, grpc_service: Service
+) -> None:
+    error = await failure(grpc_stub.unary(text("unserved"), **outgoing(SECONDS_MAX)))
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert from_rpc_error(error).reason == "METHOD_NOT_FOUND"
+    await until(lambda: count(grpc_service.metrics, "Unary", "UNIMPLEMENTED") == 1)
+
+
 async def test_methods_that_do_not_exist_make_no_metrics(
     grpc_channel: grpc.aio.Channel, grpc_service: Service
 ) -> None:
