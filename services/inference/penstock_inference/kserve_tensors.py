@@ -13,7 +13,7 @@ from servicekit import context as request_context
 from servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 
-from penstock_inference.catalog import Model
+from penstock_inference.catalog import Model, model_not_found
 from penstock_inference.generate import EndRequest, GenerationRequest
 from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.penalties import Penalties
@@ -22,7 +22,9 @@ from penstock_inference.sampling import Controls
 from penstock_inference.sequence import Urgency
 
 TEXT_INPUT, TEXT_OUTPUT, FINISH_REASON, EMBEDDING = "text_input", "text_output", "finish_reason", "embedding"
+EMPTY_FINAL = "triton_enable_empty_final_response"
 PLATFORM = "penstock"
+VERSION = "1"  # the only one of each model
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor
 
 # Parameters that are numbers, with their bounds.
@@ -39,11 +41,14 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "seed": (-(2**63), 2**63 - 1),
     "priority": (1, 10),
 }
+_TYPES = {"stop": (str, "a text"), "ignore_eos": (bool, "true or false")}
+# What Triton's clients send by themselves. Answers have no sequences, and a call's deadline is gRPC's own.
+_OF_TRITON = ("sequence_id", "sequence_start", "sequence_end", "timeout", EMPTY_FINAL)
 
 
 def metadata(model: Model) -> service_pb2.ModelMetadataResponse:
     """Describe a model's tensors."""
-    response = service_pb2.ModelMetadataResponse(name=model.id, versions=["1"], platform=PLATFORM)
+    response = service_pb2.ModelMetadataResponse(name=model.id, versions=[VERSION], platform=PLATFORM)
     response.inputs.add(name=TEXT_INPUT, datatype="BYTES", shape=[-1])
     if isinstance(model, GenerativeModel):
         response.outputs.add(name=TEXT_OUTPUT, datatype="BYTES", shape=[1])
@@ -51,6 +56,18 @@ def metadata(model: Model) -> service_pb2.ModelMetadataResponse:
     else:
         response.outputs.add(name=EMBEDDING, datatype="FP32", shape=[-1, model.dimensions])
     return response
+
+
+def check_request(model: Model, request: service_pb2.ModelInferRequest) -> None:
+    """Refuse what the model does not have (INVALID_ARGUMENT, MODEL_NOT_FOUND) before anything is computed."""
+    if request.model_version not in {"", VERSION}:
+        raise model_not_found(f"{model.id} of version {request.model_version}")
+    described = metadata(model)
+    for given, known in ((request.inputs, described.inputs), (request.outputs, described.outputs)):
+        names = [tensor.name for tensor in known]
+        for tensor in given:
+            if tensor.name not in names:
+                raise invalid(tensor.name, f"The model has no such tensor here, but {' and '.join(names)}.")
 
 
 def texts(request: service_pb2.ModelInferRequest) -> list[str]:
@@ -108,9 +125,14 @@ _PENALTIES = (("presence_penalty", 0.0), ("frequency_penalty", 0.0), ("repetitio
 def infer_response(
     request: service_pb2.ModelInferRequest, tensors: Iterable[tuple[str, str, Sequence[int], bytes]]
 ) -> service_pb2.ModelInferResponse:
-    """Write tensors, each a name, a type, a shape and its contents."""
-    response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1", id=request.id)
+    """Write tensors, each a name, a type, a shape and its contents: those that are asked for, or all."""
+    response = service_pb2.ModelInferResponse(
+        model_name=request.model_name, model_version=VERSION, id=request.id
+    )
+    wanted = {output.name for output in request.outputs}
     for name, datatype, shape, contents in tensors:
+        if wanted and name not in wanted:
+            continue
         response.outputs.add(name=name, datatype=datatype, shape=shape)
         response.raw_output_contents.append(contents)
     return response
@@ -152,5 +174,11 @@ def _parameters(request: service_pb2.ModelInferRequest) -> dict[str, Any]:
                 raise invalid(name, f"It is a number from {low:g} to {high:g}.")
             whole = name not in {"temperature", "top_p", "min_p"} and not name.endswith("penalty")
             value = int(value) if whole else float(value)
+        elif name in _TYPES:
+            wanted, described = _TYPES[name]
+            if not isinstance(value, wanted):
+                raise invalid(name, f"It is {described}.")
+        elif name not in _OF_TRITON:
+            raise invalid(name, f"There is no such parameter, but {', '.join([*_BOUNDS, *_TYPES])}.")
         given[name] = value
     return given

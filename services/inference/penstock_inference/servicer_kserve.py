@@ -10,15 +10,19 @@ from servicekit import context as request_context
 from servicekit.errors import ServiceError
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from penstock_inference.catalog import Model
 from penstock_inference.embed import EmbeddingModel
 from penstock_inference.generate import Generate, Started
 from penstock_inference.generative_model import GenerativeModel
 from penstock_inference.kserve_tensors import (
     EMBEDDING,
+    EMPTY_FINAL,
     FINISH_REASON,
     PLATFORM,
     TEXT_OUTPUT,
+    VERSION,
     bytes_tensor,
+    check_request,
     generation_request,
     infer_response,
     invalid,
@@ -28,7 +32,6 @@ from penstock_inference.kserve_tensors import (
 from penstock_inference.mailbox import AnswerDelta
 from penstock_inference.models import Models
 
-_EMPTY_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
 _DRAIN_SECONDS = 30.0
 
@@ -79,7 +82,7 @@ class OpenInferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # t
         self, request: service_pb2.ModelInferRequest, _context: Any
     ) -> service_pb2.ModelInferResponse:
         """Answer a text, or embed texts."""
-        model = self._models.find(request.model_name)
+        model = self._find(request)
         if isinstance(model, EmbeddingModel):
             return await _embed(model, request)
         text, reason = "", ""
@@ -112,7 +115,7 @@ class OpenInferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # t
         for model_id in self._models.ids():
             ready = self._models.get(model_id) is not None
             if ready or not request.ready:
-                response.models.add(name=model_id, version="1", state="READY" if ready else "UNAVAILABLE")
+                response.models.add(name=model_id, version=VERSION, state="READY" if ready else "UNAVAILABLE")
         return response
 
     async def RepositoryModelLoad(
@@ -132,12 +135,12 @@ class OpenInferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # t
     async def _stream(
         self, request: service_pb2.ModelInferRequest
     ) -> AsyncGenerator[service_pb2.ModelInferResponse]:
-        model = self._models.find(request.model_name)
+        model = self._find(request)
         if not isinstance(model, GenerativeModel):
             yield await _embed(model, request)
             return
         parameters = request.parameters
-        wants_empty = _EMPTY_FINAL in parameters and parameters[_EMPTY_FINAL].bool_param
+        wants_empty = EMPTY_FINAL in parameters and parameters[EMPTY_FINAL].bool_param
         async with aclosing(self._generate(generation_request(request))) as events:
             async for event in events:
                 if isinstance(event, Started):
@@ -152,6 +155,11 @@ class OpenInferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # t
             final = infer_response(request, [])
             final.parameters[_FINAL].bool_param = True
             yield final
+
+    def _find(self, request: service_pb2.ModelInferRequest) -> Model:
+        model = self._models.find(request.model_name)
+        check_request(model, request)
+        return model
 
 
 async def _embed(

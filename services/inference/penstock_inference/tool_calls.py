@@ -59,7 +59,7 @@ class ToolCallParser:
     def finish(self) -> Parsed:
         """Give what is left: no more text will come."""
         rest, self._rest = self._rest, ""
-        if self._read == self._head:
+        if self._read == self._head and not self.calls:  # behind a call it is one that was cut off
             return Parsed(OPEN + rest)
         if self._read == self._content:
             return Parsed(rest if rest.strip() or not self.calls else "")

@@ -10,7 +10,14 @@ from penstock_inference.engines.converted import ConvertedModel
 from penstock_inference.engines.fastest_kind import fastest_kind
 from penstock_inference.engines.kv_memory import KvMemory
 from penstock_inference.engines.onnx_engine import OnnxEngine
-from penstock_inference.engines.setup import ENCODER_KINDS, ENGINE_KINDS, FASTEST, EngineSetup, LoadedModel
+from penstock_inference.engines.setup import (
+    ENCODER_KINDS,
+    ENGINE_KINDS,
+    FASTEST,
+    EngineSetup,
+    LoadedModel,
+    require_kind,
+)
 from penstock_inference.formats import ModelConfig, SentenceEncoderConfig
 from penstock_inference.formats.references import resolve_reference
 from penstock_inference.tokenizer import Tokenizer
@@ -40,7 +47,7 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     that is not installed.
     """
     for named in kinds if kind == FASTEST else (kind,):
-        _require_kind(named, ENGINE_KINDS[engine])
+        require_kind(named, ENGINE_KINDS[engine])
     source = resolve_reference(reference)
     setup = EngineSetup(
         source, kind, slots_max, context_tokens_max, prefill_chunk_tokens_max, threads, cache_dir, hold
@@ -67,7 +74,7 @@ def load_encoder(
     ENCODER_KINDS. More threads do not make short texts faster. `hold` as above.
     Raises UnsupportedModelError for a model, ValueError for a kind.
     """
-    _require_kind(kind, ENCODER_KINDS)
+    require_kind(kind, ENCODER_KINDS)
     converted = ConvertedModel.open(resolve_reference(reference), "encoder", kind, cache_dir)
     config = SentenceEncoderConfig.from_json(converted.text("config.json"))
     hold(converted.size_bytes)
@@ -83,11 +90,6 @@ def warm_up(engine: Engine) -> None:
         engine.step(StepBatch([], [PrefillChunk(slot, tokens, 0, wants_logits=True)]))
     for rows in range(1, min(2, engine.limits.slots_max) + 1):
         engine.step(StepBatch([DecodeRow(slot, 0, len(tokens)) for slot in range(rows)]))
-
-
-def _require_kind(kind: str, kinds: Sequence[str]) -> None:
-    if kind not in kinds:
-        raise ValueError(f"{kind!r} is none of {', '.join(kinds)}")
 
 
 def _load_onnx(setup: EngineSetup) -> LoadedModel:

@@ -1,6 +1,6 @@
 """What is asked of an engine when a model is loaded, and what comes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,3 +52,9 @@ class LoadedModel:
     config: ModelConfig  # with the chat template and the ids that end an answer
     fingerprint: str  # equal only where files, number format and converter are
     adapters: Adapters | None = None  # None: the engine cannot be adapted row by row
+
+
+def require_kind(kind: str, kinds: Sequence[str]) -> None:
+    """Raise ValueError for a kind that is not among those that there are."""
+    if kind not in kinds:
+        raise ValueError(f"{kind!r} is none of {', '.join(kinds)}")

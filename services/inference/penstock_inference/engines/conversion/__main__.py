@@ -18,7 +18,7 @@ from penstock_inference.engines.conversion.comparison import Comparison, compare
 from penstock_inference.engines.conversion.onnx_graph import GRAPH_FILE
 from penstock_inference.engines.converted import ConvertedModel, prepare_decoder
 from penstock_inference.engines.onnx_session import Session
-from penstock_inference.engines.setup import ENGINE_KINDS
+from penstock_inference.engines.setup import ENGINE_KINDS, require_kind
 from penstock_inference.formats import ModelConfig, UnsupportedModelError
 from penstock_inference.formats.references import resolve_reference
 from penstock_inference.tokenizer import Tokenizer
@@ -38,6 +38,7 @@ def main() -> None:
 def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Convert a model, and say where it is, how large, and how it predicts beside its source."""
     source, output, kind = resolve_reference(arguments.reference), arguments.output, arguments.kind
+    require_kind(kind, ENGINE_KINDS["onnxruntime"])
     if output is None and arguments.texts != TEXTS:
         raise ValueError("what is calibrated on texts of your own needs a directory of its own")
     if output is not None:
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="penstock_inference.engines.conversion")
     parser.add_argument("reference")
     parser.add_argument("--cache-dir", type=Path, required=True)
-    parser.add_argument("--kind", choices=ENGINE_KINDS["onnxruntime"], required=True)
+    parser.add_argument("--kind", required=True)
     parser.add_argument("--texts", type=Path, default=TEXTS)
     parser.add_argument("--output", type=Path)
     return parser

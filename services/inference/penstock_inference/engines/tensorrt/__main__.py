@@ -13,7 +13,7 @@ from typing import Any
 from penstock_inference.engines.tensorrt import EngineBuildError, EngineRefusedError
 from penstock_inference.engines.tensorrt.build import DECODE, PREFILL, build_engine
 from penstock_inference.engines.tensorrt.library import open_library
-from penstock_inference.engines.tensorrt.spec import KINDS, EngineSpec
+from penstock_inference.engines.tensorrt.spec import EngineSpec
 from penstock_inference.engines.tensorrt.store import (
     MODEL_CONFIG,
     PLAN,
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     building = commands.add_parser("build")
     building.add_argument("reference")
     building.add_argument("--target", required=True)
-    building.add_argument("--kind", choices=KINDS, required=True)
+    building.add_argument("--kind", required=True)
     for name in ("--slots", "--context-tokens", "--chunk-tokens"):
         building.add_argument(name, type=int, required=True)
     building.set_defaults(command=build)
