@@ -119,6 +119,14 @@ def test_files_are_verified_without_an_edge(log, penstock, tmp_path, edge):
     assert "the log ends after 8 of 9 entries" in found[2]
 
 
+def test_entries_of_a_file_are_never_passed_over_for_those_of_the_edge(log, penstock, tmp_path):
+    entries = tmp_path / "entries"
+    entries.write_text("tampered with")
+    code, _, said = penstock("audit", "verify", "--entries", entries)
+    assert code == 1
+    assert "verified with --checkpoint and --key" in said
+
+
 def test_an_erased_entry_proves_as_before(log, penstock):
     log.entries[5] = {name: log.entries[5][name] for name in ("index", "leaf_hash")}
     code, printed, _ = penstock("audit", "verify")

@@ -57,7 +57,8 @@ class Admission:
             InvalidArgument: the prompt fills the context window (CONTEXT_LENGTH_EXCEEDED).
             ResourceExhausted: a budget or a limit is used up (BUDGET_EXCEEDED, RATE_LIMIT_EXCEEDED, ...).
             FailedPrecondition: no price is known (PRICE_UNKNOWN).
-            Unavailable: no endpoint may serve, or billing does not answer.
+            PermissionDenied: the guardrail lets the texts go to no endpoint of the model (CONTENT_REFUSED).
+            Unavailable: billing does not answer.
         """
         model = operation.model
         operation.targets = self._router.eligible(

@@ -1,8 +1,9 @@
 """A conversation as texts: taken out for the guardrail, put back redacted, and hashed for the cache. Pure."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from penstock.cache.v1 import cache_entry_pb2
 from penstock.guardrail.v1 import finding_pb2
@@ -21,6 +22,8 @@ ROLE_NAMES = {
 }
 QUERY_BYTES_MAX = 65_536
 SEGMENT_BYTES_MAX = 4_194_304
+# Who speaks, what, and the way to replace it.
+Text = tuple[str, str, Callable[[str], None]]
 _INSTRUCTIONS = (chat_message_pb2.CHAT_ROLE_SYSTEM, chat_message_pb2.CHAT_ROLE_DEVELOPER)
 
 # Fields that say how to deliver an answer or for whom, not what it is.
@@ -33,7 +36,16 @@ def segments(messages: Sequence[Message]) -> list[finding_pb2.Segment]:
     Raises:
         InvalidArgument: one is larger than the guardrail inspects.
     """
-    return [segment(text, ROLE_NAMES[message.role]) for message, text, _ in _texts(messages)]
+    return [segment(text, role) for role, text, _ in _texts(messages)]
+
+
+def asked_segments(parameters: Parameters) -> list[finding_pb2.Segment]:
+    """Take out every text of a request that a model reads: what tools and formats say comes after the conversation.
+
+    Raises:
+        InvalidArgument: one is larger than the guardrail inspects.
+    """
+    return [segment(text, role) for role, text, _ in _asked_texts(parameters)]
 
 
 def segment(text: str, role: str) -> finding_pb2.Segment:
@@ -57,15 +69,13 @@ def redact(parameters: Parameters, redactions: Sequence[finding_pb2.Redaction]) 
         return parameters
     redacted = Parameters()
     redacted.CopyFrom(parameters)
-    apply(redacted.messages, redactions)
+    _put(redactions, _asked_texts(redacted))
     return redacted
 
 
 def apply(messages: Sequence[Message], redactions: Sequence[finding_pb2.Redaction]) -> None:
     """Put redacted texts where `segments` took them out."""
-    replace = [put for _, _, put in _texts(messages)]
-    for redaction in redactions:
-        replace[redaction.segment_index](redaction.text)
+    _put(redactions, _texts(messages))
 
 
 def has_media(messages: Sequence[Message]) -> bool:
@@ -130,19 +140,39 @@ def _digest(messages: "Sequence[Message] | Iterator[Message]") -> bytes:
     return digest.digest()
 
 
-def _texts(messages: Sequence[Message]) -> Iterator[tuple[Message, str, Callable[[str], None]]]:
-    """Walk every text of a conversation, with the way to replace it."""
+def _put(redactions: Sequence[finding_pb2.Redaction], texts: Iterable[Text]) -> None:
+    replace = [put for _, _, put in texts]
+    for redaction in redactions:
+        replace[redaction.segment_index](redaction.text)
+
+
+def _asked_texts(parameters: Parameters) -> Iterator[Text]:
+    """Walk every text of a request. Who defines tools and formats is the developer."""
+    yield from _texts(parameters.messages)
+    schema = parameters.response_format.json_schema
+    for role, owner, fields in (
+        *(("developer", tool.function, ("description", "parameters_json")) for tool in parameters.tools),
+        ("developer", schema, ("description", "schema_json")),
+    ):
+        yield from _filled(role, owner, fields)
+    for position, text in enumerate(parameters.stop):
+        yield "developer", text, partial(parameters.stop.__setitem__, position)
+
+
+def _texts(messages: Sequence[Message]) -> Iterator[Text]:
+    """Walk every text of a conversation. Media are no texts."""
     for message in messages:
+        role = ROLE_NAMES[message.role]
         if message.HasField("text"):
-            yield message, message.text, _setter(message, "text")
+            yield role, message.text, partial(setattr, message, "text")
         for part in message.parts.parts:
-            if part.HasField("text"):
-                yield message, part.text, _setter(part, "text")
-        if message.refusal:
-            yield message, message.refusal, _setter(message, "refusal")
+            yield from _filled(role, part, ("text", "refusal"))
+        yield from _filled(role, message, ("refusal", "name"))
         for call in message.tool_calls:
-            yield message, call.function.arguments, _setter(call.function, "arguments")
+            yield role, call.function.arguments, partial(setattr, call.function, "arguments")
 
 
-def _setter(message: object, field: str) -> Callable[[str], None]:
-    return lambda text: setattr(message, field, text)
+def _filled(role: str, owner: object, fields: Sequence[str]) -> Iterator[Text]:
+    for field in fields:
+        if text := getattr(owner, field):
+            yield role, text, partial(setattr, owner, field)

@@ -8,7 +8,7 @@ from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
 from servicekit.background import gathered
 from servicekit.errors import PermissionDenied
 
-from penstock_router.conversation import apply, redact, segments
+from penstock_router.conversation import apply, asked_segments, redact, segments
 from penstock_router.operation import Operation
 from penstock_router.peers import GuardrailPeer, OutputInspection
 from penstock_router.providers import Delta, Event, Finished
@@ -36,7 +36,7 @@ class Guard:
         Raises:
             PermissionDenied: they may not pass (CONTENT_REFUSED).
         """
-        return redact(parameters, await self.screen_texts(operation, segments(parameters.messages)))
+        return redact(parameters, await self.screen_texts(operation, asked_segments(parameters)))
 
     async def screen_texts(
         self, operation: Operation, texts: list[finding_pb2.Segment]

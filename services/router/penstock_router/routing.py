@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 
-from servicekit.errors import Unavailable
+from servicekit.errors import PermissionDenied, Unavailable
 
 from penstock_router.breaker import OPEN_SECONDS, Breaker
 from penstock_router.catalog import Catalog, Model, Target
@@ -27,7 +27,7 @@ class Router:
         """Give the targets that may serve, in the order they are tried: private ones only, those in some regions only.
 
         Raises:
-            Unavailable: none may (PROVIDER_UNAVAILABLE).
+            PermissionDenied: none may (CONTENT_REFUSED).
         """
         endpoints = self.catalog.endpoints
         targets = [
@@ -37,7 +37,7 @@ class Router:
             and (not regions or endpoints[target.endpoint].region in regions)
         ]
         if not targets:
-            raise no_endpoint(model, 0)
+            raise _nowhere(model, regions, private_only=private_only)
         return targets
 
     def admitted(self, targets: list[Target]) -> Iterator[tuple[Target, Breaker]]:
@@ -46,6 +46,16 @@ class Router:
             breaker = self._breakers[target.endpoint]
             if breaker.allows(time.monotonic()):
                 yield target, breaker
+
+
+def _nowhere(model: Model, regions: Collection[str], *, private_only: bool) -> PermissionDenied:
+    """Say that the guardrail lets a text go to no endpoint of a model: no retry helps."""
+    private, where = "private " * private_only, f" in {', '.join(regions)}" if regions else ""
+    return PermissionDenied(
+        "CONTENT_REFUSED",
+        f"The guardrail lets this text go to {private}endpoints{where} only, and {model.id} has none.",
+        metadata={"model": model.id},
+    )
 
 
 def no_endpoint(model: Model, attempts: int) -> Unavailable:

@@ -1,20 +1,23 @@
 """The router's pure parts."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from penstock.cache.v1 import cache_entry_pb2
+from penstock.guardrail.v1 import finding_pb2
 from penstock.router.v1 import chat_completion_pb2, chat_message_pb2
 from penstock_router.breaker import FAILURES_MAX, OPEN_SECONDS, Breaker
 from penstock_router.catalog import Catalog, CatalogError, Endpoint, Model, Target, load_catalog
-from penstock_router.conversation import _NOT_CONDITIONS, question
+from penstock_router.conversation import _NOT_CONDITIONS, asked_segments, question, redact
 from penstock_router.identity import Identity, Principal
 from penstock_router.providers.openai_json import _OPTIONAL
 from penstock_router.providers.server_sent_events import EVENT_BYTES_MAX, EventReader, EventTooLargeError
 from penstock_router.routing import Router
 from penstock_router.settings import RouterSettings
-from servicekit.errors import Unavailable
+from servicekit.errors import PermissionDenied
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 
@@ -151,5 +154,63 @@ def test_texts_go_to_the_regions_and_the_privacy_that_the_guardrail_allows() -> 
     assert endpoints_of([]) == ["own", "us", "eu"]
     assert endpoints_of(["eu"]) == ["own", "eu"]
     assert endpoints_of(["eu"], private_only=True) == ["own"]
-    with pytest.raises(Unavailable):
-        endpoints_of(["asia"])
+    with pytest.raises(PermissionDenied, match="private endpoints in asia only, and m has none"):
+        endpoints_of(["asia"], private_only=True)
+
+
+# Names and words of an alphabet, ids, media, and what no provider is told.
+UNREAD = {
+    *(
+        "model",
+        "user",
+        "metadata",
+        "tool_choice",
+        "cache_control",
+        "reasoning_effort",
+        "image_url",
+        "input_audio",
+        "file",
+    ),
+    *("tool_calls.id", "tool_call_id", "function.name", "json_schema.name"),
+}
+
+
+def places(descriptor: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the way to every text that a message may hold."""
+    for field in descriptor.fields:
+        here = (*path, field)
+        name = ".".join(each.name for each in here)
+        if any(f".{name}".endswith(f".{unread}") for unread in UNREAD):
+            continue
+        if field.type == field.TYPE_STRING:
+            yield here
+        elif field.type == field.TYPE_MESSAGE and not field.message_type.GetOptions().map_entry:
+            yield from places(field.message_type, here)
+
+
+def asking(path: tuple[Any, ...], value: str) -> Any:
+    """Make a request that holds one text."""
+    asked = chat_completion_pb2.ChatCompletionParameters()
+    owner: Any = asked
+    for field in path[:-1]:
+        owner = getattr(owner, field.name)
+        owner = owner.add() if field.is_repeated else owner
+    if path[-1].is_repeated:
+        getattr(owner, path[-1].name).append(value)
+    else:
+        setattr(owner, path[-1].name, value)
+    for message in asked.messages:
+        message.role = chat_message_pb2.CHAT_ROLE_USER
+    return asked
+
+
+READ = list(places(chat_completion_pb2.ChatCompletionParameters.DESCRIPTOR))
+
+
+@pytest.mark.parametrize("path", READ, ids=lambda path: ".".join(each.name for each in path))
+def test_every_text_of_a_request_that_a_model_reads_is_screened(path: tuple[Any, ...]) -> None:
+    asked = asking(path, "ann@example.com")
+    found = [(at, each) for at, each in enumerate(asked_segments(asked)) if each.text == "ann@example.com"]
+    assert [each.role for _, each in found] == ["user" if path[0].name == "messages" else "developer"]
+    redacted = redact(asked, [finding_pb2.Redaction(segment_index=at, text="[MAIL]") for at, _ in found])
+    assert redacted == asking(path, "[MAIL]")

@@ -70,7 +70,10 @@ def verify(
     ] = None,
     entries: Annotated[
         Path | None,
-        typer.Option(help="Entries as `log` prints them; without them, those of the edge.", exists=True),
+        typer.Option(
+            help="Entries as `log` prints them, verified with --checkpoint and --key; else those of the edge.",
+            exists=True,
+        ),
     ] = None,
     witnesses: Annotated[
         list[str] | None,
@@ -96,7 +99,7 @@ def verify(
     try:
         if receipt is not None:
             _verify_receipt(receipt, key)
-        elif kept is not None and entries is not None:
+        elif entries is not None:
             _verify_files(kept, entries, [key, *(witnesses or [])])
         else:
             _verify_edge(organization, kept, [key, *(witnesses or [])])
@@ -171,9 +174,9 @@ def _befores(found: Json, kept: Path | None, verifiers: list[Verifier]) -> Itera
         yield open_checkpoint(published[str(each)], [own, each]), f"the checkpoint that {each.name} signed"
 
 
-def _verify_files(kept: Path, entries: Path, keys: list[str]) -> None:
-    if not keys[0]:
-        raise Failure("files alone are verified with --key")
+def _verify_files(kept: Path | None, entries: Path, keys: list[str]) -> None:
+    if kept is None or not keys[0]:
+        raise Failure("entries in a file are verified with --checkpoint and --key")
     now = open_checkpoint(kept.read_text(), _verifiers(keys))
     _say(f"the checkpoint of {now.size} entries is signed by {', '.join(key.split('+')[0] for key in keys)}")
     with entries.open() as lines:
