@@ -76,22 +76,37 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(settings: ServiceSettings, migrations: Path) -> AsyncIterator[Database]:
+async def open_database(
+    settings: ServiceSettings, migrations: Path, command_seconds_max: int | None = COMMAND_SECONDS_MAX
+) -> AsyncIterator[Database]:
     """Open the service's store and bring it to the newest schema; safe when several replicas start at once.
 
     Args:
         settings: `database_url` empty means `<data_dir>/<service>/<service>.db`; a PostgreSQL URL means its
             schema `<service>`, so that services can share a server and share no table.
-        migrations: a directory whose `versions/` holds Alembic revisions; it needs no env.py.
+        migrations: a directory whose `versions/` holds Alembic revisions; it needs no env.py. They take the time
+            that they need.
+        command_seconds_max: the longest that a statement on PostgreSQL may take; None is for tools, which read
+            whole tables.
     """
     url = make_url(
         settings.database_url or f"sqlite+aiosqlite:///{settings.service_dir / settings.service}.db"
     )
-    engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url, settings.service)
-    try:
-        database = Database(engine)
-        await _migrate(database, migrations, settings.service)
+    async with _connected(url, settings.service, command_seconds_max) as database:
+        async with database.connect() as connection:
+            is_current = await connection.run_sync(_is_current, migrations)
+        if not is_current:
+            async with _connected(url, settings.service, None) as patient:
+                await _migrate(patient, migrations, settings.service)
         yield database
+
+
+@asynccontextmanager
+async def _connected(url: URL, service: str, command_seconds_max: int | None) -> AsyncIterator[Database]:
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = _sqlite(url) if is_sqlite else _postgresql(url, service, command_seconds_max)
+    try:
+        yield Database(engine)
     finally:
         await engine.dispose()
 
@@ -140,7 +155,7 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _postgresql(url: URL, service: str) -> AsyncEngine:
+def _postgresql(url: URL, service: str, command_seconds_max: int | None) -> AsyncEngine:
     return create_async_engine(
         url.set(drivername="postgresql+asyncpg"),
         pool_size=CONNECTIONS_MAX,
@@ -149,7 +164,7 @@ def _postgresql(url: URL, service: str) -> AsyncEngine:
         pool_pre_ping=True,
         connect_args={
             "timeout": CONNECT_SECONDS_MAX,
-            "command_timeout": COMMAND_SECONDS_MAX,
+            "command_timeout": command_seconds_max,
             "server_settings": {"search_path": service, "application_name": f"penstock-{service}"},
         },
     )
@@ -164,10 +179,14 @@ async def _migrate(database: Database, migrations: Path, service: str) -> None:
 
 
 def _upgrade(connection: Connection, migrations: Path) -> None:
-    if _version(connection) != _newest(migrations):
+    if not _is_current(connection, migrations):
         from servicekit.migration import upgrade  # noqa: PLC0415 - Alembic costs a start 0.2 s that a current schema saves
 
         upgrade(connection, migrations)
+
+
+def _is_current(connection: Connection, migrations: Path) -> bool:
+    return _version(connection) == _newest(migrations)
 
 
 def _version(connection: Connection) -> str | None:

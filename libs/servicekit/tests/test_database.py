@@ -113,6 +113,15 @@ async def test_a_start_brings_an_older_store_up_to_date(settings: ServiceSetting
         assert (await connection.execute(text("SELECT id, name FROM things"))).all() == [(1, None)]
 
 
+async def test_a_migration_takes_longer_than_any_statement_of_a_request_may(
+    service_settings: ServiceSettings, migrations: Path, postgres_url: str
+) -> None:
+    add_revision(migrations, "0002", 'op.execute("SELECT pg_sleep(1.5)")', after="0001")
+    settings = service_settings.model_copy(update={"database_url": postgres_url})
+    async with open_database(settings, migrations, command_seconds_max=1) as database:
+        assert await count(database) == 0
+
+
 async def test_a_failed_migration_leaves_the_store_as_it_was(
     settings: ServiceSettings, migrations: Path
 ) -> None:
