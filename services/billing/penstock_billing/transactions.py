@@ -82,7 +82,7 @@ class Transactions:
         """Check that the store takes writes: begin one, and once one has failed make one that reaches the disk."""
         dialect = self._database.engine.dialect.name
         statement = text(_TRIES[dialect] if self._failing else "SELECT 1 FROM holds LIMIT 1")
-        await self.write(lambda connection: connection.execute(statement))
+        await self.write(lambda connection: connection.execute(statement).close())
 
     @contextmanager
     def _noticed(self) -> Iterator[None]:

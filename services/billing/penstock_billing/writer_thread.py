@@ -38,13 +38,18 @@ class WriterThread:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            work, done = job
-            try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                _tell(done, done.set_exception, error)
-            else:
-                _tell(done, done.set_result, result)
+            _do(*job)
+            del job
+
+
+def _do(work: Callable[[], Any], done: "asyncio.Future[Any]") -> None:
+    """Do a job. Nothing of it outlives this call here: a cursor that did would hold its connection to the past."""
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        _tell(done, done.set_exception, error)
+    else:
+        _tell(done, done.set_result, result)
 
 
 def _tell(done: "asyncio.Future[Any]", answer: Callable[[Any], None], value: Any) -> None:

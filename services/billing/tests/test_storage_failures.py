@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from penstock_billing.settings import BillingSettings
+from penstock_billing.transactions import open_transactions
 from testkit.postgres import PostgresServer
 from testkit.proxy import FaultProxy
 
@@ -28,6 +29,19 @@ async def test_a_store_locked_by_another_process_is_waited_for_and_then_unavaila
         assert not (await billing.authorize()).status.code
         assert (await billing.budget()).held_nanos == 2_000
     assert await differences() == []
+
+
+async def test_a_store_that_another_process_wrote_to_takes_writes(
+    billing: Any, settings: BillingSettings
+) -> None:
+    """A probe's cursor once kept its connection in the past, from where SQLite lets nobody write: until a restart."""
+    await billing.authorize()
+    async with open_transactions(settings) as transactions:
+        for _ in range(3):
+            await transactions.probe()
+            with closing(sqlite3.connect(settings.service_dir / "billing.db")) as another:
+                another.execute("PRAGMA user_version = 7")
+        await transactions.probe()
 
 
 async def test_failed_commit_is_retried(
