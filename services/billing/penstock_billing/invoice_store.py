@@ -19,7 +19,7 @@ from penstock_billing.invoice import (
     hash_of,
     read_invoice,
 )
-from penstock_billing.report_tables import charge_days, invoices
+from penstock_billing.report_tables import invoices
 from penstock_billing.rollup_store import sum_spend
 from penstock_billing.store import lock
 from penstock_billing.tables import entries
@@ -34,7 +34,8 @@ def create_invoice(
     """Charge a span; None: from where the invoice before ended, and until the current month began.
 
     Raises:
-        InvalidArgument: the span is empty, has not ended, or is invoiced in part (INVALID_ARGUMENT).
+        InvalidArgument: the span is empty, has not ended, or is invoiced in part, or it is to begin with the first
+            charge and there is none (INVALID_ARGUMENT).
     """
     lock(connection, {organization})
     end_us = month_start_us(now_us) if end_us is None else end_us
@@ -42,8 +43,9 @@ def create_invoice(
     if same is not None and start_us in (None, same.start_us):
         return same
     before = _last(connection, organization)
-    start_us = _check_span(start_us, end_us, now_us, before, _first_day(connection, organization, end_us))
-    owed = _owed(connection, organization, end_us)
+    spend = {hour: nanos for hour, nanos in sum_spend(connection, organization, 0).items() if hour < end_us}
+    start_us = _check_span(start_us, end_us, now_us, before, min(spend, default=None))
+    owed = sum(spend.values()) - _charged(connection, organization)
     lines = sum_charges(connection, organization, (start_us, end_us))
     first = before.last_entry_id + 1 if before else 1
     last = _entry_before(connection, end_us)
@@ -116,15 +118,17 @@ def is_document(organization: str, invoice_id: str) -> tuple[ColumnElement[bool]
 
 
 def _check_span(
-    start_us: int | None, end_us: int, now_us: int, before: Invoice | None, first_day_us: int
+    start_us: int | None, end_us: int, now_us: int, before: Invoice | None, first_us: int | None
 ) -> int:
-    """Give where the span begins."""
-    begin_us = before.end_us if before else first_day_us
+    """Give where the span begins: where the last one ended, else on the day of the first charge."""
+    begin_us = before.end_us if before else first_us and first_us // DAY_US * DAY_US
     start_us = begin_us if start_us is None else start_us
+    if start_us is None:
+        raise refusals.invalid(f"Nothing was charged before {rfc3339(end_us)}.", "end_time")
     if start_us % DAY_US or end_us % DAY_US:
         raise refusals.invalid("An invoice begins and ends at a midnight, UTC.", "start_time")
-    if before and start_us != begin_us:
-        raise refusals.invalid(f"What ended before {rfc3339(begin_us)} is invoiced.", "start_time")
+    if before and start_us != before.end_us:
+        raise refusals.invalid(f"What ended before {rfc3339(before.end_us)} is invoiced.", "start_time")
     if start_us >= end_us:
         raise refusals.invalid("The span is empty, or invoiced already.", "end_time")
     if end_us > now_us - GRACE_US:
@@ -132,12 +136,11 @@ def _check_span(
     return start_us
 
 
-def _owed(connection: Connection, organization: str, end_us: int) -> int:
-    spent = sum(nanos for hour, nanos in sum_spend(connection, organization, 0).items() if hour < end_us)
+def _charged(connection: Connection, organization: str) -> int:
     charged = select(func.coalesce(func.sum(invoices.c.total_nanos), 0)).where(
         invoices.c.organization == organization, invoices.c.kind == InvoiceKind.INVOICE.value
     )
-    return spent - int(connection.execute(charged).scalar_one())
+    return int(connection.execute(charged).scalar_one())
 
 
 def _find_span(connection: Connection, organization: str, end_us: int) -> Invoice | None:
@@ -159,14 +162,6 @@ def _last(connection: Connection, organization: str) -> Invoice | None:
     )
     content = connection.scalar(found)
     return None if content is None else read_invoice(content)
-
-
-def _first_day(connection: Connection, organization: str, end_us: int) -> int:
-    """Give the day of the first charge, or the day before the end where there is none."""
-    first = connection.scalar(
-        select(func.min(charge_days.c.start_us)).where(charge_days.c.organization == organization)
-    )
-    return end_us - DAY_US if first is None else min(int(first), end_us - DAY_US)
 
 
 def _entry_before(connection: Connection, at_us: int) -> int:

@@ -115,6 +115,17 @@ async def test_a_span_that_is_not_the_next_whole_days_is_refused(
     assert await refused(billing.invoices.CreateInvoice(request)) == "INVALID_ARGUMENT"
 
 
+async def test_there_is_no_first_invoice_before_the_first_charge(
+    billing: Any, tools: Any, clock: Clock, refused: Any
+) -> None:
+    request = _request(None, BEGINNING + 31 * DAY)
+    clock.advance(days=40)
+    assert await refused(billing.invoices.CreateInvoice(request)) == "INVALID_ARGUMENT"
+    await _use(billing, tools)
+    assert await refused(billing.invoices.CreateInvoice(request)) == "INVALID_ARGUMENT"
+    assert (await _create(billing, start=BEGINNING, end=BEGINNING + 31 * DAY)).total_nanos == 0
+
+
 async def test_a_day_can_be_invoiced_five_minutes_after_it_ended(
     billing: Any, tools: Any, clock: Clock, refused: Any
 ) -> None:
