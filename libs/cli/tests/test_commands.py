@@ -188,8 +188,12 @@ def test_a_key_is_made_listed_and_revoked(edge, penstock):
     edge.answers["POST", "/v1/organizations/dev/apiKeys"] = (200, {"api_key": key, "secret": "psk_abc"})
     edge.answers["GET", "/v1/organizations/dev/apiKeys"] = (200, {"api_keys": [key]})
     edge.answers["POST", "/v1/organizations/dev/apiKeys/k1:revoke"] = (200, key)
-    assert penstock("keys", "create", "batch", "--role", "admin")[:2] == (0, "psk_abc\n")
-    assert edge.requests[-1][3]["api_key"]["roles"] == ["admin"]
+    created = penstock("keys", "create", "batch", "--role", "admin", "--tier", "gold")
+    assert created[:2] == (0, "psk_abc\n")
+    assert (edge.requests[-1][3]["api_key"]["roles"], edge.requests[-1][3]["api_key"]["tier"]) == (
+        ["admin"],
+        "gold",
+    )
     assert "psk_ab…" in penstock("keys", "list")[1]
     assert penstock("keys", "revoke", "k1")[0] == 0
     assert edge.requests[-1][1] == "/v1/organizations/dev/apiKeys/k1:revoke"

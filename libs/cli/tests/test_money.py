@@ -93,6 +93,12 @@ def test_a_forecast_says_how_sure_it_is_and_when_a_budget_ends(edge, penstock):
     assert "in 40 hours, most likely; in 30" in out
 
 
+def test_a_forecast_from_nothing_is_none(edge, penstock):
+    answer = {"spent_nanos": "1000000000", "end_time": "2026-02-01T00:00:00Z", "end_p50_nanos": "1000000000"}
+    edge.answers["GET", f"{ACME}/spendForecast"] = (200, answer)
+    assert penstock("usage", "forecast")[1] == "$1 spent so far, and no whole hour yet to forecast from.\n"
+
+
 def test_anomalies_are_listed(edge, penstock):
     anomaly = {"start_time": "2026-01-02T03:00:00Z", "spent_nanos": "10", "expected_nanos": "1"}
     answer = {"anomalies": [anomaly | {"z_score_milli": "6100"}]}

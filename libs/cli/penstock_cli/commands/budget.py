@@ -175,6 +175,11 @@ def _enforcement(*, soft: bool) -> str:
     return f"BUDGET_ENFORCEMENT_{'SOFT' if soft else 'UNSPECIFIED'}"
 
 
+def _period_said(period: str) -> str:
+    said = period.removeprefix("BUDGET_PERIOD_").lower().replace("_", " ")
+    return "for ever" if said == "unspecified" else said
+
+
 def _table(budgets: list[Json]) -> Any:
     table = plain_table(
         "budget", "bounds", "period", "of", "spent", "held", "", right=("of", "spent", "held")
@@ -190,7 +195,7 @@ def _table(budgets: list[Json]) -> Any:
                 (f"{kind} {each[kind]}" for kind in ("team", "user", "api_key") if each.get(kind)),
                 "everybody",
             ),
-            each.get("period", "").removeprefix("BUDGET_PERIOD_").lower().replace("unspecified", "for ever")
+            _period_said(each.get("period", ""))
             + (" (soft)" if each.get("enforcement") == "BUDGET_ENFORCEMENT_SOFT" else ""),
             dollars(amount),
             dollars(spent),

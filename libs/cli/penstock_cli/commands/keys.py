@@ -34,6 +34,7 @@ def create(
     ] = None,
     user: Annotated[str, typer.Option(help="Id of the user that it acts for.")] = "",
     team: Annotated[str, typer.Option(help="Id of the team that its use is counted for.")] = "",
+    tier: Annotated[str, typer.Option(help="Its service tier, which limits may be for.")] = "",
     organization: Organization = ORGANIZATION,
 ) -> None:
     """Make a key and print its secret, this once.
@@ -49,6 +50,7 @@ def create(
         "roles": [each.value for each in role or [Role.BUSINESS_USER]],
         "user": user,
         "team": team,
+        "tier": tier,
     }
     body = {"api_key": key, "request_id": str(uuid.uuid4())}
     with open_edge(find_connection(find_place(os.environ))) as edge:

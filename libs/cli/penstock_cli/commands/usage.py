@@ -103,7 +103,11 @@ def forecast(
     if as_json:
         out.print_json(data=found)
         return
-    rows = [("spent so far", int(found.get("spent_nanos", 0)))]
+    spent = int(found.get("spent_nanos", 0))
+    if not found.get("history_hours"):
+        out.print(f"{dollars(spent)} spent so far, and no whole hour yet to forecast from.")
+        return
+    rows = [("spent so far", spent)]
     rows += [
         (f"by the end, {said}", int(found.get(f"end_{name}_nanos", 0)))
         for name, said in (("p10", "if it goes well"), ("p50", "most likely"), ("p90", "if it goes badly"))
