@@ -66,7 +66,7 @@ class Sweeper:
 
         Whether a hold is still overdue is decided again in the transaction: it may be settled or extended meanwhile.
         """
-        expired = 0
+        expired: list[Hold] = []
         for _ in range(PASSES_MAX):
             find = partial(
                 read_overdue,
@@ -77,9 +77,10 @@ class Sweeper:
             overdue = await self._transactions.read(find)
             outcomes = await self._recorder.submit(overdue) if overdue else []
             done = [outcome for outcome in outcomes if isinstance(outcome, Hold)]
-            expired += sum(hold.state is HoldState.EXPIRED for hold in done)
+            expired += [hold for hold in done if hold.state is HoldState.EXPIRED]
             if len(done) < self._limits.items_max:
                 break
         if expired:
-            log.info("holds_expired", count=expired)
-        return expired
+            amount_nanos = sum(hold.amount_nanos for hold in expired)
+            log.info("holds_expired", count=len(expired), amount_nanos=amount_nanos)
+        return len(expired)

@@ -17,6 +17,7 @@ from penstock_billing.settings import BillingSettings
 from penstock_billing.sweep import PASSES_MAX, Sweeper, SweepLimits
 from penstock_billing.transactions import Transactions, open_transactions
 from servicekit.metrics import Metrics
+from structlog.testing import capture_logs
 from testkit.clock import Clock
 
 
@@ -44,8 +45,12 @@ async def test_an_overdue_hold_gives_its_money_back(desk: Desk, tools: Any, cloc
     clock.advance(seconds=9)
     assert await desk.sweeper.sweep() == 0
     clock.advance(seconds=1)
-    assert await desk.sweeper.sweep() == 1
-    assert await desk.sweeper.sweep() == 0
+    with capture_logs() as logs:
+        assert await desk.sweeper.sweep() == 1
+        assert await desk.sweeper.sweep() == 0
+    assert [(log["event"], log["count"], log["amount_nanos"]) for log in logs] == [
+        ("holds_expired", 1, 2_000)
+    ]
 
 
 async def test_a_settlement_after_expiry_is_posted_and_flagged_once(
