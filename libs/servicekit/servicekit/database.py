@@ -8,12 +8,14 @@ import asyncio
 import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, event, exc, inspect, text
+from sqlalchemy import URL, Connection, create_engine, event, exc, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -29,6 +31,9 @@ COMMAND_SECONDS_MAX = 10
 _MIGRATION_LOCK = 0x50454E53
 _WRITER = "penstock_writer"
 
+Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
+
 log = get_logger(__name__)
 
 
@@ -37,6 +42,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self._threads = _SqliteThreads(engine.url) if self.is_sqlite else None
         # SQLite takes one writer at a time. Queueing here is fair and cheap; its own busy handler polls.
         self._writer = asyncio.Lock() if self.is_sqlite else nullcontext()
 
@@ -68,6 +74,40 @@ class Database:
         with _store_errors():
             async with self.engine.connect() as connection:
                 yield connection
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run a function in a transaction: committed when it returns, rolled back when it raises.
+
+        On SQLite it runs whole in one thread, where `transaction` hops to a thread and back for each step of each
+        statement. Who gives up waiting does not stop it.
+
+        Raises:
+            Unavailable: the store does not answer, or its lock was not got in 5 s (STORAGE_UNAVAILABLE).
+        """
+        if self._threads is None:
+            async with self.transaction() as connection:
+                return await connection.run_sync(work)
+        with _store_errors():
+            async with self._writer:
+                return await self._threads.run(partial(_transact, work))
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run a function that only reads; each statement sees what is committed when it begins.
+
+        Raises:
+            Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
+        """
+        if self._threads is None:
+            async with self.connect() as connection:
+                return await connection.run_sync(work)
+        with _store_errors():
+            return await self._threads.run(work)
+
+    async def close(self) -> None:
+        """Close the connections, after what runs in threads."""
+        if self._threads is not None:
+            await asyncio.to_thread(self._threads.close)
+        await self.engine.dispose()
 
     async def ping(self) -> None:
         """Probe the store, for `Service.dependencies`."""
@@ -105,10 +145,11 @@ async def open_database(
 async def _connected(url: URL, service: str, command_seconds_max: int | None) -> AsyncIterator[Database]:
     is_sqlite = url.get_backend_name() == "sqlite"
     engine = _sqlite(url) if is_sqlite else _postgresql(url, service, command_seconds_max)
+    database = Database(engine)
     try:
-        yield Database(engine)
+        yield database
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 def _sqlite(url: URL) -> AsyncEngine:
@@ -124,6 +165,39 @@ def _sqlite(url: URL) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+class _SqliteThreads:
+    """Threads that run functions of a connection whole, each on a connection that it has to itself meanwhile."""
+
+    def __init__(self, url: URL) -> None:
+        self._threads = ThreadPoolExecutor(
+            CONNECTIONS_MAX, "sqlite"
+        )  # none is started before the first function
+        self._engine = create_engine(
+            url.set(drivername="sqlite"),
+            pool_size=CONNECTIONS_MAX,
+            max_overflow=0,
+            connect_args={"timeout": SQLITE_BUSY_SECONDS},
+        )
+        event.listen(self._engine, "connect", _prepare_sqlite)
+        event.listen(self._engine, "begin", _begin_sqlite)
+
+    async def run(self, work: Work[Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._connected, work)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._engine.dispose()
+
+    def _connected(self, work: Work[Result]) -> Result:
+        with self._engine.connect() as connection:
+            return work(connection)
+
+
+def _transact(work: Work[Result], connection: Connection) -> Result:
+    with connection.execution_options(**{_WRITER: True}).begin():
+        return work(connection)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest_asyncio
 from servicekit.database import Database, open_database
 from servicekit.errors import Unavailable
 from servicekit.settings import ServiceSettings
-from sqlalchemy import exc, text
+from sqlalchemy import Connection, exc, text
 from testkit.postgres import PostgresServer
 from testkit.proxy import FaultProxy
 
@@ -79,6 +80,40 @@ async def test_a_violated_constraint_stays_what_it_is(database: Database) -> Non
     await insert(database, 1)
     with pytest.raises(exc.IntegrityError):
         await insert(database, 1)
+
+
+async def test_functions_write_and_read_and_take_everything_back_when_they_raise(database: Database) -> None:
+    def add(connection: Connection) -> int:
+        return connection.execute(text("INSERT INTO things (id) VALUES (1), (2)")).rowcount
+
+    def fail(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO things (id) VALUES (3)"))
+        raise ValueError("no")
+
+    assert await database.write(add) == 2
+    with pytest.raises(ValueError, match="no"):
+        await database.write(fail)
+    with pytest.raises(exc.IntegrityError):
+        await database.write(add)
+    assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM things")).scalar_one()) == 2
+
+
+async def test_functions_and_transactions_write_one_after_the_other(database: Database) -> None:
+    def add(number: int, connection: Connection) -> None:
+        connection.execute(text("INSERT INTO things (id) VALUES (:id)"), {"id": number})
+
+    await asyncio.gather(
+        *(database.write(partial(add, number)) for number in range(0, 50, 2)),
+        *(insert(database, number) for number in range(1, 50, 2)),
+    )
+    assert await count(database) == 50
+
+
+async def test_a_function_reads_beside_a_write_and_does_not_see_it(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("INSERT INTO things (id) VALUES (1)"))
+        found = await database.read(lambda c: c.execute(text("SELECT count(*) FROM things")).scalar_one())
+        assert found == 0
 
 
 async def test_concurrent_writers_all_commit(database: Database) -> None:
