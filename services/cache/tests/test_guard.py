@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from penstock_cache.semantic.calibration import calibration
 from penstock_cache.semantic.guard import RULES, failed_rule
 from penstock_cache.semantic.sketch import sketch
 
@@ -33,6 +34,13 @@ def differ_by(one, other):
         ("antonyms", "How do I enable it?", "How do I disable it?"),
         ("antonyms", "Is this drug legal?", "Is this drug illegal?"),
         ("direction", "How do I send it to my account?", "How do I send it from my account?"),
+        ("direction", "How do I convert a PDF into a Word file?", "How do I convert a Word file into a PDF?"),
+        ("direction", "Are there flights into Oslo?", "Are there flights out of Oslo?"),
+        ("possessor", "Who can see my files?", "Who can see your files?"),
+        ("negation", "Darf ich hier rauchen?", "Darf ich hier nicht rauchen?"),
+        ("negation", "Which vendors are compliant?", "Which vendors are non-compliant?"),
+        ("time", "Ist am Montag offen?", "Ist am Freitag offen?"),
+        ("numbers", "What is new in release 5.1?", "What is new in release 5.10?"),
         ("order", "Can Alice sue Bob?", "Can Bob sue Alice?"),
         ("order", "How do I convert miles to kilometres?", "How do I convert kilometres to miles?"),
         ("order", "Is A a subset of B?", "Is B a subset of A?"),
@@ -64,6 +72,9 @@ def test_a_rule_tells_questions_apart(rule, one, other):
         ("Does it close at 9 pm?", "Does it close at 9 p.m.?"),
         ("Where do I organise it?", "Where is it organised?"),
         ("Can I use my Visa abroad?", "can i use my visa abroad?"),
+        ("Does my plan cover physiotherapy?", "Is physiotherapy covered by my plan?"),
+        ("What does 1,000.00 cost?", "What does 1000 cost?"),
+        ("Could you tell me where the office is?", "Where is the office?"),
     ],
 )
 def test_what_asks_the_same_passes(one, other):
@@ -87,3 +98,10 @@ def test_a_question_passes_against_itself(text):
 @given(texts, texts)
 def test_it_does_not_matter_which_question_was_first(one, other):
     assert differ_by(one, other) == differ_by(other, one)
+
+
+def test_questions_that_differ_by_a_greeting_have_one_answer_however_far_apart_they_are_put():
+    asked, kept = sketch("Hi, how do I change my password please?"), sketch("How do I change my password?")
+    assert calibration().log_odds(asked, kept, 0.6) > calibration().floor
+    other = sketch("How do I change my address?")
+    assert calibration().log_odds(other, kept, 0.6) < calibration().floor

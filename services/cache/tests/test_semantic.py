@@ -1,5 +1,7 @@
 """Answers by meaning, through the real server and the real encoder of the inference service."""
 
+import csv
+import hashlib
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from servicekit.server import running
 from testkit.clock import Clock
 from testkit.waiting import until
 
+PAIRS = Path(__file__).parent / "data"
 RESET = "How do I reset my password?"
 RESET_IN_OTHER_WORDS = "Please, how can I reset my password?"
 
@@ -113,7 +116,7 @@ def fill(item, text, organization="acme", user="u", history=b"", **partition):
 
 
 def hash_of(text, history):
-    return (text.encode() + history).ljust(32, b"\0")[-32:]
+    return hashlib.sha256(text.encode() + b"\0" + history).digest()
 
 
 async def store(stub, text, body=b"answer", **who):
@@ -334,3 +337,34 @@ async def test_a_false_hit_of_another_replica_is_forgotten_by_all(tmp_path, infe
             return not (await look_up(there, RESET_IN_OTHER_WORDS)).HasField("hit")
 
         await until(is_forgotten)
+
+
+def pairs(name):
+    """Give `question`, `other` and `label` of each pair."""
+    with (PAIRS / name).open(encoding="utf-8") as opened:
+        return list(csv.DictReader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def answer():
+    return wire.StoreItem(answer=cache_entry_pb2.CachedAnswer(body=b"answer"))
+
+
+async def answered_pairs(cache, of, lists_of=32):
+    """Keep the first question of each pair, in a room of its own, and ask the second; give those that were answered."""
+    hits = []
+    for start in range(0, len(of), lists_of):
+        rooms = list(enumerate(of[start : start + lists_of]))
+        kept = [fill(answer(), pair["question"], locale=f"{start}-{at}") for at, pair in rooms]
+        asked = [fill(wire.LookupItem(), pair["other"], locale=f"{start}-{at}") for at, pair in rooms]
+        await cache.Store(wire.StoreRequest(items=kept))
+        results = (await cache.Lookup(wire.LookupRequest(items=asked))).results
+        hits += [pair for (_, pair), result in zip(rooms, results, strict=True) if result.HasField("hit")]
+    return hits
+
+
+@pytest.mark.parametrize("name", ["question_pairs_first.tsv", "question_pairs_second.tsv"])
+async def test_of_hundreds_of_pairs_of_any_trade_none_is_wrongly_answered_and_most_are_rightly(cache, name):
+    of = pairs(name)
+    hits = await answered_pairs(cache, of)
+    assert [pair for pair in hits if pair["label"] == "different"] == []
+    assert len(hits) >= 0.6 * sum(pair["label"] == "same" for pair in of)

@@ -17,16 +17,22 @@ FEATURES = ("distance", "length", "only_asked", "only_kept")
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Weights by feature, in the order of FEATURES; `floor` is the log-odds from which an answer is given."""
+    """Weights by feature, in the order of FEATURES.
+
+    `floor` is the log-odds from which an answer is given, `same_words` that of questions whose words are the same but
+    for fillers ("Hi, … please"), however far apart an encoder puts them.
+    """
 
     bias: float
     weights: tuple[float, ...]
     floor: float
+    same_words: float
 
     def log_odds(self, asked: Sketch, kept: Sketch, distance: float) -> float:
         """Give the log-odds that the kept question's answer fits the asked one."""
         values = features(asked, kept, distance)
-        return self.bias + sum(weight * value for weight, value in zip(self.weights, values, strict=True))
+        odds = self.bias + sum(weight * value for weight, value in zip(self.weights, values, strict=True))
+        return max(odds, self.same_words) if asked.plain == kept.plain else odds
 
 
 def features(asked: Sketch, kept: Sketch, distance: float) -> tuple[float, ...]:
@@ -55,4 +61,5 @@ def probability(log_odds: float) -> float:
 def calibration() -> Calibration:
     """Read the weights that ship with the cache; the same object every time."""
     stored = json.loads((files(__package__) / "calibration.json").read_text("utf-8"))
-    return Calibration(stored["bias"], tuple(stored["weights"][name] for name in FEATURES), stored["floor"])
+    weights = tuple(stored["weights"][name] for name in FEATURES)
+    return Calibration(stored["bias"], weights, stored["floor"], stored["same_words"])

@@ -6,6 +6,7 @@ and what it costs.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 from penstock_cache.semantic.lexicon import lexicon
@@ -22,6 +23,7 @@ _AKIN = (
     frozenset({"can", "will"}),
     frozenset({"reason", "can"}),
 )
+_EXCHANGING = frozenset({"into", "from", "befor", "after", "against", "above", "below", "without"})
 _BASE_LENGTH_MIN = 3
 _END = "$"
 
@@ -103,10 +105,27 @@ def _prefixed(word: str, base: str) -> bool:
 
 
 def _direction(one: Sketch, other: Sketch) -> bool:
-    """A shared word comes after "from" in one and after "to" in the other, or the like."""
+    """A shared word comes after "from" in one and after "to" in the other, or two took each other's place so."""
     opposites = lexicon().antonyms
     mine, theirs = _roles(one) - _roles(other), _roles(other) - _roles(one)
-    return any((word, opposite) in theirs for word, role in mine for opposite in opposites.get(role, ()))
+    if any((word, opposite) in theirs for word, role in mine for opposite in opposites.get(role, ())):
+        return True
+    return any(
+        role == there and role in _EXCHANGING and word in other.words and instead in one.words
+        for word, role in mine
+        for instead, there in theirs
+    )
+
+
+def _possessor(one: Sketch, other: Sketch) -> bool:
+    """The same thing is somebody else's."""
+    mine, theirs = _owned(one), _owned(other)
+    return any(whose != theirs.get(thing, whose) for thing, whose in mine.items())
+
+
+def _owned(of: Sketch) -> dict[str, str]:
+    possessors = lexicon().possessors
+    return {thing: whose for whose, thing in pairwise(of.words) if whose in possessors}
 
 
 def _roles(of: Sketch) -> set[tuple[str, str]]:
@@ -158,6 +177,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "asks": _asks,
         "antonyms": _antonyms,
         "direction": _direction,
+        "possessor": _possessor,
         "order": order_differs,
         "substitution": _substitution,
         "assertion": _assertion,

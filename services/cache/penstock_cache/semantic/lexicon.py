@@ -27,6 +27,8 @@ class Lexicon:
     units: frozenset[str]
     currencies: frozenset[str]
     languages: frozenset[str]
+    filler: frozenset[str]
+    possessors: frozenset[str]
     person: frozenset[str]
     direction: frozenset[str]
     prefixes: frozenset[str]
@@ -120,6 +122,8 @@ _LISTS = (
     "units",
     "currencies",
     "languages",
+    "filler",
+    "possessors",
     "person",
     "direction",
     "prefixes",

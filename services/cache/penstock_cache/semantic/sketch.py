@@ -15,6 +15,7 @@ class Sketch:
     """A question as the guard sees it: words by stem, in order; what is rare is empty and costs nothing."""
 
     words: tuple[str, ...]
+    plain: tuple[str, ...]  # without fillers
     content: tuple[str, ...]  # words that carry the subject
     numbers: tuple[str, ...]
     units: tuple[str, ...]
@@ -36,6 +37,7 @@ def sketch(text: str) -> Sketch:
     places = [place for place, word in enumerate(words) if word in lists.negation or _is_yet_to(words, place)]
     return Sketch(
         words=words,
+        plain=tuple(word for word in words if word not in lists.filler),
         content=tuple(word.text for word in read_words if word.kind in {"word", "code"}),
         numbers=_of(read_words, "number"),
         units=_of(read_words, "unit"),
@@ -75,7 +77,8 @@ def _asks(words: tuple[str, ...], lists: Lexicon) -> str:
 
 
 def _is_passive(words: tuple[str, ...]) -> bool:
-    return "by" in words[2:] and words[words.index("by", 2) - 2] == "be"
+    by = words.index("by", 2) if "by" in words[2:] else 0
+    return "be" in words[max(0, by - 4) : max(0, by - 1)]
 
 
 def _script(text: str) -> str:

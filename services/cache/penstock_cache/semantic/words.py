@@ -30,6 +30,11 @@ _TAG = re.compile(
     rf"(?<=\w),?\s+(?:is|are|am|was|were|do|does|did|has|have|had|can|could|will|would|should|wo|ai){_NOT}?\s+(?:i|you|he|she|it|we|they)\s*\?\s*$",
     re.IGNORECASE,
 )
+_REQUEST = re.compile(
+    r"^\W*(?:(?:hi|hello|hey)\W+)?(?:please\s+)?(?:(?:can|could|would|will)\s+you\s+(?:please\s+)?)?"
+    r"(?:(?:tell|show|explain(?:\s+to)?|help)\s+(?:me|us)\s+|explain\s+)(?=(?:how|what|when|where|who|which|why|if|whether)\b)",
+    re.IGNORECASE,
+)
 _HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])\.\s?m\b\.?", re.IGNORECASE)
 _LETTER_NAME = re.compile("[A-HJ-Z]")  # team A, vitamin C; in upper case, so that "A" is no article
 _SYMBOLS = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupe", "%": "percent", "°": "degre"}
@@ -67,8 +72,8 @@ def read(text: str) -> list[Word]:
 
 
 def _plainly(text: str) -> str:
-    """Leave out what negates nothing ("I'm not sure why", ", isn't it?"), and write "6 p.m." as "6 pm"."""
-    return _HALF_OF_DAY.sub(r" \1m", _TAG.sub("?", _HEDGE.sub("", text)))
+    """Leave out "Could you tell me" and what negates nothing ("I'm not sure why"), and write "6 p.m." as "6 pm"."""
+    return _HALF_OF_DAY.sub(r" \1m", _TAG.sub("?", _HEDGE.sub("", _REQUEST.sub("", text))))
 
 
 def _words(token: str, lists: Lexicon, *, starts: bool, counted: bool) -> Iterator[Word]:
@@ -98,8 +103,5 @@ def _is_name(token: str, form: str, lists: Lexicon, *, starts: bool) -> bool:
 
 
 def _plain(number: str) -> str:
-    """Write a number in one way: 1,000 as 1000, 1.50 as 1.5."""
-    number = _GROUPED.sub("", number)
-    if number.count(".") == 1 and ":" not in number and "," not in number:
-        number = number.rstrip("0").rstrip(".")
-    return number
+    """Write a number in one way: 1,000.00 as 1000; but version 5.10 is not 5.1."""
+    return _GROUPED.sub("", number).removesuffix(".00")
