@@ -25,6 +25,7 @@ STORES_MAX = 1024
 COMPARED_CHARACTERS_MAX = 16_384
 BODY_BYTES_MAX = 262_144  # a list of answers must fit into one message
 
+CacheControl = chat_completion_pb2.CacheControl
 Parameters = chat_completion_pb2.ChatCompletionParameters
 Completion = chat_completion_pb2.ChatCompletion
 
@@ -51,7 +52,7 @@ class Memory:
         control = asked.cache_control
         is_first = operation.question is None
         semantic = control.semantic if control.HasField("semantic") else operation.model.semantic_cache
-        operation.question = question_of(asked, _partition(operation), semantic=semantic)
+        operation.question = question_of(asked, _partition(operation, control), semantic=semantic)
         operation.keep = not control.no_store
         operation.limited = asked.HasField("max_completion_tokens")
         if control.no_cache:
@@ -174,17 +175,28 @@ class Memory:
             log.info("cache_store_failed", reason=error.reason)
 
 
-def _partition(operation: Operation) -> cache_entry_pb2.Partition:
-    """Name the room: personal data stays with its user, the rest is shared in the organization."""
-    partition = cache_entry_pb2.Partition(
+def _partition(operation: Operation, control: CacheControl) -> cache_entry_pb2.Partition:
+    """Name the room: personal data stays with its user, the rest is shared as the caller says."""
+    scope, scope_id = _scope(operation, control)
+    return cache_entry_pb2.Partition(
         organization=operation.principal.organization,
-        scope=cache_entry_pb2.SHARING_SCOPE_ORGANIZATION,
+        scope=scope,
+        scope_id=scope_id,
         policy_version=operation.policy_version,
+        prompt_version=control.prompt_version,
+        locale=control.locale,
     )
-    if operation.classification >= finding_pb2.CLASSIFICATION_CONFIDENTIAL:
-        partition.scope = cache_entry_pb2.SHARING_SCOPE_USER
-        partition.scope_id = personal_room(operation.principal, operation.context.user)
-    return partition
+
+
+def _scope(operation: Operation, control: CacheControl) -> tuple[cache_entry_pb2.SharingScope, str]:
+    """Say who shares the answer: who the caller says, and for personal data its user alone."""
+    principal = operation.principal
+    if operation.classification < finding_pb2.CLASSIFICATION_CONFIDENTIAL:
+        if control.scope not in (chat_completion_pb2.CACHE_SCOPE_USER, chat_completion_pb2.CACHE_SCOPE_TEAM):
+            return cache_entry_pb2.SHARING_SCOPE_ORGANIZATION, ""
+        if control.scope == chat_completion_pb2.CACHE_SCOPE_TEAM and principal.team:
+            return cache_entry_pb2.SHARING_SCOPE_TEAM, principal.team
+    return cache_entry_pb2.SHARING_SCOPE_USER, personal_room(principal, operation.context.user)
 
 
 def personal_room(principal: Principal, user: str) -> str:

@@ -125,6 +125,7 @@ class Operation:
             cache_similarity=hit.similarity if hit else 0,
             cache_entry_id=hit.entry_id if hit else "",
             rate_limits=self.rate_limits,
+            cache_tier=hit.tier if hit else cache_entry_pb2.CACHE_TIER_UNSPECIFIED,
         )
 
     def answered_from_cache(self, hit: cache_service_pb2.CacheHit) -> None:

@@ -37,6 +37,7 @@ async def test_an_answer_by_meaning_says_so_and_how_near_it_was(world: World) ->
     receipt = completion.receipt
     assert completion.choices[0].message.text == "Paris."
     assert receipt.cache == receipt_pb2.CACHE_STATUS_SEMANTIC_HIT
+    assert receipt.cache_tier == cache_entry_pb2.CACHE_TIER_L3
     assert (receipt.cache_similarity, receipt.cache_entry_id, receipt.avoided_cost_nanos) == (
         0.97,
         "entry-1",
@@ -60,6 +61,22 @@ async def test_an_answer_is_kept_as_long_and_under_the_labels_that_its_caller_sa
     await asyncio.wait_for(world.cache.stored.wait(), SECONDS_MAX)
     (kept,) = world.cache.kept
     assert (kept.ttl.seconds, list(kept.tags)) == (60, ["manual-7"])
+
+
+async def test_an_answer_is_shared_in_the_room_that_its_caller_names(world: World) -> None:
+    rooms = [
+        Control(prompt_version="v2", locale="de-AT"),
+        Control(scope=chat_completion_pb2.CACHE_SCOPE_USER),
+        Control(scope=chat_completion_pb2.CACHE_SCOPE_TEAM),  # the key has none
+        Control(scope=chat_completion_pb2.CACHE_SCOPE_ORGANIZATION),
+    ]
+    for room in rooms:
+        await ask(world, cache_control=room)
+    told, users, teams, organizations = (item.partition for item in world.cache.looked_up)
+    assert (told.prompt_version, told.locale) == ("v2", "de-AT")
+    assert users.scope == teams.scope == cache_entry_pb2.SHARING_SCOPE_USER
+    assert users.scope_id == teams.scope_id != ""
+    assert (organizations.scope, organizations.scope_id) == (cache_entry_pb2.SHARING_SCOPE_ORGANIZATION, "")
 
 
 async def test_an_answer_in_which_only_harmless_things_were_found_is_kept_with_its_log_probabilities(

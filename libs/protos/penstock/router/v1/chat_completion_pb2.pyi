@@ -12,6 +12,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CacheScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CACHE_SCOPE_UNSPECIFIED: _ClassVar[CacheScope]
+    CACHE_SCOPE_USER: _ClassVar[CacheScope]
+    CACHE_SCOPE_TEAM: _ClassVar[CacheScope]
+    CACHE_SCOPE_ORGANIZATION: _ClassVar[CacheScope]
+
 class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FINISH_REASON_UNSPECIFIED: _ClassVar[FinishReason]
@@ -19,6 +26,10 @@ class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FINISH_REASON_LENGTH: _ClassVar[FinishReason]
     FINISH_REASON_TOOL_CALLS: _ClassVar[FinishReason]
     FINISH_REASON_CONTENT_FILTER: _ClassVar[FinishReason]
+CACHE_SCOPE_UNSPECIFIED: CacheScope
+CACHE_SCOPE_USER: CacheScope
+CACHE_SCOPE_TEAM: CacheScope
+CACHE_SCOPE_ORGANIZATION: CacheScope
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
@@ -106,20 +117,26 @@ class StreamOptions(_message.Message):
     def __init__(self, include_usage: _Optional[bool] = ...) -> None: ...
 
 class CacheControl(_message.Message):
-    __slots__ = ("no_cache", "no_store", "max_age_seconds", "semantic", "ttl_seconds", "tags")
+    __slots__ = ("no_cache", "no_store", "max_age_seconds", "semantic", "ttl_seconds", "tags", "scope", "prompt_version", "locale")
     NO_CACHE_FIELD_NUMBER: _ClassVar[int]
     NO_STORE_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SEMANTIC_FIELD_NUMBER: _ClassVar[int]
     TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOCALE_FIELD_NUMBER: _ClassVar[int]
     no_cache: bool
     no_store: bool
     max_age_seconds: int
     semantic: bool
     ttl_seconds: int
     tags: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, no_cache: _Optional[bool] = ..., no_store: _Optional[bool] = ..., max_age_seconds: _Optional[int] = ..., semantic: _Optional[bool] = ..., ttl_seconds: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
+    scope: CacheScope
+    prompt_version: str
+    locale: str
+    def __init__(self, no_cache: _Optional[bool] = ..., no_store: _Optional[bool] = ..., max_age_seconds: _Optional[int] = ..., semantic: _Optional[bool] = ..., ttl_seconds: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., scope: _Optional[_Union[CacheScope, str]] = ..., prompt_version: _Optional[str] = ..., locale: _Optional[str] = ...) -> None: ...
 
 class ChatCompletion(_message.Message):
     __slots__ = ("id", "created", "model", "choices", "usage", "receipt", "system_fingerprint")

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from penstock.billing.v1 import limit_pb2 as penstock_dot_billing_dot_v1_dot_limit__pb2
+from penstock.cache.v1 import cache_entry_pb2 as penstock_dot_cache_dot_v1_dot_cache__entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\x1a\x1fpenstock/billing/v1/limit.proto\"\xe9\x02\n\x07Receipt\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12\x12\n\ncost_nanos\x18\x03 \x01(\x03\x12\x1a\n\x12\x61voided_cost_nanos\x18\x04 \x01(\x03\x12.\n\x05\x63\x61\x63he\x18\x05 \x01(\x0e\x32\x1f.penstock.router.v1.CacheStatus\x12\x19\n\x11\x63\x61\x63he_age_seconds\x18\x06 \x01(\r\x12\x10\n\x08\x65ndpoint\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12\x1a\n\x12\x63lamped_max_tokens\x18\t \x01(\r\x12\x16\n\x0eredacted_types\x18\n \x03(\t\x12\x18\n\x10\x63\x61\x63he_similarity\x18\x0b \x01(\x01\x12\x16\n\x0e\x63\x61\x63he_entry_id\x18\x0c \x01(\t\x12\x33\n\x0brate_limits\x18\r \x03(\x0b\x32\x1e.penstock.billing.v1.RateLimit*\x96\x01\n\x0b\x43\x61\x63heStatus\x12\x1c\n\x18\x43\x41\x43HE_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_STATUS_MISS\x10\x01\x12\x1a\n\x16\x43\x41\x43HE_STATUS_EXACT_HIT\x10\x02\x12\x1d\n\x19\x43\x41\x43HE_STATUS_SEMANTIC_HIT\x10\x03\x12\x17\n\x13\x43\x41\x43HE_STATUS_BYPASS\x10\x04\x42WZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\x1a\x1fpenstock/billing/v1/limit.proto\x1a#penstock/cache/v1/cache_entry.proto\"\x9b\x03\n\x07Receipt\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12\x12\n\ncost_nanos\x18\x03 \x01(\x03\x12\x1a\n\x12\x61voided_cost_nanos\x18\x04 \x01(\x03\x12.\n\x05\x63\x61\x63he\x18\x05 \x01(\x0e\x32\x1f.penstock.router.v1.CacheStatus\x12\x19\n\x11\x63\x61\x63he_age_seconds\x18\x06 \x01(\r\x12\x10\n\x08\x65ndpoint\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12\x1a\n\x12\x63lamped_max_tokens\x18\t \x01(\r\x12\x16\n\x0eredacted_types\x18\n \x03(\t\x12\x18\n\x10\x63\x61\x63he_similarity\x18\x0b \x01(\x01\x12\x16\n\x0e\x63\x61\x63he_entry_id\x18\x0c \x01(\t\x12\x33\n\x0brate_limits\x18\r \x03(\x0b\x32\x1e.penstock.billing.v1.RateLimit\x12\x30\n\ncache_tier\x18\x0e \x01(\x0e\x32\x1c.penstock.cache.v1.CacheTier*\x96\x01\n\x0b\x43\x61\x63heStatus\x12\x1c\n\x18\x43\x41\x43HE_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_STATUS_MISS\x10\x01\x12\x1a\n\x16\x43\x41\x43HE_STATUS_EXACT_HIT\x10\x02\x12\x1d\n\x19\x43\x41\x43HE_STATUS_SEMANTIC_HIT\x10\x03\x12\x17\n\x13\x43\x41\x43HE_STATUS_BYPASS\x10\x04\x42WZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.router.v1.receipt_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'ZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1'
-  _globals['_CACHESTATUS']._serialized_start=454
-  _globals['_CACHESTATUS']._serialized_end=604
-  _globals['_RECEIPT']._serialized_start=90
-  _globals['_RECEIPT']._serialized_end=451
+  _globals['_CACHESTATUS']._serialized_start=541
+  _globals['_CACHESTATUS']._serialized_end=691
+  _globals['_RECEIPT']._serialized_start=127
+  _globals['_RECEIPT']._serialized_end=538
 # @@protoc_insertion_point(module_scope)

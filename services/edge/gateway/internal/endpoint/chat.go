@@ -3,6 +3,7 @@ package endpoint
 
 import (
 	"context"
+	"net/http"
 
 	"google.golang.org/grpc"
 
@@ -20,11 +21,12 @@ type Chat = Generation[*routerv1.ChatCompletionParameters, routerv1.StreamChatCo
 func NewChat(conn grpc.ClientConnInterface, limits Limits, events Events) *Chat {
 	client := routerv1.NewChatCompletionServiceClient(session.New(conn))
 	return &Chat{
-		decode: func(body []byte) (*routerv1.ChatCompletionParameters, bool, error) {
+		decode: func(body []byte, header http.Header) (*routerv1.ChatCompletionParameters, bool, error) {
 			chat, err := openai.DecodeChatRequest(body)
 			if err != nil {
 				return nil, false, err
 			}
+			heedCacheControl(chat.Parameters, header)
 			return chat.Parameters, chat.Stream, nil
 		},
 		create: func(ctx context.Context, p *routerv1.ChatCompletionParameters) ([]byte, *routerv1.Receipt, error) {

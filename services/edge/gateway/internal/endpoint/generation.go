@@ -21,7 +21,7 @@ type Limits struct {
 
 // Generation serves a path whose answers come whole or as a stream: P is what is asked, S a message of the stream.
 type Generation[P, S any] struct {
-	decode func(body []byte) (parameters P, stream bool, err error)
+	decode func(body []byte, header http.Header) (parameters P, stream bool, err error)
 	create func(ctx context.Context, parameters P) (json []byte, receipt *routerv1.Receipt, err error)
 	open   func(ctx context.Context, parameters P) (grpc.ServerStreamingClient[S], error)
 	append func(dst []byte, part *S, parameters P) []byte
@@ -36,7 +36,7 @@ func (g *Generation[P, S]) Serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	parameters, stream, err := g.decode(body)
+	parameters, stream, err := g.decode(body, r.Header)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"net/http"
 
 	"google.golang.org/grpc"
 
@@ -18,7 +19,7 @@ type Text = Generation[*routerv1.CompletionParameters, routerv1.StreamCompletion
 func NewText(conn grpc.ClientConnInterface, limits Limits, events Events) *Text {
 	client := routerv1.NewCompletionServiceClient(conn)
 	return &Text{
-		decode: func(body []byte) (*routerv1.CompletionParameters, bool, error) {
+		decode: func(body []byte, _ http.Header) (*routerv1.CompletionParameters, bool, error) {
 			text, err := openai.DecodeTextRequest(body)
 			if err != nil {
 				return nil, false, err

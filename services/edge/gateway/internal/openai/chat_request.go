@@ -168,11 +168,35 @@ func (c *chatReader) cacheControl() (*routerv1.CacheControl, error) {
 			control.TtlSeconds, err = c.uint32()
 		case "tags":
 			control.Tags, err = list(c.reader, c.text)
+		case "scope":
+			control.Scope, err = c.cacheScope()
+		case "prompt_version":
+			control.PromptVersion, err = c.text()
+		case "locale":
+			control.Locale, err = c.text()
 		default:
 			err = c.skip()
 		}
 		return err
 	})
+}
+
+var cacheScopes = map[string]routerv1.CacheScope{
+	"user":         routerv1.CacheScope_CACHE_SCOPE_USER,
+	"team":         routerv1.CacheScope_CACHE_SCOPE_TEAM,
+	"organization": routerv1.CacheScope_CACHE_SCOPE_ORGANIZATION,
+}
+
+func (c *chatReader) cacheScope() (routerv1.CacheScope, error) {
+	text, err := c.text()
+	if err != nil {
+		return 0, err
+	}
+	scope, known := cacheScopes[text]
+	if !known {
+		return 0, fault.Invalid(c.path(), "%s must be user, team or organization.", c.path())
+	}
+	return scope, nil
 }
 
 func (c *chatReader) labels() (map[string]string, error) {

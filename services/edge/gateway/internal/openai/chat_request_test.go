@@ -60,6 +60,8 @@ func TestEachFormOfEachMemberIsRead(t *testing.T) {
 		`{"logprobs":true,"top_logprobs":3}`: `logprobs:true top_logprobs:3`,
 		`{"cache_control":{"no_cache":true,"no_store":true,"max_age_seconds":9}}`: `
 			cache_control:{no_cache:true no_store:true max_age_seconds:9}`,
+		`{"cache_control":{"scope":"team","prompt_version":"v3","locale":"de-AT"}}`: `
+			cache_control:{scope:CACHE_SCOPE_TEAM prompt_version:"v3" locale:"de-AT"}`,
 		`{"stream_options":{"include_usage":true,"include_obfuscation":false}}`: `stream_options:{include_usage:true}`,
 
 		// tools

@@ -5,11 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/penstock-ai/penstock/services/edge/gateway/internal/fakerouter"
 
 	billingv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
+	cachev1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1"
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
@@ -81,6 +83,50 @@ func TestWhatIsLeftOfTheCallersRatesIsInHeadersOfOpenAIsNames(t *testing.T) {
 			if got := a.header.Get(name); got != want {
 				t.Errorf("%s is %q, want %q", name, got, want)
 			}
+		}
+	}
+}
+
+func TestAnAnswerFromTheCacheSaysWhereItWasHowOldItIsAndWhatItSaved(t *testing.T) {
+	g := start(t, &fakerouter.Router{
+		Chat: func(ctx context.Context, p *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error) {
+			completion, err := echo(ctx, p)
+			completion.Receipt = &routerv1.Receipt{
+				Cache: routerv1.CacheStatus_CACHE_STATUS_SEMANTIC_HIT, CacheTier: cachev1.CacheTier_CACHE_TIER_L3,
+				CacheAgeSeconds: 7, CacheSimilarity: 0.9571, AvoidedCostNanos: 6812,
+			}
+			return completion, err
+		},
+	})
+	a := g.post(t, "/v1/chat/completions", hello)
+	for name, want := range map[string]string{
+		"X-Penstock-Cache": "semantic-hit", "X-Penstock-Cache-Tier": "L3", "Age": "7",
+		"X-Penstock-Cache-Similarity": "0.957", "X-Penstock-Avoided-Cost-Nanos": "6812",
+	} {
+		if got := a.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestTheHeaderThatEveryClientKnowsForbidsTheCacheToo(t *testing.T) {
+	for header, want := range map[string]*routerv1.CacheControl{
+		"no-store":                   {NoStore: true},
+		"No-Cache, max-age=60":       {NoCache: true, MaxAgeSeconds: 60},
+		"max-age=0":                  {NoCache: true},
+		`max-age="9"`:                {MaxAgeSeconds: 9},
+		"max-age=soon, no-transform": {},
+	} {
+		asked := make(chan *routerv1.CacheControl, 1)
+		g := start(t, &fakerouter.Router{
+			Chat: func(ctx context.Context, p *routerv1.ChatCompletionParameters) (*routerv1.ChatCompletion, error) {
+				asked <- p.GetCacheControl()
+				return echo(ctx, p)
+			},
+		})
+		g.post(t, "/v1/chat/completions", hello, "Cache-Control", header)
+		if got := <-asked; !proto.Equal(got, want) {
+			t.Errorf("%s asks for %v, want %v", header, got, want)
 		}
 	}
 }

@@ -23,6 +23,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// CacheScope says who shares an answer.
+type CacheScope int32
+
+const (
+	// The organization.
+	CacheScope_CACHE_SCOPE_UNSPECIFIED CacheScope = 0
+	// The user alone that the key is bound to, or for whom it says that it acts.
+	CacheScope_CACHE_SCOPE_USER CacheScope = 1
+	// The team of the key; the user alone where a key has none.
+	CacheScope_CACHE_SCOPE_TEAM CacheScope = 2
+	// The organization.
+	CacheScope_CACHE_SCOPE_ORGANIZATION CacheScope = 3
+)
+
+// Enum value maps for CacheScope.
+var (
+	CacheScope_name = map[int32]string{
+		0: "CACHE_SCOPE_UNSPECIFIED",
+		1: "CACHE_SCOPE_USER",
+		2: "CACHE_SCOPE_TEAM",
+		3: "CACHE_SCOPE_ORGANIZATION",
+	}
+	CacheScope_value = map[string]int32{
+		"CACHE_SCOPE_UNSPECIFIED":  0,
+		"CACHE_SCOPE_USER":         1,
+		"CACHE_SCOPE_TEAM":         2,
+		"CACHE_SCOPE_ORGANIZATION": 3,
+	}
+)
+
+func (x CacheScope) Enum() *CacheScope {
+	p := new(CacheScope)
+	*p = x
+	return p
+}
+
+func (x CacheScope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CacheScope) Descriptor() protoreflect.EnumDescriptor {
+	return file_penstock_router_v1_chat_completion_proto_enumTypes[0].Descriptor()
+}
+
+func (CacheScope) Type() protoreflect.EnumType {
+	return &file_penstock_router_v1_chat_completion_proto_enumTypes[0]
+}
+
+func (x CacheScope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CacheScope.Descriptor instead.
+func (CacheScope) EnumDescriptor() ([]byte, []int) {
+	return file_penstock_router_v1_chat_completion_proto_rawDescGZIP(), []int{0}
+}
+
 // FinishReason says why an answer ended.
 type FinishReason int32
 
@@ -68,11 +125,11 @@ func (x FinishReason) String() string {
 }
 
 func (FinishReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_penstock_router_v1_chat_completion_proto_enumTypes[0].Descriptor()
+	return file_penstock_router_v1_chat_completion_proto_enumTypes[1].Descriptor()
 }
 
 func (FinishReason) Type() protoreflect.EnumType {
-	return &file_penstock_router_v1_chat_completion_proto_enumTypes[0]
+	return &file_penstock_router_v1_chat_completion_proto_enumTypes[1]
 }
 
 func (x FinishReason) Number() protoreflect.EnumNumber {
@@ -81,7 +138,7 @@ func (x FinishReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FinishReason.Descriptor instead.
 func (FinishReason) EnumDescriptor() ([]byte, []int) {
-	return file_penstock_router_v1_chat_completion_proto_rawDescGZIP(), []int{0}
+	return file_penstock_router_v1_chat_completion_proto_rawDescGZIP(), []int{1}
 }
 
 // ChatCompletionParameters is what OpenAI's chat completions API takes, typed, and the sampling controls that open engines add.
@@ -434,7 +491,14 @@ type CacheControl struct {
 	// How long to keep the answer, in seconds. Default 0: the cache's own limit, which is also the most.
 	TtlSeconds uint32 `protobuf:"varint,5,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`
 	// Labels of the answer, to forget it by. At most 16.
-	Tags          []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Who shares the answer. Default: the organization. Answers about personal data stay with their user, whatever is said here.
+	Scope CacheScope `protobuf:"varint,7,opt,name=scope,proto3,enum=penstock.router.v1.CacheScope" json:"scope,omitempty"`
+	// Version of the prompt that the request was made from. Versions do not share answers, and each can be forgotten by itself.
+	// Default: none.
+	PromptVersion string `protobuf:"bytes,8,opt,name=prompt_version,json=promptVersion,proto3" json:"prompt_version,omitempty"`
+	// Language that the answer is for, BCP 47, for example "de-AT". Languages do not share answers. Default: not known.
+	Locale        string `protobuf:"bytes,9,opt,name=locale,proto3" json:"locale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +573,27 @@ func (x *CacheControl) GetTags() []string {
 		return x.Tags
 	}
 	return nil
+}
+
+func (x *CacheControl) GetScope() CacheScope {
+	if x != nil {
+		return x.Scope
+	}
+	return CacheScope_CACHE_SCOPE_UNSPECIFIED
+}
+
+func (x *CacheControl) GetPromptVersion() string {
+	if x != nil {
+		return x.PromptVersion
+	}
+	return ""
+}
+
+func (x *CacheControl) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
 }
 
 // ChatCompletion is a whole answer.
@@ -1185,7 +1270,7 @@ const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\x13_repetition_penaltyB\r\n" +
 	"\v_min_tokens\"4\n" +
 	"\rStreamOptions\x12#\n" +
-	"\rinclude_usage\x18\x01 \x01(\bR\fincludeUsage\"\xe2\x01\n" +
+	"\rinclude_usage\x18\x01 \x01(\bR\fincludeUsage\"\xf3\x02\n" +
 	"\fCacheControl\x12\x19\n" +
 	"\bno_cache\x18\x01 \x01(\bR\anoCache\x12\x19\n" +
 	"\bno_store\x18\x02 \x01(\bR\anoStore\x12&\n" +
@@ -1193,7 +1278,10 @@ const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\bsemantic\x18\x04 \x01(\bH\x00R\bsemantic\x88\x01\x01\x12\x1f\n" +
 	"\vttl_seconds\x18\x05 \x01(\rR\n" +
 	"ttlSeconds\x12%\n" +
-	"\x04tags\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\x01R\x04tagsB\v\n" +
+	"\x04tags\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\x80\x01R\x04tags\x12>\n" +
+	"\x05scope\x18\a \x01(\x0e2\x1e.penstock.router.v1.CacheScopeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05scope\x12.\n" +
+	"\x0eprompt_version\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\rpromptVersion\x12\x1f\n" +
+	"\x06locale\x18\t \x01(\tB\a\xbaH\x04r\x02\x18#R\x06localeB\v\n" +
 	"\t_semantic\"\xa1\x02\n" +
 	"\x0eChatCompletion\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
@@ -1243,7 +1331,13 @@ const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\x11completion_tokens\x18\x02 \x01(\rR\x10completionTokens\x12!\n" +
 	"\ftotal_tokens\x18\x03 \x01(\rR\vtotalTokens\x120\n" +
 	"\x14cached_prompt_tokens\x18\x04 \x01(\rR\x12cachedPromptTokens\x12)\n" +
-	"\x10reasoning_tokens\x18\x05 \x01(\rR\x0freasoningTokens*\x9f\x01\n" +
+	"\x10reasoning_tokens\x18\x05 \x01(\rR\x0freasoningTokens*s\n" +
+	"\n" +
+	"CacheScope\x12\x1b\n" +
+	"\x17CACHE_SCOPE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10CACHE_SCOPE_USER\x10\x01\x12\x14\n" +
+	"\x10CACHE_SCOPE_TEAM\x10\x02\x12\x1c\n" +
+	"\x18CACHE_SCOPE_ORGANIZATION\x10\x03*\x9f\x01\n" +
 	"\fFinishReason\x12\x1d\n" +
 	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12FINISH_REASON_STOP\x10\x01\x12\x18\n" +
@@ -1263,59 +1357,61 @@ func file_penstock_router_v1_chat_completion_proto_rawDescGZIP() []byte {
 	return file_penstock_router_v1_chat_completion_proto_rawDescData
 }
 
-var file_penstock_router_v1_chat_completion_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_penstock_router_v1_chat_completion_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_penstock_router_v1_chat_completion_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_penstock_router_v1_chat_completion_proto_goTypes = []any{
-	(FinishReason)(0),                // 0: penstock.router.v1.FinishReason
-	(*ChatCompletionParameters)(nil), // 1: penstock.router.v1.ChatCompletionParameters
-	(*StreamOptions)(nil),            // 2: penstock.router.v1.StreamOptions
-	(*CacheControl)(nil),             // 3: penstock.router.v1.CacheControl
-	(*ChatCompletion)(nil),           // 4: penstock.router.v1.ChatCompletion
-	(*ChatChoice)(nil),               // 5: penstock.router.v1.ChatChoice
-	(*ChatCompletionChunk)(nil),      // 6: penstock.router.v1.ChatCompletionChunk
-	(*ChatChoiceDelta)(nil),          // 7: penstock.router.v1.ChatChoiceDelta
-	(*ToolCallDelta)(nil),            // 8: penstock.router.v1.ToolCallDelta
-	(*TokenLogprob)(nil),             // 9: penstock.router.v1.TokenLogprob
-	(*Usage)(nil),                    // 10: penstock.router.v1.Usage
-	nil,                              // 11: penstock.router.v1.ChatCompletionParameters.LogitBiasEntry
-	nil,                              // 12: penstock.router.v1.ChatCompletionParameters.MetadataEntry
-	(*ChatMessage)(nil),              // 13: penstock.router.v1.ChatMessage
-	(*Tool)(nil),                     // 14: penstock.router.v1.Tool
-	(*ToolChoice)(nil),               // 15: penstock.router.v1.ToolChoice
-	(*ResponseFormat)(nil),           // 16: penstock.router.v1.ResponseFormat
-	(*Receipt)(nil),                  // 17: penstock.router.v1.Receipt
-	(*v1.RateLimit)(nil),             // 18: penstock.billing.v1.RateLimit
-	(ChatRole)(0),                    // 19: penstock.router.v1.ChatRole
+	(CacheScope)(0),                  // 0: penstock.router.v1.CacheScope
+	(FinishReason)(0),                // 1: penstock.router.v1.FinishReason
+	(*ChatCompletionParameters)(nil), // 2: penstock.router.v1.ChatCompletionParameters
+	(*StreamOptions)(nil),            // 3: penstock.router.v1.StreamOptions
+	(*CacheControl)(nil),             // 4: penstock.router.v1.CacheControl
+	(*ChatCompletion)(nil),           // 5: penstock.router.v1.ChatCompletion
+	(*ChatChoice)(nil),               // 6: penstock.router.v1.ChatChoice
+	(*ChatCompletionChunk)(nil),      // 7: penstock.router.v1.ChatCompletionChunk
+	(*ChatChoiceDelta)(nil),          // 8: penstock.router.v1.ChatChoiceDelta
+	(*ToolCallDelta)(nil),            // 9: penstock.router.v1.ToolCallDelta
+	(*TokenLogprob)(nil),             // 10: penstock.router.v1.TokenLogprob
+	(*Usage)(nil),                    // 11: penstock.router.v1.Usage
+	nil,                              // 12: penstock.router.v1.ChatCompletionParameters.LogitBiasEntry
+	nil,                              // 13: penstock.router.v1.ChatCompletionParameters.MetadataEntry
+	(*ChatMessage)(nil),              // 14: penstock.router.v1.ChatMessage
+	(*Tool)(nil),                     // 15: penstock.router.v1.Tool
+	(*ToolChoice)(nil),               // 16: penstock.router.v1.ToolChoice
+	(*ResponseFormat)(nil),           // 17: penstock.router.v1.ResponseFormat
+	(*Receipt)(nil),                  // 18: penstock.router.v1.Receipt
+	(*v1.RateLimit)(nil),             // 19: penstock.billing.v1.RateLimit
+	(ChatRole)(0),                    // 20: penstock.router.v1.ChatRole
 }
 var file_penstock_router_v1_chat_completion_proto_depIdxs = []int32{
-	13, // 0: penstock.router.v1.ChatCompletionParameters.messages:type_name -> penstock.router.v1.ChatMessage
-	11, // 1: penstock.router.v1.ChatCompletionParameters.logit_bias:type_name -> penstock.router.v1.ChatCompletionParameters.LogitBiasEntry
-	14, // 2: penstock.router.v1.ChatCompletionParameters.tools:type_name -> penstock.router.v1.Tool
-	15, // 3: penstock.router.v1.ChatCompletionParameters.tool_choice:type_name -> penstock.router.v1.ToolChoice
-	16, // 4: penstock.router.v1.ChatCompletionParameters.response_format:type_name -> penstock.router.v1.ResponseFormat
-	2,  // 5: penstock.router.v1.ChatCompletionParameters.stream_options:type_name -> penstock.router.v1.StreamOptions
-	12, // 6: penstock.router.v1.ChatCompletionParameters.metadata:type_name -> penstock.router.v1.ChatCompletionParameters.MetadataEntry
-	3,  // 7: penstock.router.v1.ChatCompletionParameters.cache_control:type_name -> penstock.router.v1.CacheControl
-	5,  // 8: penstock.router.v1.ChatCompletion.choices:type_name -> penstock.router.v1.ChatChoice
-	10, // 9: penstock.router.v1.ChatCompletion.usage:type_name -> penstock.router.v1.Usage
-	17, // 10: penstock.router.v1.ChatCompletion.receipt:type_name -> penstock.router.v1.Receipt
-	13, // 11: penstock.router.v1.ChatChoice.message:type_name -> penstock.router.v1.ChatMessage
-	0,  // 12: penstock.router.v1.ChatChoice.finish_reason:type_name -> penstock.router.v1.FinishReason
-	9,  // 13: penstock.router.v1.ChatChoice.logprobs:type_name -> penstock.router.v1.TokenLogprob
-	7,  // 14: penstock.router.v1.ChatCompletionChunk.choices:type_name -> penstock.router.v1.ChatChoiceDelta
-	10, // 15: penstock.router.v1.ChatCompletionChunk.usage:type_name -> penstock.router.v1.Usage
-	17, // 16: penstock.router.v1.ChatCompletionChunk.receipt:type_name -> penstock.router.v1.Receipt
-	18, // 17: penstock.router.v1.ChatCompletionChunk.rate_limits:type_name -> penstock.billing.v1.RateLimit
-	19, // 18: penstock.router.v1.ChatChoiceDelta.role:type_name -> penstock.router.v1.ChatRole
-	8,  // 19: penstock.router.v1.ChatChoiceDelta.tool_calls:type_name -> penstock.router.v1.ToolCallDelta
-	0,  // 20: penstock.router.v1.ChatChoiceDelta.finish_reason:type_name -> penstock.router.v1.FinishReason
-	9,  // 21: penstock.router.v1.ChatChoiceDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
-	9,  // 22: penstock.router.v1.TokenLogprob.top:type_name -> penstock.router.v1.TokenLogprob
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	14, // 0: penstock.router.v1.ChatCompletionParameters.messages:type_name -> penstock.router.v1.ChatMessage
+	12, // 1: penstock.router.v1.ChatCompletionParameters.logit_bias:type_name -> penstock.router.v1.ChatCompletionParameters.LogitBiasEntry
+	15, // 2: penstock.router.v1.ChatCompletionParameters.tools:type_name -> penstock.router.v1.Tool
+	16, // 3: penstock.router.v1.ChatCompletionParameters.tool_choice:type_name -> penstock.router.v1.ToolChoice
+	17, // 4: penstock.router.v1.ChatCompletionParameters.response_format:type_name -> penstock.router.v1.ResponseFormat
+	3,  // 5: penstock.router.v1.ChatCompletionParameters.stream_options:type_name -> penstock.router.v1.StreamOptions
+	13, // 6: penstock.router.v1.ChatCompletionParameters.metadata:type_name -> penstock.router.v1.ChatCompletionParameters.MetadataEntry
+	4,  // 7: penstock.router.v1.ChatCompletionParameters.cache_control:type_name -> penstock.router.v1.CacheControl
+	0,  // 8: penstock.router.v1.CacheControl.scope:type_name -> penstock.router.v1.CacheScope
+	6,  // 9: penstock.router.v1.ChatCompletion.choices:type_name -> penstock.router.v1.ChatChoice
+	11, // 10: penstock.router.v1.ChatCompletion.usage:type_name -> penstock.router.v1.Usage
+	18, // 11: penstock.router.v1.ChatCompletion.receipt:type_name -> penstock.router.v1.Receipt
+	14, // 12: penstock.router.v1.ChatChoice.message:type_name -> penstock.router.v1.ChatMessage
+	1,  // 13: penstock.router.v1.ChatChoice.finish_reason:type_name -> penstock.router.v1.FinishReason
+	10, // 14: penstock.router.v1.ChatChoice.logprobs:type_name -> penstock.router.v1.TokenLogprob
+	8,  // 15: penstock.router.v1.ChatCompletionChunk.choices:type_name -> penstock.router.v1.ChatChoiceDelta
+	11, // 16: penstock.router.v1.ChatCompletionChunk.usage:type_name -> penstock.router.v1.Usage
+	18, // 17: penstock.router.v1.ChatCompletionChunk.receipt:type_name -> penstock.router.v1.Receipt
+	19, // 18: penstock.router.v1.ChatCompletionChunk.rate_limits:type_name -> penstock.billing.v1.RateLimit
+	20, // 19: penstock.router.v1.ChatChoiceDelta.role:type_name -> penstock.router.v1.ChatRole
+	9,  // 20: penstock.router.v1.ChatChoiceDelta.tool_calls:type_name -> penstock.router.v1.ToolCallDelta
+	1,  // 21: penstock.router.v1.ChatChoiceDelta.finish_reason:type_name -> penstock.router.v1.FinishReason
+	10, // 22: penstock.router.v1.ChatChoiceDelta.logprobs:type_name -> penstock.router.v1.TokenLogprob
+	10, // 23: penstock.router.v1.TokenLogprob.top:type_name -> penstock.router.v1.TokenLogprob
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_penstock_router_v1_chat_completion_proto_init() }
@@ -1333,7 +1429,7 @@ func file_penstock_router_v1_chat_completion_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_router_v1_chat_completion_proto_rawDesc), len(file_penstock_router_v1_chat_completion_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -8,6 +8,7 @@ package routerv1
 
 import (
 	v1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/billing/v1"
+	v11 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/cache/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -112,7 +113,9 @@ type Receipt struct {
 	CacheEntryId string `protobuf:"bytes,12,opt,name=cache_entry_id,json=cacheEntryId,proto3" json:"cache_entry_id,omitempty"`
 	// The rates of requests and of tokens that have least left for this caller, at most one of each. Empty when no limit binds it, and
 	// when the cache answered.
-	RateLimits    []*v1.RateLimit `protobuf:"bytes,13,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
+	RateLimits []*v1.RateLimit `protobuf:"bytes,13,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
+	// The tier of the cache that answered. Unspecified when the cache did not answer.
+	CacheTier     v11.CacheTier `protobuf:"varint,14,opt,name=cache_tier,json=cacheTier,proto3,enum=penstock.cache.v1.CacheTier" json:"cache_tier,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -238,11 +241,18 @@ func (x *Receipt) GetRateLimits() []*v1.RateLimit {
 	return nil
 }
 
+func (x *Receipt) GetCacheTier() v11.CacheTier {
+	if x != nil {
+		return x.CacheTier
+	}
+	return v11.CacheTier(0)
+}
+
 var File_penstock_router_v1_receipt_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_receipt_proto_rawDesc = "" +
 	"\n" +
-	" penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\x1a\x1fpenstock/billing/v1/limit.proto\"\x92\x04\n" +
+	" penstock/router/v1/receipt.proto\x12\x12penstock.router.v1\x1a\x1fpenstock/billing/v1/limit.proto\x1a#penstock/cache/v1/cache_entry.proto\"\xcf\x04\n" +
 	"\aReceipt\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x19\n" +
@@ -260,7 +270,9 @@ const file_penstock_router_v1_receipt_proto_rawDesc = "" +
 	"\x10cache_similarity\x18\v \x01(\x01R\x0fcacheSimilarity\x12$\n" +
 	"\x0ecache_entry_id\x18\f \x01(\tR\fcacheEntryId\x12?\n" +
 	"\vrate_limits\x18\r \x03(\v2\x1e.penstock.billing.v1.RateLimitR\n" +
-	"rateLimits*\x96\x01\n" +
+	"rateLimits\x12;\n" +
+	"\n" +
+	"cache_tier\x18\x0e \x01(\x0e2\x1c.penstock.cache.v1.CacheTierR\tcacheTier*\x96\x01\n" +
 	"\vCacheStatus\x12\x1c\n" +
 	"\x18CACHE_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CACHE_STATUS_MISS\x10\x01\x12\x1a\n" +
@@ -286,15 +298,17 @@ var file_penstock_router_v1_receipt_proto_goTypes = []any{
 	(CacheStatus)(0),     // 0: penstock.router.v1.CacheStatus
 	(*Receipt)(nil),      // 1: penstock.router.v1.Receipt
 	(*v1.RateLimit)(nil), // 2: penstock.billing.v1.RateLimit
+	(v11.CacheTier)(0),   // 3: penstock.cache.v1.CacheTier
 }
 var file_penstock_router_v1_receipt_proto_depIdxs = []int32{
 	0, // 0: penstock.router.v1.Receipt.cache:type_name -> penstock.router.v1.CacheStatus
 	2, // 1: penstock.router.v1.Receipt.rate_limits:type_name -> penstock.billing.v1.RateLimit
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 2: penstock.router.v1.Receipt.cache_tier:type_name -> penstock.cache.v1.CacheTier
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_penstock_router_v1_receipt_proto_init() }
