@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -23,7 +24,7 @@ from penstock_cli.audit.log import open_checkpoint, verify_entries
 from penstock_cli.audit.note import Verifier
 from penstock_guardrail import policy
 from penstock_guardrail.access import Asker
-from penstock_guardrail.audit.entry import Entry, make_record, read_record
+from penstock_guardrail.audit.entry import INPUT, Entry, make_record, read_record
 from penstock_guardrail.audit.journal import open_journal
 from penstock_guardrail.audit.log import TRANSACTION_ENTRIES_MAX, AuditLog
 from penstock_guardrail.counters import Counters
@@ -34,7 +35,7 @@ from penstock_guardrail.root_key import RootKeys
 from penstock_guardrail.rules import make_rules
 from penstock_guardrail.settings import GuardrailSettings
 from penstock_guardrail.store import MIGRATIONS, VaultStore
-from penstock_guardrail.trail import INPUT, Decision, Request, Trail
+from penstock_guardrail.trail import Decision, Request, Trail
 from penstock_guardrail.vault import Principal
 from servicekit.database import open_database
 from servicekit.metrics import Metrics
@@ -44,6 +45,8 @@ ORGANIZATION, USERS = "acme", 100
 KEY = bytes(range(32))
 LISTS = (1, 64)
 ROUNDS = 15
+# How many append at once, and how often all of them together.
+CALLERS, GROUPS = (1, 16), 400
 PROOFS = 50
 
 
@@ -103,6 +106,19 @@ async def opened(directory: Path, url: str = "") -> AsyncIterator[AuditLog]:
     async with open_database(settings, MIGRATIONS) as database:
         store = VaultStore(database)
         yield AuditLog(store, Keyring(store, RootKeys(KEY), now))
+
+
+async def appended_in_groups(log: AuditLog, entries: list[Entry], callers: int) -> tuple[float, float]:
+    """Measure transactions of one entry each, of callers that wait for their own: how many a second, CPU of each."""
+
+    async def call(own: list[Entry]) -> None:
+        for entry in own:
+            await log.append([entry])
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(call(entries[caller::callers]) for caller in range(callers)))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return len(entries) / wall, 1e6 * cpu / len(entries)
 
 
 async def appended(log: AuditLog, entries: list[Entry]) -> tuple[float, float]:
@@ -165,6 +181,10 @@ async def measure(directory: Path, count: int) -> dict[str, Any]:
     }
     async with opened(directory) as log:
         figures["sqlite_per_s"], figures["sqlite_cpu_us"] = await appended(log, entries)
+        for callers in CALLERS:
+            alone = [replace(entry, id=f"{callers}-{entry.id}") for entry in entries[:GROUPS]]
+            rate, cpu_us = await appended_in_groups(log, alone, callers)
+            figures |= {f"groups_{callers}_per_s": rate, f"groups_{callers}_cpu_us": cpu_us}
         figures["proof_ms"] = await proved(log, count)
         figures["verified_per_s"] = await verified(log)
     (directory / "postgres").mkdir()

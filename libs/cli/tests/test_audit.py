@@ -291,6 +291,25 @@ def test_policies_are_made_changed_compared_and_ended(edge, penstock, tmp_path):
     assert penstock("policy", "delete", "p")[0] == 0
 
 
+def test_a_diff_tells_which_decisions_of_the_past_would_be_others(edge, penstock):
+    change = {"subject": "types/A", "before": "redact", "after": "refuse", "decisions": 2}
+    places = {"subject": "regions", "after": "eu", "decisions": 1, "examples": [{"index": 4, "id": "e4"}]}
+    replay = {"decisions": 9, "changed_decisions": 3, "unreadable_entries": 1, "blind_subjects": ["topics/b"]}
+    replay["changes"] = [{**change, "examples": [{"index": 7, "id": "e7"}, {"id": "e0"}]}, places]
+    answer, queries = {"differences": [{"subject": "rules/A", "before": "allow"}], "replay": replay}, []
+    edge.answers["GET", "/v1/organizations/dev/policies/p:diff"] = lambda query: (
+        queries.append(query) or answer
+    )
+    _, printed, said = penstock("policy", "diff", "p", "--replay", "9")
+    assert queries == ["replay_entries=9"]
+    lines = [line.split() for line in printed.splitlines()]
+    assert "Of the last 9 decisions 3 would be others." in printed
+    assert ["types/A", "redact", "refuse", "2", "7,", "0"] in lines
+    assert ["regions", "all", "eu", "1", "4"] in lines
+    assert "1 entries cannot be read any more" in said
+    assert "topics/b" in said
+
+
 def test_what_is_no_policy_is_not_sent(edge, penstock, tmp_path):
     file = tmp_path / "policy.json"
     for text in ("{", "[]"):

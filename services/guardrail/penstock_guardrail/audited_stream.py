@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from penstock_guardrail.answer import AnswerStream, Released
+from penstock_guardrail.audit.entry import OUTPUT
 from penstock_guardrail.policies.book import Regime
 from penstock_guardrail.policy import Action
-from penstock_guardrail.trail import OUTPUT, Decision, Request, Trail
+from penstock_guardrail.trail import Decision, Request, Trail
 from penstock_guardrail.verdict import Finding, classify
 
 
@@ -16,6 +17,7 @@ class _Heard:
     action: Action = Action.ALLOW
     findings: list[Finding] = field(default_factory=list)
     restored_types: set[str] = field(default_factory=set)
+    shadow_findings: list[Finding] = field(default_factory=list)
 
     def hear(self, released: Released) -> Released:
         """Take a further decision."""
@@ -33,6 +35,8 @@ class AuditedStream:
         self._request = request
         self._regime = regime
         self._trail = trail
+        rules = regime.shadow_rules
+        self._shadow = None if rules is None else AnswerStream(rules, {})
         self._heard: dict[int, _Heard] = {}
 
     def push(self, choice: int, text: str) -> Released:
@@ -42,7 +46,10 @@ class AuditedStream:
             InvalidArgument: the answer was finished.
         """
         released = self._answers.push(choice, text)
-        return self._heard.setdefault(choice, _Heard()).hear(released)
+        heard = self._heard.setdefault(choice, _Heard())
+        if self._shadow is not None:
+            heard.shadow_findings += self._shadow.push(choice, text).findings
+        return heard.hear(released)
 
     async def finish(self, choice: int) -> Released:
         """End an answer and give what was held back.
@@ -54,6 +61,8 @@ class AuditedStream:
         released = self._answers.finish(choice)
         heard = self._heard.pop(choice, _Heard())
         heard.hear(released)
+        if self._shadow is not None:
+            heard.shadow_findings += self._shadow.finish(choice).findings
         await self._trail.keep([(self._decision(heard), self._regime)])
         return released
 
@@ -65,4 +74,6 @@ class AuditedStream:
     def _decision(self, heard: _Heard) -> Decision:
         types = heard.restored_types.union(finding.type for finding in heard.findings)
         classification = classify(types, self._regime.rules.policy)
-        return Decision(self._request, OUTPUT, heard.action, classification, heard.findings)
+        verdict = heard.action, classification, heard.findings
+        shadow_findings = None if self._shadow is None else heard.shadow_findings
+        return Decision(self._request, OUTPUT, *verdict, shadow_findings=shadow_findings)

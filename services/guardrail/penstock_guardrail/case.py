@@ -10,13 +10,14 @@ from servicekit.errors import ServiceError
 
 from penstock_guardrail.access import Access, access, restorable
 from penstock_guardrail.answer import Values, screen_answer
+from penstock_guardrail.audit.entry import INPUT, OUTPUT
 from penstock_guardrail.policies.book import Regime
 from penstock_guardrail.policy import Action, Classification
 from penstock_guardrail.prompt import Asked, Prompt, screen_prompts
 from penstock_guardrail.rules import Rules
-from penstock_guardrail.trail import INPUT, OUTPUT, Decision, Request
+from penstock_guardrail.trail import Decision, Request
 from penstock_guardrail.vault import Principal, Receipt
-from penstock_guardrail.verdict import Verdict, classify, strongest
+from penstock_guardrail.verdict import Finding, Verdict, classify, strongest
 
 
 class Direction(Enum):
@@ -70,16 +71,16 @@ Cases = Mapping[int, Case]
 
 def screened(cases: Cases) -> dict[int, tuple[Prompt, Access]]:
     """Look through prompts, and decide who may send them where."""
-    prompts = screen_prompts([_asked(case) for case in cases.values()])
+    prompts = screen_prompts([_asked(case.item, case.rules) for case in cases.values()])
     return {
         position: (prompt, access(case.rules.policy, case.item.request.asker, _classification(prompt, case)))
         for (position, case), prompt in zip(cases.items(), prompts, strict=True)
     }
 
 
-def _asked(case: Case) -> Asked:
-    instructs = case.item.request.asker.operation == "chat"
-    return Asked(case.rules, case.item.texts, case.item.roles if instructs else ())
+def _asked(item: Item, rules: Rules) -> Asked:
+    instructs = item.request.asker.operation == "chat"
+    return Asked(rules, item.texts, item.roles if instructs else ())
 
 
 def verdict_on_prompt(
@@ -106,11 +107,18 @@ def answered(case: Case, values: Values) -> Verdict:
     return screen_answer(rules, case.item.texts, restorable(values, rules.policy, case.item.request.asker))
 
 
-def decision(item: Item, verdict: Verdict) -> Decision:
+def shadowed(item: Item, rules: Rules) -> Sequence[Finding]:
+    """Search for what a shadow looks for."""
+    if item.direction is Direction.INPUT:
+        return screen_prompts([_asked(item, rules)])[0].findings
+    return screen_answer(rules, item.texts, {}).findings
+
+
+def decision(item: Item, verdict: Verdict, shadow_findings: Sequence[Finding] | None = None) -> Decision:
     """Give what is written down of a verdict."""
     direction = INPUT if item.direction is Direction.INPUT else OUTPUT
     verdicts = verdict.action, verdict.classification, verdict.findings, verdict.regions
-    return Decision(item.request, direction, *verdicts)
+    return Decision(item.request, direction, *verdicts, shadow_findings)
 
 
 def _classification(prompt: Prompt, case: Case) -> Classification:

@@ -7,13 +7,14 @@ since it was decided before the erasure.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_guardrail.audit import store as audit_store
 from penstock_guardrail.audit.entry import make_record, read_record, to_us
-from penstock_guardrail.audit.log import AuditLog, Shown
+from penstock_guardrail.audit.log import AuditLog, Keys, Shown
+from penstock_guardrail.audit.merkle import Frontier
 from penstock_guardrail.keyring import Keyring
 from penstock_guardrail.policies.store import next_tick
 from penstock_guardrail.sealing import new_key
@@ -54,34 +55,39 @@ class Eraser:
         """
         keys = await self._keyring.keys({organization})
         subject = self._keyring.subject(keys[organization], (organization, user))
-        now_us = to_us(self._clock())
-        async with self._vault.transaction() as connection:
-            tick = await next_tick(connection)
-            # Who is appending to the log is waited for, so that its entries are found; who comes later finds no key.
-            await audit_store.locked(connection, [organization])
-            await _destroy_key(connection, subject, now_us, tick)
-            sessions = await _delete_sessions(connection, organization, user)
-            entries = await audit_store.forget_subject(connection, subject)
-            record = make_record(
-                "erasure",
-                entry_id=new_key().hex()[:32],
-                time_us=now_us,
-                retention_days=_RETENTION_DAYS,
-                organization=organization,
-                user="",
-                subject=subject[1],
-                sessions=sessions,
-                entries=entries,
-            )
-            trees = await self._log.append_within(connection, [read_record(record)], keys)
+        erase = partial(self._erase_within, subject, user, to_us(self._clock()), keys)
+        sessions, entries, tree = await self._vault.write(erase)
         self._keyring.forget(subject)
-        tree = trees[organization]
         (entry,) = await self._log.entries(organization, tree.size - 1, 1)
         proof = await self._log.inclusion_proof(organization, tree.size - 1, tree.size)
         return Erased(entry, await self._log.signed(organization, tree), proof, sessions, entries)
 
+    def _erase_within(
+        self, subject: Subject, user: str, now_us: int, keys: Keys, connection: sa.Connection
+    ) -> tuple[int, int, Frontier]:
+        organization, name = subject
+        tick = next_tick(connection)
+        # Who is appending to the log is waited for, so that its entries are found; who comes later finds no key.
+        audit_store.locked(connection, [organization])
+        _destroy_key(connection, subject, now_us, tick)
+        sessions = _delete_sessions(connection, organization, user)
+        entries = audit_store.forget_subject(connection, subject)
+        record = make_record(
+            "erasure",
+            entry_id=new_key().hex()[:32],
+            time_us=now_us,
+            retention_days=_RETENTION_DAYS,
+            organization=organization,
+            user="",
+            subject=name,
+            sessions=sessions,
+            entries=entries,
+        )
+        trees = self._log.append_within([read_record(record)], keys, connection)
+        return sessions, entries, trees[organization]
 
-async def _destroy_key(connection: AsyncConnection, subject: Subject, now_us: int, tick: int) -> None:
+
+def _destroy_key(connection: sa.Connection, subject: Subject, now_us: int, tick: int) -> None:
     statement = sa.text(
         "INSERT INTO subject_keys (organization, subject, wrapped_key, erase_us, tick)"
         " VALUES (:organization, :subject, NULL, :erase_us, :tick) ON CONFLICT (organization, subject)"
@@ -89,11 +95,11 @@ async def _destroy_key(connection: AsyncConnection, subject: Subject, now_us: in
     ).bindparams(*(sa.bindparam(name, type_=subject_keys.c[name].type) for name in ("erase_us", "tick")))
     organization, name = subject
     values = {"organization": organization, "subject": name, "erase_us": now_us, "tick": tick}
-    await connection.execute(statement, values)
+    connection.execute(statement, values)
 
 
-async def _delete_sessions(connection: AsyncConnection, organization: str, user: str) -> int:
+def _delete_sessions(connection: sa.Connection, organization: str, user: str) -> int:
     mine = sa.delete(redaction_sessions).where(
         redaction_sessions.c.organization == organization, redaction_sessions.c.user == user
     )
-    return (await connection.execute(mine)).rowcount
+    return connection.execute(mine).rowcount

@@ -6,13 +6,21 @@ key destroys all that is sealed under it.
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from penstock_guardrail.root_key import RootKeyError, RootKeys
 from penstock_guardrail.sealing import derived_key, key_id, new_key, seal, unseal
-from penstock_guardrail.store import OrganizationKey, Subject, SubjectKey, VaultStore
+from penstock_guardrail.store import (
+    OrganizationKey,
+    Subject,
+    SubjectKey,
+    VaultStore,
+    add_subject_keys,
+    find_subject_keys,
+)
 
 _CACHED_KEYS_MAX = 4096
 _SUBJECT_HEX_DIGITS = 32
@@ -99,20 +107,21 @@ class Keyring:
         organizations = await self.keys({organization for organization, _ in persons})
         subjects = {person: self.subject(organizations[person[0]], person) for person in persons}
         known = {subject: self._persons.get(subject) for subject in subjects.values()}
-        missing = [subject for subject, person in known.items() if person is None]
-        if missing:
-            async with self._store.transaction() as connection:
-                stored = await self.of_subjects(connection, missing, organizations)
-            for subject, key in stored.items():
-                self.opened(organizations[subject[0]], key)
-                known[subject] = self._persons[subject]
-        return {person: opened.key for person, subject in subjects.items() if (opened := known[subject])}
+        opened = {subject: person.key for subject, person in known.items() if person is not None}
+        if missing := known.keys() - opened.keys():
+            stored = await self._store.write(partial(self.of_subjects, missing, organizations))
+            opened |= {
+                subject: key
+                for subject, wrapped in stored.items()
+                if (key := self.opened(organizations[subject[0]], wrapped)) is not None
+            }
+        return {person: opened[subject] for person, subject in subjects.items() if subject in opened}
 
-    async def of_subjects(
-        self, connection: AsyncConnection, subjects: Collection[Subject], organizations: Mapping[str, bytes]
+    def of_subjects(
+        self, subjects: Collection[Subject], organizations: Mapping[str, bytes], connection: Connection
     ) -> Mapping[Subject, SubjectKey]:
         """Give the wrapped keys of persons within a transaction; make those that are not there."""
-        found = await self._store.subject_keys(connection, set(subjects))
+        found = find_subject_keys(connection, set(subjects))
         fresh = [
             SubjectKey(*subject, seal(organizations[subject[0]], new_key(), _place(subject)))
             for subject in sorted(set(subjects))
@@ -120,9 +129,9 @@ class Keyring:
         ]
         if not fresh:
             return found
-        await self._store.add_subject_keys(connection, fresh)
+        add_subject_keys(connection, fresh)
         # Another replica may have been first, then its keys are the ones.
-        return await self._store.subject_keys(connection, set(subjects))
+        return find_subject_keys(connection, set(subjects))
 
     def subject(self, organization_key: bytes, person: tuple[str, str]) -> Subject:
         """Give the name that a person has in tables: nobody can tell whose it is without the organization's key."""

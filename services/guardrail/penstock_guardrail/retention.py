@@ -1,14 +1,16 @@
 """Retention: what is over is deleted, and the log says how much."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from servicekit.logging import get_logger
+from sqlalchemy import Connection
 
 from penstock_guardrail.audit import store
 from penstock_guardrail.audit.entry import Entry, make_record, read_record, to_us
-from penstock_guardrail.audit.log import AuditLog
+from penstock_guardrail.audit.log import AuditLog, Keys
 from penstock_guardrail.keyring import Keyring
 from penstock_guardrail.store import VaultStore
 
@@ -36,18 +38,22 @@ class Retention:
             Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
         """
         now_us = to_us(self._clock())
-        async with self._vault.connect() as connection:
-            organizations = await store.with_expired(connection, now_us)
+        organizations = await self._vault.read(lambda connection: store.with_expired(connection, now_us))
         if not organizations:
             return 0
         keys = await self._keyring.keys(organizations)
-        async with self._vault.transaction() as connection:
-            await store.locked(connection, organizations)
-            counts = await store.forget_expired(connection, organizations, now_us, ENTRIES_MAX)
-            entries = [_entry(organization, count, now_us) for organization, count in counts.items()]
-            await self._audit.append_within(connection, entries, keys)
+        counts = await self._vault.write(partial(self._enforce_within, organizations, now_us, keys))
         log.info("retention_enforced", organizations=len(counts), entries=sum(counts.values()))
         return sum(counts.values())
+
+    def _enforce_within(
+        self, organizations: Sequence[str], now_us: int, keys: Keys, connection: Connection
+    ) -> Mapping[str, int]:
+        store.locked(connection, organizations)
+        counts = store.forget_expired(connection, organizations, now_us, ENTRIES_MAX)
+        entries = [_entry(organization, count, now_us) for organization, count in counts.items()]
+        self._audit.append_within(entries, keys, connection)
+        return counts
 
 
 def _entry(organization: str, entries: int, now_us: int) -> Entry:

@@ -41,6 +41,11 @@ class Rules:
     version: str
     characters_max: int
 
+    @property
+    def looked_for(self) -> tuple[object, ...]:
+        """Give what tells these rules' detectors from those of others."""
+        return self.policy.recognizers, self.policy.topics, self.policy.minds(NAMES)
+
     def under(self, policy: Policy) -> "Rules":
         """Give the rules of a policy: its own recognizers and topics beside what everybody looks for."""
         own = own_detectors(policy.recognizers, policy.topics)

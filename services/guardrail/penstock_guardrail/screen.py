@@ -7,7 +7,8 @@ others pass; when the journal does not, all fail: what is not written down is no
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from servicekit.errors import DeadlineExceeded, ServiceError
@@ -25,13 +26,14 @@ from penstock_guardrail.case import (
     answered,
     decision,
     screened,
+    shadowed,
     verdict_on_prompt,
 )
 from penstock_guardrail.policies.book import PolicyBook
 from penstock_guardrail.policy import Action, Replacement
 from penstock_guardrail.trail import Request, Trail
 from penstock_guardrail.vault import Deposit, Receipt, Vault, Withdrawal
-from penstock_guardrail.verdict import Verdict, strongest
+from penstock_guardrail.verdict import Finding, Verdict, strongest
 
 # Above it, screening would keep other requests waiting: it moves to a thread.
 _CHARACTERS_ON_LOOP_MAX = 65_536
@@ -82,16 +84,26 @@ class Screen:
         return AuditedStream(AnswerStream(regime.rules, values), request, regime, self._trail)
 
     async def _write_down(self, decided: Sequence[tuple[Case, Outcome]]) -> ServiceError | None:
-        """Write verdicts down; give what hinders it."""
+        """Write verdicts down, and what shadows make of the texts; give what hinders it."""
+        verdicts = [(case, outcome) for case, outcome in decided if isinstance(outcome, Verdict)]
+        found = await self._shadowed(case for case, _ in verdicts)
         try:
             await self._trail.keep(
-                (decision(case.item, outcome), case.regime)
-                for case, outcome in decided
-                if isinstance(outcome, Verdict)
+                (decision(case.item, verdict, shadow), case.regime)
+                for (case, verdict), shadow in zip(verdicts, found, strict=True)
             )
         except ServiceError as error:
             return error
         return None
+
+    async def _shadowed(self, cases: Iterable[Case]) -> list[Sequence[Finding] | None]:
+        """Search for what shadows look for; None where that is what was searched for already."""
+        found: list[Sequence[Finding] | None] = []
+        for item, regime in cases:
+            rules = regime.shadow_rules
+            search = None if rules is None else partial(shadowed, item, rules)
+            found.append(None if search is None else await computed(_length(item), search))
+        return found
 
     async def _inspect_prompts(self, cases: Cases) -> dict[int, Outcome]:
         found = await computed(_characters(cases), lambda: screened(cases))
@@ -156,4 +168,8 @@ async def computed(characters: int, compute: Callable[[], T]) -> T:
 
 
 def _characters(cases: Cases) -> int:
-    return sum(len(text) for case in cases.values() for text in case.item.texts)
+    return sum(_length(case.item) for case in cases.values())
+
+
+def _length(item: Item) -> int:
+    return sum(map(len, item.texts))

@@ -6,6 +6,7 @@ from penstock.guardrail.v1 import policy_pb2, policy_service_pb2, policy_service
 
 from penstock_guardrail.policies.book import PolicyBook
 from penstock_guardrail.policies.desk import PolicyDesk
+from penstock_guardrail.policies.replay_wire import write_replay
 from penstock_guardrail.policies.wire import read_mode, read_name, read_spec, write_policy
 
 _PAGE_SIZE_MAX = 100
@@ -65,9 +66,14 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
         self, request: policy_service_pb2.DiffPolicyRequest, _context: Any
     ) -> policy_service_pb2.DiffPolicyResponse:
         """Tell what would change."""
-        return policy_service_pb2.DiffPolicyResponse(
+        organization, policy_id = read_name(request.name)
+        response = policy_service_pb2.DiffPolicyResponse(
             differences=[
                 policy_pb2.PolicyDifference(subject=subject, before=before, after=after)
-                for subject, before, after in await self._desk.diff(*read_name(request.name))
+                for subject, before, after in await self._desk.diff(organization, policy_id)
             ]
         )
+        if request.replay_entries:
+            first, replay = await self._desk.replay(organization, policy_id, request.replay_entries)
+            response.replay.CopyFrom(write_replay(first, replay))
+        return response

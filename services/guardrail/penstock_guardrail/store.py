@@ -1,14 +1,14 @@
 """What the vault keeps: keys of organizations and of persons, redaction sessions, sealed values."""
 
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from servicekit.database import Database
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_guardrail.tables import organization_keys as _keys
 from penstock_guardrail.tables import redacted_values as _values
@@ -69,55 +69,39 @@ class RedactedValue:
 
 
 class VaultStore:
-    """The tables. Every method raises Unavailable (STORAGE_UNAVAILABLE) when the database does not answer."""
+    """The tables. Every coroutine raises Unavailable (STORAGE_UNAVAILABLE) when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.read = database.read
+        self.write = database.write
 
     async def organization_keys(self, organizations: Collection[str]) -> list[OrganizationKey]:
         """Give the keys there are."""
         query = sa.select(_keys).where(_keys.c.organization.in_(organizations))
-        async with self._database.connect() as connection:
-            return [OrganizationKey(**row) for row in (await connection.execute(query)).mappings()]
+        return await self.read(partial(_organization_keys, query))
 
     async def root_key_ids(self) -> set[str]:
         """Name the root keys that the keys of organizations are wrapped with."""
         query = sa.select(_keys.c.root_key_id).distinct()
-        async with self._database.connect() as connection:
-            return set((await connection.execute(query)).scalars())
+        return await self.read(lambda connection: set(connection.execute(query).scalars()))
 
     async def wrapped_by(self, root_key_id: str, most: int) -> list[OrganizationKey]:
         """Give keys that a root key wraps, not more than `most`."""
         query = sa.select(_keys).where(_keys.c.root_key_id == root_key_id).order_by(_keys.c.organization)
-        async with self._database.connect() as connection:
-            rows = (await connection.execute(query.limit(most))).mappings()
-            return [OrganizationKey(**row) for row in rows]
+        return await self.read(partial(_organization_keys, query.limit(most)))
 
     async def wrap_anew(self, keys: Sequence[OrganizationKey], former_id: str) -> None:
         """Replace what a former root key wraps, in one transaction; what another replica replaced stays."""
-        statement = (
-            sa.update(_keys)
-            .where(_keys.c.organization == sa.bindparam("name"), _keys.c.root_key_id == former_id)
-            .values(
-                {
-                    column: sa.bindparam(f"new_{column}")
-                    for column in ("root_key_id", "wrapped_key", "wrapped_signing_key")
-                }
-            )
+        columns = "root_key_id", "wrapped_key", "wrapped_signing_key"
+        changed = sa.update(_keys).where(
+            _keys.c.organization == sa.bindparam("name"), _keys.c.root_key_id == former_id
         )
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                statement,
-                [
-                    {
-                        "name": key.organization,
-                        "new_root_key_id": key.root_key_id,
-                        "new_wrapped_key": key.wrapped_key,
-                        "new_wrapped_signing_key": key.wrapped_signing_key,
-                    }
-                    for key in keys
-                ],
-            )
+        statement = changed.values({column: sa.bindparam(f"new_{column}") for column in columns})
+        rows = [
+            {"name": key.organization, **{f"new_{column}": getattr(key, column) for column in columns}}
+            for key in keys
+        ]
+        await self.write(lambda connection: connection.execute(statement, rows))
 
     async def add_organization_keys(self, keys: Iterable[OrganizationKey]) -> None:
         """Keep new keys, except of organizations that have one: another replica may have been first."""
@@ -126,48 +110,19 @@ class VaultStore:
             " VALUES (:organization, :root_key_id, :wrapped_key, :create_time, :wrapped_signing_key)"
             " ON CONFLICT DO NOTHING"
         ).bindparams(*(sa.bindparam(column.name, type_=column.type) for column in _keys.c))
-        async with self._database.transaction() as connection:
-            await connection.execute(statement, [asdict(key) for key in keys])
-
-    async def add_subject_keys(self, connection: AsyncConnection, keys: Sequence[SubjectKey]) -> None:
-        """Keep new keys, in the order of subjects, except of persons that have one by now."""
-        statement = sa.text(
-            "INSERT INTO subject_keys (organization, subject, wrapped_key)"
-            " VALUES (:organization, :subject, :wrapped_key) ON CONFLICT (organization, subject)"
-            " DO UPDATE SET wrapped_key = COALESCE(subject_keys.wrapped_key, excluded.wrapped_key)"
-        ).bindparams(sa.bindparam("wrapped_key", type_=sa.LargeBinary))
-        await connection.execute(
-            statement,
-            [
-                {"organization": k.organization, "subject": k.subject, "wrapped_key": k.wrapped_key}
-                for k in keys
-            ],
-        )
-
-    async def subject_keys(
-        self, connection: AsyncConnection, subjects: Collection[Subject]
-    ) -> dict[Subject, SubjectKey]:
-        """Give the keys there are."""
-        columns = _subjects.c.organization, _subjects.c.subject, _subjects.c.wrapped_key, _subjects.c.erase_us
-        query = sa.select(*columns).where(sa.tuple_(*columns[:2]).in_(subjects))
-        rows = (await connection.execute(query)).mappings()
-        return {(row["organization"], row["subject"]): SubjectKey(**row) for row in rows}
-
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begin to write."""
-        return self._database.transaction()
-
-    def connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begin to read."""
-        return self._database.connect()
+        rows = [asdict(key) for key in keys]
+        await self.write(lambda connection: connection.execute(statement, rows))
 
     async def add_sessions(
         self, sessions: Sequence[RedactionSession], values: Sequence[RedactedValue]
     ) -> None:
         """Keep sessions with their values, in one transaction."""
-        async with self._database.transaction() as connection:
-            await connection.execute(_sessions.insert(), [asdict(session) for session in sessions])
-            await connection.execute(_values.insert(), [asdict(value) for value in values])
+
+        def add(connection: sa.Connection) -> None:
+            connection.execute(_sessions.insert(), [asdict(session) for session in sessions])
+            connection.execute(_values.insert(), [asdict(value) for value in values])
+
+        await self.write(add)
 
     async def sessions(
         self, ids: Collection[str], now: datetime
@@ -175,13 +130,41 @@ class VaultStore:
         """Give the sessions that have not expired, with their values."""
         alive = sa.and_(_sessions.c.id.in_(ids), _sessions.c.expire_time > now)
         values = sa.select(_values).join(_sessions, _sessions.c.id == _values.c.session).where(alive)
-        async with self._database.connect() as connection:
-            found = (await connection.execute(sa.select(_sessions).where(alive))).mappings().all()
-            held = (await connection.execute(values)).mappings().all() if found else []
-        return [RedactionSession(**row) for row in found], [RedactedValue(**row) for row in held]
+
+        def find(connection: sa.Connection) -> tuple[list[RedactionSession], list[RedactedValue]]:
+            found = connection.execute(sa.select(_sessions).where(alive)).mappings().all()
+            held = connection.execute(values).mappings().all() if found else []
+            return [RedactionSession(**row) for row in found], [RedactedValue(**row) for row in held]
+
+        return await self.read(find)
 
     async def delete_expired(self, now: datetime, most: int) -> int:
         """Delete expired sessions with their values, not more than `most`; tell how many."""
         expired = sa.select(_sessions.c.id).where(_sessions.c.expire_time <= now).limit(most)
-        async with self._database.transaction() as connection:
-            return (await connection.execute(_sessions.delete().where(_sessions.c.id.in_(expired)))).rowcount
+        statement = _sessions.delete().where(_sessions.c.id.in_(expired))
+        return await self.write(lambda connection: connection.execute(statement).rowcount)
+
+
+def add_subject_keys(connection: sa.Connection, keys: Sequence[SubjectKey]) -> None:
+    """Keep new keys, in the order of subjects, except of persons that have one by now."""
+    statement = sa.text(
+        "INSERT INTO subject_keys (organization, subject, wrapped_key)"
+        " VALUES (:organization, :subject, :wrapped_key) ON CONFLICT (organization, subject)"
+        " DO UPDATE SET wrapped_key = COALESCE(subject_keys.wrapped_key, excluded.wrapped_key)"
+    ).bindparams(sa.bindparam("wrapped_key", type_=sa.LargeBinary))
+    connection.execute(
+        statement,
+        [{"organization": k.organization, "subject": k.subject, "wrapped_key": k.wrapped_key} for k in keys],
+    )
+
+
+def find_subject_keys(connection: sa.Connection, subjects: Collection[Subject]) -> dict[Subject, SubjectKey]:
+    """Give the keys there are."""
+    columns = _subjects.c.organization, _subjects.c.subject, _subjects.c.wrapped_key, _subjects.c.erase_us
+    query = sa.select(*columns).where(sa.tuple_(*columns[:2]).in_(subjects))
+    rows = connection.execute(query).mappings()
+    return {(row["organization"], row["subject"]): SubjectKey(**row) for row in rows}
+
+
+def _organization_keys(query: sa.Select[Any], connection: sa.Connection) -> list[OrganizationKey]:
+    return [OrganizationKey(**row) for row in connection.execute(query).mappings()]

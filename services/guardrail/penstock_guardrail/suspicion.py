@@ -33,10 +33,18 @@ def suspicions(
             yield _finding(_TYPES[roles[segment]], segment, judged, policy, recognizer)
 
 
+def is_attack(found_type: str) -> bool:
+    """Tell a type of attack from one of something in a text."""
+    return found_type in _TYPES.values()
+
+
+def act_on_attack(action: Action) -> Action:
+    """Give what is done with a whole text where a policy says so of its attack."""
+    return Action.REFUSE if action is Action.REDACT else action
+
+
 def _finding(found_type: str, segment: int, judged: Judgement, policy: Policy, recognizer: str) -> Finding:
     confidence = round(judged.probability, 4)
-    action = policy.action(found_type, confidence)
-    if action is Action.REDACT:
-        action = Action.REFUSE
+    action = act_on_attack(policy.action(found_type, confidence))
     place, evidence = (segment, judged.start, judged.end), "; ".join(judged.reasons)
     return Finding(found_type, *place, confidence, recognizer, evidence, action)

@@ -6,16 +6,15 @@ from datetime import datetime
 from random import getrandbits  # ids are names and not secrets
 from typing import Any
 
-from penstock_guardrail.access import RECOGNIZER, Asker, access
-from penstock_guardrail.audit.entry import counted, make_record, to_us
+from penstock_guardrail.access import Asker
+from penstock_guardrail.audit.entry import INPUT, counted, make_record, to_us
 from penstock_guardrail.audit.journal import Journal
 from penstock_guardrail.counters import Counters
+from penstock_guardrail.policies.applied import Applied, applied, confidences
 from penstock_guardrail.policies.book import Regime, Shadow
 from penstock_guardrail.policy import Action, Classification
 from penstock_guardrail.vault import Principal
-from penstock_guardrail.verdict import Finding, classify
-
-INPUT, OUTPUT = "input", "output"
+from penstock_guardrail.verdict import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,8 @@ class Decision:
     classification: Classification
     findings: Sequence[Finding] = ()
     regions: Sequence[str] = ()
+    # What a shadow found that looks for other things; None: the same.
+    shadow_findings: Sequence[Finding] | None = None
 
 
 class Trail:
@@ -63,10 +64,10 @@ class Trail:
     def _record(self, decision: Decision, regime: Regime, now_us: int) -> bytes:
         facts = _facts(decision, regime)
         if regime.shadow is not None:
-            would = shadowed(decision, regime.shadow)
-            self._counters.shadowed(decision.action, would)
-            if would is not decision.action:
-                facts["shadow"] = {"policy": regime.shadow.name, "action": would.name}
+            would = _shadowed(decision, regime.shadow)
+            self._counters.shadowed(decision.action, would.action)
+            if differs := _differing(decision, would):
+                facts["shadow"] = {"policy": regime.shadow.name, **differs}
         return make_record(
             "decision",
             entry_id=f"{now_us:014x}{getrandbits(64):016x}",
@@ -90,6 +91,8 @@ def _facts(decision: Decision, regime: Regime) -> dict[str, Any]:
         "classification": decision.classification.name,
         "policy_version": regime.rules.version,
     }
+    if request.asker.region:
+        facts["region"] = request.asker.region
     if decision.regions:
         facts["regions"] = list(decision.regions)
     if decision.findings:
@@ -102,6 +105,7 @@ def _found(findings: Sequence[Finding], regime: Regime) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "findings": counted(f"{finding.type} {finding.action.name}" for finding in findings),
         "recognizers": counted(finding.recognizer for finding in findings),
+        "confidences": confidences(findings),
     }
     fields = counted(name for finding in findings for name in regime.audit_fields.get(finding.type, ()))
     if fields:
@@ -109,16 +113,22 @@ def _found(findings: Sequence[Finding], regime: Regime) -> dict[str, Any]:
     return facts
 
 
-def shadowed(decision: Decision, shadow: Shadow) -> Action:
-    """Tell what another policy would do with what was found. Limits hold for every policy."""
-    policy, asker = shadow.policy, decision.request.asker
-    found = [finding for finding in decision.findings if finding.recognizer != RECOGNIZER]
-    if decision.direction == INPUT:
-        classification = classify((finding.type for finding in found), policy)
-        if access(policy, asker, classification).refusal is not None:
-            return Action.REFUSE
-    actions = (
-        policy.action(finding.type, finding.confidence) if finding.end else finding.action
-        for finding in found
-    )
-    return max(actions, default=Action.ALLOW)
+def _shadowed(decision: Decision, shadow: Shadow) -> Applied:
+    """Tell what another policy would do."""
+    findings = decision.findings if decision.shadow_findings is None else decision.shadow_findings
+    policy, asker = shadow.rules.policy, decision.request.asker
+    return applied(policy, asker, confidences(findings), is_prompt=decision.direction == INPUT)
+
+
+def _differing(decision: Decision, would: Applied) -> dict[str, Any]:
+    """Tell what it would do otherwise, with the whole and with each type."""
+    done: dict[str, Action] = {}
+    for finding in decision.findings:
+        done[finding.type] = max(finding.action, done.get(finding.type, Action.ALLOW))
+    types = {
+        found_type: action.name
+        for found_type, action in would.types.items()
+        if action is not done.get(found_type, Action.ALLOW)
+    }
+    facts = {"types": types} if types else {}
+    return {"action": would.action.name, **facts} if types or would.action is not decision.action else {}

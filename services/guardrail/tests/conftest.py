@@ -130,6 +130,10 @@ class Policies:
         request = policy_service_pb2.DiffPolicyRequest(name=_policy(policy_id))
         return (await self._stub.DiffPolicy(request, timeout=SECONDS_MAX)).differences
 
+    async def replay(self, policy_id: str, entries: int = 1000) -> Any:
+        request = policy_service_pb2.DiffPolicyRequest(name=_policy(policy_id), replay_entries=entries)
+        return (await self._stub.DiffPolicy(request, timeout=SECONDS_MAX)).replay
+
 
 class Audit:
     """The audit log of the organization acme, as a verifier sees it."""

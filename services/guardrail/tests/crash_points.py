@@ -1,4 +1,4 @@
-"""A program: erase a person, or rotate the root key, and die by SIGKILL at one await after another.
+"""A program: erase a person, or rotate the root key, and die by SIGKILL at one await or statement after another.
 
 Each life is a process of its own, on data of its own, forked from one that has imported everything. The last one lives.
 """
@@ -21,20 +21,26 @@ from penstock_guardrail.rotation import Rotation
 from penstock_guardrail.settings import GuardrailSettings
 from penstock_guardrail.store import MIGRATIONS, VaultStore
 from servicekit.database import open_database
+from sqlalchemy import Engine, event
 
 
-def die_after(awaits: int) -> None:
-    """Kill the process when so many callbacks of the event loop have begun from now on."""
-    run, left = asyncio.Handle._run, awaits
+def die_after(steps: int) -> None:
+    """Kill the process when so many callbacks of the event loop and statements have begun from now on."""
+    run, left = asyncio.Handle._run, steps
 
-    def counted(handle: asyncio.Handle) -> None:
+    def step(*_: object) -> None:
         nonlocal left
         left -= 1
         if left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(handle: asyncio.Handle) -> None:
+        step()
         run(handle)
 
     asyncio.Handle._run = counted
+    for moment in ("before_cursor_execute", "commit"):
+        event.listen(Engine, moment, step)
 
 
 async def live(data_dir: Path, awaits: int, asked: dict[str, str]) -> None:

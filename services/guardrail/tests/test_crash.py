@@ -53,7 +53,7 @@ async def readable(audit):
     return [bool(entry.record) for entry in await audit.entries()]
 
 
-async def test_a_rotation_killed_at_any_await_goes_on_and_loses_nothing(
+async def test_a_rotation_killed_at_any_step_goes_on_and_loses_nothing(
     start, tools, settings, tmp_path, lives
 ):
     old, new = (tmp_path / name for name in ("old.key", "new.key"))
@@ -61,7 +61,7 @@ async def test_a_rotation_killed_at_any_await_goes_on_and_loses_nothing(
         path.write_text(new_key().hex())
     async with start(root_key_file=old) as (guardrail, _):
         deposits = [await redacted(guardrail, tools, organization=name) for name in ("acme", "beta", "gamma")]
-    left = await lives("rotate", 35, root_key=old, new_root_key=new)
+    left = await lives("rotate", 6, root_key=old, new_root_key=new)
     changed = {"root_key_file": new, "former_root_key_file": old, "sweep_seconds": 0.05}
     rotated, wrapped = {key_id(root_key.read(new))}, []
     for data_dir in left:
@@ -75,7 +75,7 @@ async def test_a_rotation_killed_at_any_await_goes_on_and_loses_nothing(
     assert wrapped[-1] == rotated, "the last one lived"
 
 
-async def test_an_erasure_killed_at_any_await_is_whole_or_not_begun_and_can_be_done_again(
+async def test_an_erasure_killed_at_any_step_is_whole_or_not_begun_and_can_be_done_again(
     start, audit_of, tools, settings, clock, lives
 ):
     async with start() as (guardrail, _):
@@ -83,7 +83,7 @@ async def test_an_erasure_killed_at_any_await_is_whole_or_not_begun_and_can_be_d
         await audit_of(guardrail).records("decision", 2)
         before = await audit_of(guardrail).checkpoint()
     key = settings.service_dir / "root.key"
-    left = await lives("erase", 28, root_key=key, now=clock.advance(seconds=1).isoformat())
+    left = await lives("erase", 7, root_key=key, now=clock.advance(seconds=1).isoformat())
     were_erased = []
     for data_dir in left:
         async with start(data_dir=data_dir) as (guardrail, _):

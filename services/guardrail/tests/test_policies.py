@@ -206,8 +206,34 @@ async def test_a_shadow_decides_nothing_and_is_written_down_and_counted(guardrai
     assert (await guardrail.redact(MAIL)).action == finding_pb2.ACTION_REDACT
     await guardrail.redact("hello")
     told, clean = (await audit.records("decision", 2))[:2]
-    assert told["shadow"] == {"policy": "organizations/acme/policies/s@1", "action": "REFUSE"}
+    refused = {"action": "REFUSE", "types": {"EMAIL_ADDRESS": "REFUSE"}}
+    assert told["shadow"] == {"policy": "organizations/acme/policies/s@1", **refused}
     assert "shadow" not in clean
+
+
+async def test_a_shadow_that_does_the_same_with_a_text_but_not_with_a_type_is_written_down(
+    guardrail, policies, audit
+):
+    await policies.create("s", mode=SHADOW, rules=[rule(finding_pb2.ACTION_REDACT, "DATE_TIME")])
+    await guardrail.redact(f"{MAIL} on 2026-11-21")
+    (told,) = await audit.records("decision")
+    assert (told["shadow"]["action"], told["shadow"]["types"]) == ("REDACT", {"DATE_TIME": "REDACT"})
+
+
+async def test_a_shadow_finds_what_only_it_looks_for_in_prompts_answers_and_streams(
+    guardrail, policies, audit
+):
+    badge = policy_pb2.PolicyRecognizer(name="badge", type="BADGE", pattern="EMP-[0-9]{5}")
+    zeus = policy_pb2.PolicyTopic(name="mergers", terms=["project zeus"])
+    rules = [rule(finding_pb2.ACTION_REFUSE, name) for name in ("TOPIC_MERGERS", "PERSON")]
+    await policies.create("s", mode=SHADOW, recognizers=[badge], topics=[zeus], rules=rules)
+    assert (await guardrail.redact("What about Project Zeus?")).action == finding_pb2.ACTION_ALLOW
+    assert (
+        await guardrail.restore("Dear Mrs. Anna Lindqvist, thank you.")
+    ).action == finding_pb2.ACTION_ALLOW
+    assert (await guardrail.stream(["Your badge is EM", "P-12345."])).text == "Your badge is EMP-12345."
+    told = [each["shadow"]["types"] for each in await audit.records("decision", 3)]
+    assert told == [{"TOPIC_MERGERS": "REFUSE"}, {"PERSON": "REFUSE"}, {"BADGE": "REDACT"}]
 
 
 async def test_a_change_binds_on_every_replica(start, policies_of, tools, postgres_url):

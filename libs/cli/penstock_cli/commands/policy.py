@@ -89,17 +89,29 @@ def apply(
 
 
 @app.command()
-def diff(policy: PolicyId, organization: Organization = ORGANIZATION) -> None:
-    """Show what would change if a policy decided instead of the one that does."""
+def diff(
+    policy: PolicyId,
+    replay: Annotated[
+        int,
+        typer.Option(
+            help="How many of the newest entries of the audit log to decide again.", min=0, max=20_000
+        ),
+    ] = 1000,
+    organization: Organization = ORGANIZATION,
+) -> None:
+    """Show what would change if a policy decided instead of the one that does: its rules, and decisions of the past."""
     with open_edge(find_connection(find_place(os.environ))) as edge:
-        found = edge.get(f"{_name(organization, policy)}:diff").get("differences", [])
-    if not found:
+        found = edge.get(f"{_name(organization, policy)}:diff", replay_entries=replay)
+    differences = found.get("differences", [])
+    if not differences:
         out.print("Nothing would change.")
-    for each in found:
+    for each in differences:
         out.print(Text.assemble((each["subject"], "bold")))
         for sign, side, colour in (("-", "before", "red"), ("+", "after", "green")):
             if each.get(side):
                 out.print(Text(f"  {sign} {each[side]}", colour))
+    if differences and "replay" in found:
+        _print_replay(found["replay"])
 
 
 @app.command()
@@ -108,6 +120,25 @@ def delete(policy: PolicyId, organization: Organization = ORGANIZATION) -> None:
     with open_edge(find_connection(find_place(os.environ))) as edge:
         edge.delete(_name(organization, policy))
     out.print(f"[green]✓[/green] {policy} is ended.")
+
+
+def _print_replay(replay: Json) -> None:
+    """Print how many decisions would be others, and which entries of the log to look at."""
+    decisions, unreadable = replay.get("decisions", 0), replay.get("unreadable_entries", 0)
+    out.print(f"\nOf the last {decisions} decisions {replay.get('changed_decisions', 0)} would be others.")
+    if replay.get("changes"):
+        table = Table(box=None, header_style="dim", pad_edge=False)
+        for column in ("of", "now", "then", "decisions", "entries"):
+            table.add_column(column, justify="right" if column == "decisions" else "left")
+        for change in replay["changes"]:
+            examples = ", ".join(str(each.get("index", 0)) for each in change.get("examples", []))
+            sides = (change.get(side) or "all" for side in ("before", "after"))
+            table.add_row(change["subject"], *sides, str(change["decisions"]), examples)
+        out.print(table)
+    if unreadable:
+        err.print(Text(f"{unreadable} entries cannot be read any more", "dim"))
+    if blind := replay.get("blind_subjects"):
+        err.print(Text(f"Not looked for until now, so let it shadow to know: {', '.join(blind)}", "dim"))
 
 
 def _name(organization: str, policy: str) -> str:

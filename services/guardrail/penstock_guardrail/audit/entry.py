@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 
+# Which way the texts flow that a decision is on.
+INPUT, OUTPUT = "input", "output"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_US = 86_400 * 1_000_000

@@ -9,10 +9,11 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from servicekit.errors import InvalidArgument
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from penstock_guardrail.audit import store
 from penstock_guardrail.audit.entry import Entry
@@ -20,7 +21,7 @@ from penstock_guardrail.audit.merkle import Frontier, Node, consistency, inclusi
 from penstock_guardrail.audit.signing import Signer
 from penstock_guardrail.keyring import Keyring
 from penstock_guardrail.sealing import seal, unseal
-from penstock_guardrail.store import Subject, SubjectKey, VaultStore
+from penstock_guardrail.store import Subject, SubjectKey, VaultStore, find_subject_keys
 
 _SALT_BYTES = 32
 TRANSACTION_ENTRIES_MAX = 512
@@ -54,23 +55,22 @@ class AuditLog:
         for at in range(0, len(entries), TRANSACTION_ENTRIES_MAX):
             some = entries[at : at + TRANSACTION_ENTRIES_MAX]
             keys = await self._keyring.keys({entry.organization for entry in some})
-            async with self._vault.transaction() as connection:
-                await self.append_within(connection, some, keys)
+            await self._vault.write(partial(self.append_within, some, keys))
 
-    async def append_within(
-        self, connection: AsyncConnection, entries: Sequence[Entry], keys: Keys
+    def append_within(
+        self, entries: Sequence[Entry], keys: Keys, connection: Connection
     ) -> Mapping[str, Frontier]:
         """Append entries within a transaction of the caller's; give the trees as they are then."""
         if not entries:
             return {}
         organizations = sorted({entry.organization for entry in entries})
-        trees = await store.locked(connection, organizations)
-        there = await store.known(connection, organizations, {entry.id for entry in entries})
+        trees = store.locked(connection, organizations)
+        there = store.known(connection, organizations, {entry.id for entry in entries})
         fresh = {place: entry for entry in entries if (place := (entry.organization, entry.id)) not in there}
         if not fresh:
             return trees
         subjects = [self._subject(entry, keys) for entry in fresh.values()]
-        persons = await self._keyring.of_subjects(connection, subjects, keys)
+        persons = self._keyring.of_subjects(subjects, keys, connection)
         opened = {name: self._keyring.opened(keys[name[0]], key) for name, key in persons.items()}
         rows: list[store.EntryRow] = []
         nodes: list[Mapping[str, Any]] = []
@@ -83,13 +83,16 @@ class AuditLog:
                 )
             )
             nodes += [_node(entry.organization, node, root) for node, root in tree.append(leaf)]
-        await store.add(connection, rows, nodes, trees)
+        store.add(connection, rows, nodes, trees)
         return trees
+
+    async def size(self, organization: str) -> int:
+        """Give the number of entries of a log."""
+        return (await self._vault.read(lambda connection: store.frontier(connection, organization))).size
 
     async def checkpoint(self, organization: str) -> tuple[int, str]:
         """Give the size of a log and a signed checkpoint of it."""
-        async with self._vault.connect() as connection:
-            tree = await store.frontier(connection, organization)
+        tree = await self._vault.read(lambda connection: store.frontier(connection, organization))
         return tree.size, await self.signed(organization, tree)
 
     async def checkpoint_at(self, organization: str, size: int) -> str:
@@ -115,10 +118,13 @@ class AuditLog:
     async def entries(self, organization: str, start: int, most: int) -> list[Shown]:
         """Give entries, in order, without gaps."""
         keys = await self._keyring.keys({organization})
-        async with self._vault.connect() as connection:
-            rows = await store.page(connection, organization, start, most)
+
+        def find(connection: Connection) -> tuple[Sequence[Any], Mapping[Subject, SubjectKey]]:
+            rows = store.page(connection, organization, start, most)
             names = {(organization, row.subject) for row in rows}
-            persons = await self._vault.subject_keys(connection, names) if names else {}
+            return rows, find_subject_keys(connection, names) if names else {}
+
+        rows, persons = await self._vault.read(find)
         opened = {name: self._keyring.opened(keys[organization], key) for name, key in persons.items()}
         return [_shown(row, opened.get((organization, row.subject))) for row in rows]
 
@@ -143,10 +149,12 @@ class AuditLog:
         return await self._proof(organization, consistency(first, second), second)
 
     async def _proof(self, organization: str, ranges: list[store.Leaves], size: int) -> list[bytes]:
-        async with self._vault.connect() as connection:
-            if size > (await store.frontier(connection, organization)).size:
+        def find(connection: Connection) -> list[bytes]:
+            if size > store.frontier(connection, organization).size:
                 raise _beyond("tree_size")
-            return await store.roots(connection, organization, ranges)
+            return store.roots(connection, organization, ranges)
+
+        return await self._vault.read(find)
 
     def _subject(self, entry: Entry, keys: Keys) -> Subject:
         return self._keyring.subject(keys[entry.organization], (entry.organization, entry.user))

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_guardrail.audit.merkle import Frontier, Node, folded, joined, made_of, perfect
 from penstock_guardrail.store import Subject
@@ -28,7 +27,7 @@ class EntryRow(NamedTuple):
     expire_us: int
 
 
-async def locked(connection: AsyncConnection, organizations: Sequence[str]) -> dict[str, Frontier]:
+def locked(connection: sa.Connection, organizations: Sequence[str]) -> dict[str, Frontier]:
     """Give the trees of some logs, none of which grows meanwhile. They are locked in order.
 
     Two who begin new logs may still wait for each other: the store ends one of them, which has to do it again.
@@ -36,47 +35,45 @@ async def locked(connection: AsyncConnection, organizations: Sequence[str]) -> d
     ordered = sorted(organizations)
     query = sa.select(audit_logs).where(audit_logs.c.organization.in_(ordered))
     query = query.order_by(audit_logs.c.organization).with_for_update()
-    rows = (await connection.execute(query)).all()
+    rows = connection.execute(query).all()
     if len(rows) < len(ordered):
-        await connection.execute(
+        connection.execute(
             sa.text(
                 "INSERT INTO audit_logs (organization, size, frontier) VALUES (:organization, 0, :frontier)"
                 " ON CONFLICT DO NOTHING"
             ).bindparams(sa.bindparam("frontier", type_=sa.LargeBinary)),
             [{"organization": organization, "frontier": b""} for organization in ordered],
         )
-        rows = (await connection.execute(query)).all()
+        rows = connection.execute(query).all()
     return {row.organization: Frontier.parse(row.size, row.frontier) for row in rows}
 
 
-async def frontier(connection: AsyncConnection, organization: str) -> Frontier:
+def frontier(connection: sa.Connection, organization: str) -> Frontier:
     """Give the tree of a log; an empty one when there is none."""
     query = sa.select(audit_logs).where(audit_logs.c.organization == organization)
-    row = (await connection.execute(query)).first()
+    row = connection.execute(query).first()
     return Frontier.parse(row.size, row.frontier) if row else Frontier()
 
 
-async def known(
-    connection: AsyncConnection, organizations: Sequence[str], ids: Collection[str]
-) -> set[Place]:
+def known(connection: sa.Connection, organizations: Sequence[str], ids: Collection[str]) -> set[Place]:
     """Tell which entries, by log and id, are there already."""
     columns = audit_entries.c.organization, audit_entries.c.entry_id
     query = sa.select(*columns).where(columns[0].in_(organizations), columns[1].in_(ids))
-    return {(row.organization, row.entry_id) for row in await connection.execute(query)}
+    return {(row.organization, row.entry_id) for row in connection.execute(query)}
 
 
-async def add(
-    connection: AsyncConnection,
+def add(
+    connection: sa.Connection,
     entries: Sequence[EntryRow],
     nodes: Sequence[Mapping[str, Any]],
     trees: Mapping[str, Frontier],
 ) -> None:
     """Keep new entries, the nodes that they complete, and the trees as they are now."""
-    await connection.exec_driver_sql(_insert_entry(connection.dialect.paramstyle), list(entries))
+    connection.exec_driver_sql(_insert_entry(connection.dialect.paramstyle), list(entries))
     if nodes:
-        await connection.execute(audit_nodes.insert(), nodes)
+        connection.execute(audit_nodes.insert(), nodes)
     changed = sa.update(audit_logs).where(audit_logs.c.organization == sa.bindparam("name"))
-    await connection.execute(
+    connection.execute(
         changed.values(size=sa.bindparam("new_size"), frontier=sa.bindparam("new_frontier")),
         [
             {"name": organization, "new_size": tree.size, "new_frontier": tree.stored}
@@ -85,46 +82,44 @@ async def add(
     )
 
 
-async def page(connection: AsyncConnection, organization: str, start: int, most: int) -> Sequence[Any]:
+def page(connection: sa.Connection, organization: str, start: int, most: int) -> Sequence[Any]:
     """Give the rows of entries from a position on."""
     query = sa.select(audit_entries).where(
         audit_entries.c.organization == organization,
         audit_entries.c.entry_index >= start,
         audit_entries.c.entry_index < start + most,
     )
-    return (await connection.execute(query.order_by(audit_entries.c.entry_index))).all()
+    return connection.execute(query.order_by(audit_entries.c.entry_index)).all()
 
 
-async def roots(connection: AsyncConnection, organization: str, ranges: Iterable[Leaves]) -> list[bytes]:
+def roots(connection: sa.Connection, organization: str, ranges: Iterable[Leaves]) -> list[bytes]:
     """Give the roots over ranges of leaves, as a proof names them."""
-    return [
-        joined([await _root(connection, organization, node) for node in perfect(leaves)]) for leaves in ranges
-    ]
+    return [joined([_root(connection, organization, node) for node in perfect(leaves)]) for leaves in ranges]
 
 
-async def forget_subject(connection: AsyncConnection, subject: Subject) -> int:
+def forget_subject(connection: sa.Connection, subject: Subject) -> int:
     """Delete what is sealed for a person; tell of how many entries."""
     organization, name = subject
     mine = sa.and_(audit_entries.c.organization == organization, audit_entries.c.subject == name)
-    return await _forget(connection, mine)
+    return _forget(connection, mine)
 
 
-async def with_expired(connection: AsyncConnection, now_us: int) -> list[str]:
+def with_expired(connection: sa.Connection, now_us: int) -> list[str]:
     """Name the logs that hold contents whose time is over."""
     query = sa.select(audit_entries.c.organization).where(*_expired(now_us)).distinct()
-    return list((await connection.execute(query.limit(_ORGANIZATIONS_MAX))).scalars())
+    return list(connection.execute(query.limit(_ORGANIZATIONS_MAX)).scalars())
 
 
-async def forget_expired(
-    connection: AsyncConnection, organizations: Sequence[str], now_us: int, most: int
+def forget_expired(
+    connection: sa.Connection, organizations: Sequence[str], now_us: int, most: int
 ) -> dict[str, int]:
     """Delete what is sealed in entries whose time is over, not more than `most` a log; count them by log."""
     counts = {}
     for organization in organizations:
         mine = audit_entries.c.organization == organization
         query = sa.select(audit_entries.c.entry_index).where(mine, *_expired(now_us)).limit(most)
-        over = list((await connection.execute(query)).scalars())
-        counts[organization] = await _forget(connection, mine & audit_entries.c.entry_index.in_(over))
+        over = list(connection.execute(query).scalars())
+        counts[organization] = _forget(connection, mine & audit_entries.c.entry_index.in_(over))
     return {organization: count for organization, count in counts.items() if count}
 
 
@@ -132,12 +127,12 @@ def _expired(now_us: int) -> tuple[Any, Any]:
     return audit_entries.c.sealed.is_not(None), audit_entries.c.expire_us <= now_us
 
 
-async def _forget(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> int:
+def _forget(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
     emptied = sa.update(audit_entries).where(which, audit_entries.c.sealed.is_not(None)).values(sealed=None)
-    return (await connection.execute(emptied)).rowcount
+    return connection.execute(emptied).rowcount
 
 
-async def _root(connection: AsyncConnection, organization: str, node: Node) -> bytes:
+def _root(connection: sa.Connection, organization: str, node: Node) -> bytes:
     level, span = made_of(node)
     if level:
         query = (
@@ -150,8 +145,8 @@ async def _root(connection: AsyncConnection, organization: str, node: Node) -> b
             )
             .order_by(audit_nodes.c.node_index)
         )
-        return folded(list((await connection.execute(query)).scalars()))
-    rows = await page(connection, organization, span.start, len(span))
+        return folded(list(connection.execute(query).scalars()))
+    rows = page(connection, organization, span.start, len(span))
     return folded([row.leaf_hash for row in rows])
 
 

@@ -1,10 +1,10 @@
 """What witnesses signed is kept with the log, so that who reads the log finds it there."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import sqlalchemy as sa
 from servicekit.errors import InvalidArgument
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_guardrail.audit import store
 from penstock_guardrail.audit.cosignature import NotCosignedError, Witness, size_of
@@ -34,8 +34,7 @@ class Witnesses:
 
     async def of(self, organization: str) -> list[Cosigned]:
         """Give the newest of each witness."""
-        async with self._vault.connect() as connection:
-            return await _of(connection, organization)
+        return await self._vault.read(lambda connection: _of(connection, organization))
 
     async def keep(self, organization: str, witness_key: str, cosigned: str) -> Cosigned:
         """Keep a checkpoint if it is newer than the one of the witness that is kept; give the newest.
@@ -46,25 +45,7 @@ class Witnesses:
             Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
         """
         given = await self._checked(organization, witness_key, cosigned)
-        async with self._vault.transaction() as connection:
-            # The log is locked, so that two of a witness come one after the other.
-            await store.locked(connection, [organization])
-            kept = {each.witness_key: each for each in await _of(connection, organization)}
-            before = kept.get(witness_key)
-            if before is not None and before.size >= given.size:
-                return before
-            if before is None and len(kept) >= WITNESSES_MAX:
-                raise _invalid("witness_key", f"{WITNESSES_MAX} witnesses of a log are kept.")
-            mine = (_cosignatures.c.organization == organization, _cosignatures.c.witness_key == witness_key)
-            await connection.execute(sa.delete(_cosignatures).where(*mine))
-            row = {
-                "organization": organization,
-                "witness_key": witness_key,
-                "size": given.size,
-                "checkpoint": cosigned,
-            }
-            await connection.execute(_cosignatures.insert(), row)
-        return given
+        return await self._vault.write(partial(_kept, organization, given))
 
     async def _checked(self, organization: str, witness_key: str, cosigned: str) -> Cosigned:
         try:
@@ -76,9 +57,25 @@ class Witnesses:
         return Cosigned(witness_key, size, cosigned)
 
 
-async def _of(connection: AsyncConnection, organization: str) -> list[Cosigned]:
+def _kept(organization: str, given: Cosigned, connection: sa.Connection) -> Cosigned:
+    # The log is locked, so that two of a witness come one after the other.
+    store.locked(connection, [organization])
+    kept = {each.witness_key: each for each in _of(connection, organization)}
+    before = kept.get(given.witness_key)
+    if before is not None and before.size >= given.size:
+        return before
+    if before is None and len(kept) >= WITNESSES_MAX:
+        raise _invalid("witness_key", f"{WITNESSES_MAX} witnesses of a log are kept.")
+    columns = _cosignatures.c
+    mine = (columns.organization == organization, columns.witness_key == given.witness_key)
+    connection.execute(sa.delete(_cosignatures).where(*mine))
+    connection.execute(_cosignatures.insert(), {"organization": organization, **asdict(given)})
+    return given
+
+
+def _of(connection: sa.Connection, organization: str) -> list[Cosigned]:
     query = sa.select(_cosignatures).where(_cosignatures.c.organization == organization)
-    rows = await connection.execute(query.order_by(_cosignatures.c.witness_key))
+    rows = connection.execute(query.order_by(_cosignatures.c.witness_key))
     return [Cosigned(row.witness_key, row.size, row.checkpoint) for row in rows]
 
 

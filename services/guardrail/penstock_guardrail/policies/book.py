@@ -1,11 +1,13 @@
 """The book: which policy decides for whom, in memory, and never older than a second on any replica."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from servicekit.errors import ServiceError
 from servicekit.logging import get_logger
+from sqlalchemy import Connection
 
 from penstock_guardrail.keyring import Keyring
 from penstock_guardrail.policies import store
@@ -14,17 +16,18 @@ from penstock_guardrail.policies.spec import Mode, Spec, audit_fields, policy_of
 from penstock_guardrail.policies.store import Stored
 from penstock_guardrail.policy import Policy
 from penstock_guardrail.rules import Rules
-from penstock_guardrail.store import VaultStore
+from penstock_guardrail.store import Subject, VaultStore
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A policy that only says what it would decide."""
+    """A policy that only says what it would decide; one that looks for other things searches texts by itself."""
 
     name: str
-    policy: Policy
+    rules: Rules
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class Regime:
     rules: Rules
     shadow: Shadow | None = None
     audit_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def shadow_rules(self) -> Rules | None:
+        """Give what a shadow searches texts with, where that is something else than what decides."""
+        return self.shadow.rules if self.shadow is not None and self.shadow.looks else None
 
 
 class PolicyBook:
@@ -63,18 +71,14 @@ class PolicyBook:
         Raises:
             Unavailable: the store does not answer (STORAGE_UNAVAILABLE).
         """
-        async with self._vault.connect() as connection:
-            tick = await store.now_tick(connection)
-            if tick == self._tick:
-                return
-            changed = await store.changed_organizations(connection, self._tick)
-            erased = await store.erased_subjects(connection, self._tick)
-            found = await store.in_force(connection, sorted(changed)) if changed else []
-        for subject in erased:
+        changes = await self._vault.read(partial(_changes, self._tick))
+        if changes is None:
+            return
+        for subject in changes.erased:
             self._keyring.forget(subject)
-        for organization in changed:
-            self._bind(organization, [policy for policy in found if policy.organization == organization])
-        self._tick = max(tick, self._tick)
+        for organization in changes.organizations:
+            self._bind(organization, [each for each in changes.in_force if each.organization == organization])
+        self._tick = max(changes.tick, self._tick)
 
     async def refresh_for_ever(self, interval_seconds: float) -> None:
         """Learn again and again; while the store is down nothing can change."""
@@ -95,6 +99,28 @@ class PolicyBook:
             )
         if shadow is not None:
             name = f"{shadow.name}@{shadow.revision}"
-            regime = replace(regime, shadow=Shadow(name, self.policy(shadow.spec)))
+            rules = self._base.rules.under(self.policy(shadow.spec))
+            looks = rules.looked_for != regime.rules.looked_for
+            regime = replace(regime, shadow=Shadow(name, rules, looks))
         self._regimes[organization] = regime
         log.info("policy_bound", organization=organization, policy_version=regime.rules.version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What changed until a tick: the policies of some organizations, and persons who were erased."""
+
+    tick: int
+    organizations: Collection[str]
+    in_force: Sequence[Stored]
+    erased: Sequence[Subject]
+
+
+def _changes(since: int, connection: Connection) -> _Changes | None:
+    tick = store.now_tick(connection)
+    if tick == since:
+        return None
+    organizations = store.changed_organizations(connection, since)
+    erased = store.erased_subjects(connection, since)
+    in_force = store.in_force(connection, sorted(organizations)) if organizations else []
+    return _Changes(tick, organizations, in_force, erased)

@@ -1,23 +1,27 @@
-"""Where policies are changed: each change is a revision and an entry of the audit log, in one transaction."""
+"""Where policies are changed, each change a revision and an entry of the audit log in one transaction, and compared."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from penstock_guardrail.audit.entry import Entry, make_record, read_record, to_us
 from penstock_guardrail.audit.log import AuditLog
 from penstock_guardrail.keyring import Keyring
 from penstock_guardrail.policies import store
 from penstock_guardrail.policies.book import PolicyBook
+from penstock_guardrail.policies.replay import Replay
 from penstock_guardrail.policies.spec import Differences, Mode, Spec, differences
 from penstock_guardrail.policies.store import Stored
+from penstock_guardrail.policy import Policy
 from penstock_guardrail.store import VaultStore
 
 _RETENTION_DAYS = 3660
+# So many are read and decided again before others have their turn: a few milliseconds.
+_PAGE_ENTRIES = 256
 
-Change = Callable[[AsyncConnection], Awaitable[Stored]]
+Change = Callable[[Connection], Stored]
 
 
 class PolicyDesk:
@@ -73,13 +77,15 @@ class PolicyDesk:
         Raises:
             NotFound: there is none of that name (RESOURCE_NOT_FOUND).
         """
-        async with self._vault.connect() as connection:
-            return await store.get(connection, organization, policy_id, revision)
+        return await self._vault.read(
+            lambda connection: store.get(connection, organization, policy_id, revision)
+        )
 
     async def list_after(self, organization: str, after_id: str, most: int) -> list[Stored]:
         """Read the policies whose ids follow an id, in order."""
-        async with self._vault.connect() as connection:
-            return await store.list_after(connection, organization, after_id, most)
+        return await self._vault.read(
+            lambda connection: store.list_after(connection, organization, after_id, most)
+        )
 
     async def diff(self, organization: str, policy_id: str) -> Differences:
         """Tell what would change if a policy decided instead of the one that does.
@@ -87,15 +93,35 @@ class PolicyDesk:
         Raises:
             NotFound: there is none of that name (RESOURCE_NOT_FOUND).
         """
+        return differences(*await self._compared(organization, policy_id))
+
+    async def replay(self, organization: str, policy_id: str, most: int) -> tuple[int, Replay]:
+        """Decide the newest entries of the log again; give the position of the first, and what would change.
+
+        Raises:
+            NotFound: there is none of that name (RESOURCE_NOT_FOUND).
+        """
+        replay = Replay(*await self._compared(organization, policy_id))
+        size = await self._log.size(organization)
+        first = max(0, size - most)
+        for start in range(first, size, _PAGE_ENTRIES):
+            replay.read(await self._log.entries(organization, start, min(_PAGE_ENTRIES, size - start)))
+        return first, replay
+
+    async def _compared(self, organization: str, policy_id: str) -> tuple[Policy, Policy]:
         await self._book.refresh()
         candidate = await self.get(organization, policy_id)
-        return differences(self._book.of(organization).rules.policy, self._book.policy(candidate.spec))
+        return self._book.of(organization).rules.policy, self._book.policy(candidate.spec)
 
     async def _change(self, organization: str, verb: str, change: Change) -> Stored:
         keys = await self._keyring.keys({organization})
-        async with self._vault.transaction() as connection:
-            changed = await change(connection)
-            await self._log.append_within(connection, [self._entry(changed, verb)], keys)
+
+        def change_within(connection: Connection) -> Stored:
+            changed = change(connection)
+            self._log.append_within([self._entry(changed, verb)], keys, connection)
+            return changed
+
+        changed = await self._vault.write(change_within)
         await self._book.refresh()
         return changed
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from servicekit.errors import AlreadyExists, NotFound, ResourceExhausted
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_guardrail.policies.spec import Mode, Spec
 from penstock_guardrail.tables import change_clock, policies, policy_revisions, subject_keys
@@ -32,89 +31,89 @@ class Stored:
         return _name(self.organization, self.policy_id)
 
 
-async def next_tick(connection: AsyncConnection) -> int:
+def next_tick(connection: sa.Connection) -> int:
     """Move the clock of changes on, after all who did so before have ended."""
     moved = sa.update(change_clock).values(tick=change_clock.c.tick + 1).returning(change_clock.c.tick)
-    tick: int = (await connection.execute(moved)).scalar_one()
+    tick: int = connection.execute(moved).scalar_one()
     return tick
 
 
-async def now_tick(connection: AsyncConnection) -> int:
+def now_tick(connection: sa.Connection) -> int:
     """Read the clock of changes."""
-    tick: int = (await connection.execute(sa.select(change_clock.c.tick))).scalar_one()
+    tick: int = connection.execute(sa.select(change_clock.c.tick)).scalar_one()
     return tick
 
 
-async def changed_organizations(connection: AsyncConnection, since: int) -> set[str]:
+def changed_organizations(connection: sa.Connection, since: int) -> set[str]:
     """Name the organizations whose policies changed after a tick."""
     query = sa.select(policies.c.organization).where(policies.c.tick > since).distinct()
-    return set((await connection.execute(query)).scalars())
+    return set(connection.execute(query).scalars())
 
 
-async def erased_subjects(connection: AsyncConnection, since: int) -> list[tuple[str, str]]:
+def erased_subjects(connection: sa.Connection, since: int) -> list[tuple[str, str]]:
     """Name the persons who were erased after a tick."""
     query = sa.select(subject_keys.c.organization, subject_keys.c.subject).where(subject_keys.c.tick > since)
-    return [(row.organization, row.subject) for row in await connection.execute(query)]
+    return [(row.organization, row.subject) for row in connection.execute(query)]
 
 
-async def in_force(connection: AsyncConnection, organizations: Sequence[str]) -> list[Stored]:
+def in_force(connection: sa.Connection, organizations: Sequence[str]) -> list[Stored]:
     """Give the policies of some organizations that decide or shadow."""
     found = sa.select(policies).where(
         policies.c.organization.in_(organizations), policies.c.mode > 0, ~policies.c.deleted
     )
-    return [_stored(row) for row in await connection.execute(found)]
+    return [_stored(row) for row in connection.execute(found)]
 
 
-async def create(connection: AsyncConnection, policy: Stored) -> Stored:
+def create(connection: sa.Connection, policy: Stored) -> Stored:
     """Make a policy; one that was deleted goes on counting its revisions.
 
     Raises:
         AlreadyExists: there is one of that name (RESOURCE_EXISTS).
         ResourceExhausted: the organization has 256 already (OVERLOADED).
     """
-    tick = await next_tick(connection)
-    former = (await connection.execute(sa.select(policies).where(*_is(policy)))).first()
+    tick = next_tick(connection)
+    former = connection.execute(sa.select(policies).where(*_is(policy))).first()
     if former is not None and not former.deleted:
         raise AlreadyExists("RESOURCE_EXISTS", "There is such a policy.", metadata={"name": policy.name})
     own = sa.select(sa.func.count()).where(policies.c.organization == policy.organization)
-    if former is None and (await connection.execute(own)).scalar_one() >= POLICIES_MAX:
+    if former is None and connection.execute(own).scalar_one() >= POLICIES_MAX:
         message = f"An organization has at most {POLICIES_MAX} policies."
         raise ResourceExhausted("OVERLOADED", message, metadata={"limit": str(POLICIES_MAX)})
-    await connection.execute(sa.delete(policies).where(*_is(policy)))
+    connection.execute(sa.delete(policies).where(*_is(policy)))
     made = _revised(policy, former.revision + 1 if former else 1, policy.create_us)
-    await connection.execute(policies.insert(), {**_row(made), "deleted": False, "tick": tick})
-    await _keep(connection, made, tick)
+    connection.execute(policies.insert(), {**_row(made), "deleted": False, "tick": tick})
+    _keep(connection, made, tick)
     return made
 
 
-async def update(connection: AsyncConnection, policy: Stored) -> Stored:
+def update(connection: sa.Connection, policy: Stored) -> Stored:
     """Replace what a policy says.
 
     Raises:
         NotFound: there is none of that name (RESOURCE_NOT_FOUND).
     """
-    tick = await next_tick(connection)
-    former = await get(connection, policy.organization, policy.policy_id)
+    tick = next_tick(connection)
+    former = get(connection, policy.organization, policy.policy_id)
     made = _revised(policy, former.revision + 1, former.create_us)
-    await connection.execute(sa.update(policies).where(*_is(policy)).values({**_row(made), "tick": tick}))
-    await _keep(connection, made, tick)
+    connection.execute(sa.update(policies).where(*_is(policy)).values({**_row(made), "tick": tick}))
+    _keep(connection, made, tick)
     return made
 
 
-async def delete(connection: AsyncConnection, organization: str, policy_id: str) -> Stored:
+def delete(connection: sa.Connection, organization: str, policy_id: str) -> Stored:
     """End a policy.
 
     Raises:
         NotFound: there is none of that name (RESOURCE_NOT_FOUND).
     """
-    tick = await next_tick(connection)
-    former = await get(connection, organization, policy_id)
+    tick = next_tick(connection)
+    former = get(connection, organization, policy_id)
     ended = sa.update(policies).where(*_is(former)).values(mode=int(Mode.DRAFT), deleted=True, tick=tick)
-    await connection.execute(ended)
+    connection.execute(ended)
     return former
 
 
-async def get(connection: AsyncConnection, organization: str, policy_id: str, revision: int = 0) -> Stored:
+def get(connection: sa.Connection, organization: str, policy_id: str, revision: int = 0) -> Stored:
     """Read a policy, or one of its revisions.
 
     Raises:
@@ -123,34 +122,32 @@ async def get(connection: AsyncConnection, organization: str, policy_id: str, re
     table = policy_revisions if revision else policies
     query = sa.select(table).where(table.c.organization == organization, table.c.policy_id == policy_id)
     only = policy_revisions.c.revision == revision if revision else ~policies.c.deleted
-    row = (await connection.execute(query.where(only))).first()
+    row = connection.execute(query.where(only)).first()
     if row is None:
         name = _name(organization, policy_id)
         raise NotFound("RESOURCE_NOT_FOUND", "There is no such policy.", metadata={"name": name})
     return _stored(row)
 
 
-async def list_after(
-    connection: AsyncConnection, organization: str, after_id: str, most: int
-) -> list[Stored]:
+def list_after(connection: sa.Connection, organization: str, after_id: str, most: int) -> list[Stored]:
     """Read the policies whose ids follow an id, in order."""
     query = sa.select(policies).where(
         policies.c.organization == organization, policies.c.policy_id > after_id, ~policies.c.deleted
     )
-    rows = await connection.execute(query.order_by(policies.c.policy_id).limit(most))
+    rows = connection.execute(query.order_by(policies.c.policy_id).limit(most))
     return [_stored(row) for row in rows]
 
 
-async def _keep(connection: AsyncConnection, made: Stored, tick: int) -> None:
+def _keep(connection: sa.Connection, made: Stored, tick: int) -> None:
     """Keep the revision; what decided or shadowed before becomes a draft."""
-    await connection.execute(policy_revisions.insert(), _row(made))
+    connection.execute(policy_revisions.insert(), _row(made))
     if made.mode is not Mode.DRAFT:
         others = sa.update(policies).where(
             policies.c.organization == made.organization,
             policies.c.policy_id != made.policy_id,
             policies.c.mode == int(made.mode),
         )
-        await connection.execute(others.values(mode=int(Mode.DRAFT), tick=tick))
+        connection.execute(others.values(mode=int(Mode.DRAFT), tick=tick))
 
 
 def _revised(policy: Stored, revision: int, create_us: int) -> Stored:

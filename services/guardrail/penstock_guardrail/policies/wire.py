@@ -94,8 +94,8 @@ def write_policy(stored: Stored) -> policy_pb2.Policy:
         recognizers=map(_write_recognizer, spec.recognizers),
         topics=[policy_pb2.PolicyTopic(name=topic.name, terms=topic.terms) for topic in spec.topics],
         revision=stored.revision,
-        create_time=_timestamp(stored.create_us),
-        update_time=_timestamp(stored.update_us),
+        create_time=timestamp(stored.create_us),
+        update_time=timestamp(stored.update_us),
     )
     if spec.confidence_min is not None:
         message.confidence_min = spec.confidence_min
@@ -173,7 +173,8 @@ def _write_residency(residency: Residency) -> policy_pb2.PolicyResidency:
     return policy_pb2.PolicyResidency(classification=classification, regions=residency.regions)
 
 
-def _timestamp(time_us: int) -> Timestamp:
+def timestamp(time_us: int) -> Timestamp:
+    """Write a time in microseconds since the epoch."""
     return Timestamp(seconds=time_us // _MICROS, nanos=time_us % _MICROS * _NANOS)
 
 

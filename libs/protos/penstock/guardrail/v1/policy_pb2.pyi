@@ -120,3 +120,43 @@ class PolicyDifference(_message.Message):
     before: str
     after: str
     def __init__(self, subject: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+
+class PolicyReplay(_message.Message):
+    __slots__ = ("decisions", "changed_decisions", "unreadable_entries", "first_index", "first_time", "changes", "blind_subjects")
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TIME_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    BLIND_SUBJECTS_FIELD_NUMBER: _ClassVar[int]
+    decisions: int
+    changed_decisions: int
+    unreadable_entries: int
+    first_index: int
+    first_time: _timestamp_pb2.Timestamp
+    changes: _containers.RepeatedCompositeFieldContainer[PolicyReplayChange]
+    blind_subjects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, decisions: _Optional[int] = ..., changed_decisions: _Optional[int] = ..., unreadable_entries: _Optional[int] = ..., first_index: _Optional[int] = ..., first_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[PolicyReplayChange, _Mapping]]] = ..., blind_subjects: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PolicyReplayChange(_message.Message):
+    __slots__ = ("subject", "before", "after", "decisions", "examples")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    before: str
+    after: str
+    decisions: int
+    examples: _containers.RepeatedCompositeFieldContainer[PolicyReplayExample]
+    def __init__(self, subject: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., decisions: _Optional[int] = ..., examples: _Optional[_Iterable[_Union[PolicyReplayExample, _Mapping]]] = ...) -> None: ...
+
+class PolicyReplayExample(_message.Message):
+    __slots__ = ("index", "id")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    id: str
+    def __init__(self, index: _Optional[int] = ..., id: _Optional[str] = ...) -> None: ...

@@ -80,13 +80,17 @@ class DeletePolicyResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class DiffPolicyRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "replay_entries")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    replay_entries: int
+    def __init__(self, name: _Optional[str] = ..., replay_entries: _Optional[int] = ...) -> None: ...
 
 class DiffPolicyResponse(_message.Message):
-    __slots__ = ("differences",)
+    __slots__ = ("differences", "replay")
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
     differences: _containers.RepeatedCompositeFieldContainer[_policy_pb2.PolicyDifference]
-    def __init__(self, differences: _Optional[_Iterable[_Union[_policy_pb2.PolicyDifference, _Mapping]]] = ...) -> None: ...
+    replay: _policy_pb2.PolicyReplay
+    def __init__(self, differences: _Optional[_Iterable[_Union[_policy_pb2.PolicyDifference, _Mapping]]] = ..., replay: _Optional[_Union[_policy_pb2.PolicyReplay, _Mapping]] = ...) -> None: ...

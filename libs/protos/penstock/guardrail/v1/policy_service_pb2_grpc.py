@@ -120,9 +120,10 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DiffPolicy(self, request, context):
-        """DiffPolicy tells what would change if a policy decided instead of the one that does.
+        """DiffPolicy tells what would change if a policy decided instead of the one that does: which rules, and, if asked for, which of the
+        newest decisions in the audit log.
 
-        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND), UNAVAILABLE (STORAGE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,9 +62,10 @@ class PolicyServiceStub:
     Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
     """
     DiffPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.DiffPolicyRequest, _policy_service_pb2.DiffPolicyResponse]
-    """DiffPolicy tells what would change if a policy decided instead of the one that does.
+    """DiffPolicy tells what would change if a policy decided instead of the one that does: which rules, and, if asked for, which of the
+    newest decisions in the audit log.
 
-    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND), UNAVAILABLE (STORAGE_UNAVAILABLE).
     """
 
 @_typing.type_check_only
@@ -101,9 +102,10 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
     """
     DiffPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.DiffPolicyRequest, _policy_service_pb2.DiffPolicyResponse]  # type: ignore[assignment]
-    """DiffPolicy tells what would change if a policy decided instead of the one that does.
+    """DiffPolicy tells what would change if a policy decided instead of the one that does: which rules, and, if asked for, which of the
+    newest decisions in the audit log.
 
-    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
+    Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND), UNAVAILABLE (STORAGE_UNAVAILABLE).
     """
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -173,9 +175,10 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.DiffPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.DiffPolicyResponse, _abc.Awaitable[_policy_service_pb2.DiffPolicyResponse]]:
-        """DiffPolicy tells what would change if a policy decided instead of the one that does.
+        """DiffPolicy tells what would change if a policy decided instead of the one that does: which rules, and, if asked for, which of the
+        newest decisions in the audit log.
 
-        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
+        Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND), UNAVAILABLE (STORAGE_UNAVAILABLE).
         """
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

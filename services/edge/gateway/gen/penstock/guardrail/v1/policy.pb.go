@@ -664,6 +664,244 @@ func (x *PolicyDifference) GetAfter() string {
 	return ""
 }
 
+// PolicyReplay is what a policy makes of decisions of the past, beside what the one that decides now makes of them.
+type PolicyReplay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of decisions that were decided again.
+	Decisions uint32 `protobuf:"varint,1,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// Number of those that would be decided otherwise.
+	ChangedDecisions uint32 `protobuf:"varint,2,opt,name=changed_decisions,json=changedDecisions,proto3" json:"changed_decisions,omitempty"`
+	// Number of decisions that cannot be read any more, since their person was erased or their time is over, or that were written
+	// down before confidences were.
+	UnreadableEntries uint32 `protobuf:"varint,3,opt,name=unreadable_entries,json=unreadableEntries,proto3" json:"unreadable_entries,omitempty"`
+	// Position of the oldest entry that was read.
+	FirstIndex uint32 `protobuf:"varint,4,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
+	// When the oldest decision was made that was decided again.
+	FirstTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_time,json=firstTime,proto3" json:"first_time,omitempty"`
+	// What would change, what concerns most decisions first. At most 256.
+	Changes []*PolicyReplayChange `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Subjects of differences that a replay is blind to: what was not looked for then was not found. Let the policy shadow to know.
+	BlindSubjects []string `protobuf:"bytes,7,rep,name=blind_subjects,json=blindSubjects,proto3" json:"blind_subjects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyReplay) Reset() {
+	*x = PolicyReplay{}
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyReplay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyReplay) ProtoMessage() {}
+
+func (x *PolicyReplay) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyReplay.ProtoReflect.Descriptor instead.
+func (*PolicyReplay) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PolicyReplay) GetDecisions() uint32 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *PolicyReplay) GetChangedDecisions() uint32 {
+	if x != nil {
+		return x.ChangedDecisions
+	}
+	return 0
+}
+
+func (x *PolicyReplay) GetUnreadableEntries() uint32 {
+	if x != nil {
+		return x.UnreadableEntries
+	}
+	return 0
+}
+
+func (x *PolicyReplay) GetFirstIndex() uint32 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *PolicyReplay) GetFirstTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstTime
+	}
+	return nil
+}
+
+func (x *PolicyReplay) GetChanges() []*PolicyReplayChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PolicyReplay) GetBlindSubjects() []string {
+	if x != nil {
+		return x.BlindSubjects
+	}
+	return nil
+}
+
+// PolicyReplayChange is one kind of change, and how many decisions it concerns.
+type PolicyReplayChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is about: "decisions", "types/EMAIL_ADDRESS", "roles/business_user" (decisions on requests of the role), or "regions".
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// What the policy makes of it that decides now: an action, for example "redact", or the regions that are allowed. Empty: all.
+	Before string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	// What the other policy makes of it.
+	After string `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	// Number of decisions.
+	Decisions uint32 `protobuf:"varint,4,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// The newest entries of the audit log that it concerns, at most 5.
+	Examples      []*PolicyReplayExample `protobuf:"bytes,5,rep,name=examples,proto3" json:"examples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyReplayChange) Reset() {
+	*x = PolicyReplayChange{}
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyReplayChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyReplayChange) ProtoMessage() {}
+
+func (x *PolicyReplayChange) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyReplayChange.ProtoReflect.Descriptor instead.
+func (*PolicyReplayChange) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PolicyReplayChange) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *PolicyReplayChange) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *PolicyReplayChange) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *PolicyReplayChange) GetDecisions() uint32 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *PolicyReplayChange) GetExamples() []*PolicyReplayExample {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+// PolicyReplayExample names an entry of the audit log.
+type PolicyReplayExample struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its position.
+	Index uint32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// Its id, which its record holds too.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyReplayExample) Reset() {
+	*x = PolicyReplayExample{}
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyReplayExample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyReplayExample) ProtoMessage() {}
+
+func (x *PolicyReplayExample) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_guardrail_v1_policy_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyReplayExample.ProtoReflect.Descriptor instead.
+func (*PolicyReplayExample) Descriptor() ([]byte, []int) {
+	return file_penstock_guardrail_v1_policy_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PolicyReplayExample) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *PolicyReplayExample) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 var File_penstock_guardrail_v1_policy_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_policy_proto_rawDesc = "" +
@@ -727,7 +965,26 @@ const file_penstock_guardrail_v1_policy_proto_rawDesc = "" +
 	"\x10PolicyDifference\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after*[\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\xd0\x02\n" +
+	"\fPolicyReplay\x12\x1c\n" +
+	"\tdecisions\x18\x01 \x01(\rR\tdecisions\x12+\n" +
+	"\x11changed_decisions\x18\x02 \x01(\rR\x10changedDecisions\x12-\n" +
+	"\x12unreadable_entries\x18\x03 \x01(\rR\x11unreadableEntries\x12\x1f\n" +
+	"\vfirst_index\x18\x04 \x01(\rR\n" +
+	"firstIndex\x129\n" +
+	"\n" +
+	"first_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\x12C\n" +
+	"\achanges\x18\x06 \x03(\v2).penstock.guardrail.v1.PolicyReplayChangeR\achanges\x12%\n" +
+	"\x0eblind_subjects\x18\a \x03(\tR\rblindSubjects\"\xc2\x01\n" +
+	"\x12PolicyReplayChange\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\x12\x1c\n" +
+	"\tdecisions\x18\x04 \x01(\rR\tdecisions\x12F\n" +
+	"\bexamples\x18\x05 \x03(\v2*.penstock.guardrail.v1.PolicyReplayExampleR\bexamples\";\n" +
+	"\x13PolicyReplayExample\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id*[\n" +
 	"\n" +
 	"PolicyMode\x12\x1b\n" +
 	"\x17POLICY_MODE_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -747,7 +1004,7 @@ func file_penstock_guardrail_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_penstock_guardrail_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_penstock_guardrail_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_penstock_guardrail_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_penstock_guardrail_v1_policy_proto_goTypes = []any{
 	(PolicyMode)(0),               // 0: penstock.guardrail.v1.PolicyMode
 	(*Policy)(nil),                // 1: penstock.guardrail.v1.Policy
@@ -757,31 +1014,37 @@ var file_penstock_guardrail_v1_policy_proto_goTypes = []any{
 	(*PolicyGrant)(nil),           // 5: penstock.guardrail.v1.PolicyGrant
 	(*PolicyResidency)(nil),       // 6: penstock.guardrail.v1.PolicyResidency
 	(*PolicyDifference)(nil),      // 7: penstock.guardrail.v1.PolicyDifference
-	(Classification)(0),           // 8: penstock.guardrail.v1.Classification
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(Action)(0),                   // 10: penstock.guardrail.v1.Action
-	(Replacement)(0),              // 11: penstock.guardrail.v1.Replacement
+	(*PolicyReplay)(nil),          // 8: penstock.guardrail.v1.PolicyReplay
+	(*PolicyReplayChange)(nil),    // 9: penstock.guardrail.v1.PolicyReplayChange
+	(*PolicyReplayExample)(nil),   // 10: penstock.guardrail.v1.PolicyReplayExample
+	(Classification)(0),           // 11: penstock.guardrail.v1.Classification
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(Action)(0),                   // 13: penstock.guardrail.v1.Action
+	(Replacement)(0),              // 14: penstock.guardrail.v1.Replacement
 }
 var file_penstock_guardrail_v1_policy_proto_depIdxs = []int32{
 	0,  // 0: penstock.guardrail.v1.Policy.mode:type_name -> penstock.guardrail.v1.PolicyMode
 	2,  // 1: penstock.guardrail.v1.Policy.rules:type_name -> penstock.guardrail.v1.PolicyRule
 	5,  // 2: penstock.guardrail.v1.Policy.grants:type_name -> penstock.guardrail.v1.PolicyGrant
 	6,  // 3: penstock.guardrail.v1.Policy.residencies:type_name -> penstock.guardrail.v1.PolicyResidency
-	8,  // 4: penstock.guardrail.v1.Policy.nothing_found:type_name -> penstock.guardrail.v1.Classification
-	9,  // 5: penstock.guardrail.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
-	9,  // 6: penstock.guardrail.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
+	11, // 4: penstock.guardrail.v1.Policy.nothing_found:type_name -> penstock.guardrail.v1.Classification
+	12, // 5: penstock.guardrail.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
+	12, // 6: penstock.guardrail.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
 	3,  // 7: penstock.guardrail.v1.Policy.recognizers:type_name -> penstock.guardrail.v1.PolicyRecognizer
 	4,  // 8: penstock.guardrail.v1.Policy.topics:type_name -> penstock.guardrail.v1.PolicyTopic
-	10, // 9: penstock.guardrail.v1.PolicyRule.action:type_name -> penstock.guardrail.v1.Action
-	11, // 10: penstock.guardrail.v1.PolicyRule.replacement:type_name -> penstock.guardrail.v1.Replacement
-	8,  // 11: penstock.guardrail.v1.PolicyRule.classification:type_name -> penstock.guardrail.v1.Classification
-	8,  // 12: penstock.guardrail.v1.PolicyGrant.classification_max:type_name -> penstock.guardrail.v1.Classification
-	8,  // 13: penstock.guardrail.v1.PolicyResidency.classification:type_name -> penstock.guardrail.v1.Classification
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 9: penstock.guardrail.v1.PolicyRule.action:type_name -> penstock.guardrail.v1.Action
+	14, // 10: penstock.guardrail.v1.PolicyRule.replacement:type_name -> penstock.guardrail.v1.Replacement
+	11, // 11: penstock.guardrail.v1.PolicyRule.classification:type_name -> penstock.guardrail.v1.Classification
+	11, // 12: penstock.guardrail.v1.PolicyGrant.classification_max:type_name -> penstock.guardrail.v1.Classification
+	11, // 13: penstock.guardrail.v1.PolicyResidency.classification:type_name -> penstock.guardrail.v1.Classification
+	12, // 14: penstock.guardrail.v1.PolicyReplay.first_time:type_name -> google.protobuf.Timestamp
+	9,  // 15: penstock.guardrail.v1.PolicyReplay.changes:type_name -> penstock.guardrail.v1.PolicyReplayChange
+	10, // 16: penstock.guardrail.v1.PolicyReplayChange.examples:type_name -> penstock.guardrail.v1.PolicyReplayExample
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_penstock_guardrail_v1_policy_proto_init() }
@@ -799,7 +1062,7 @@ func file_penstock_guardrail_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_guardrail_v1_policy_proto_rawDesc), len(file_penstock_guardrail_v1_policy_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

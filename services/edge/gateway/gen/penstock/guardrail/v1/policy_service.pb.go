@@ -532,7 +532,9 @@ func (*DeletePolicyResponse) Descriptor() ([]byte, []int) {
 type DiffPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "organizations/{organization}/policies/{policy}".
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many of the newest entries of the audit log to decide again, to 20,000. Default 0: none.
+	ReplayEntries uint32 `protobuf:"varint,2,opt,name=replay_entries,json=replayEntries,proto3" json:"replay_entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,11 +576,20 @@ func (x *DiffPolicyRequest) GetName() string {
 	return ""
 }
 
+func (x *DiffPolicyRequest) GetReplayEntries() uint32 {
+	if x != nil {
+		return x.ReplayEntries
+	}
+	return 0
+}
+
 // DiffPolicyResponse is what would change.
 type DiffPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What would be decided otherwise, by subject.
-	Differences   []*PolicyDifference `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	Differences []*PolicyDifference `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	// What it makes of the newest decisions. Absent: not asked for.
+	Replay        *PolicyReplay `protobuf:"bytes,2,opt,name=replay,proto3" json:"replay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -620,6 +631,13 @@ func (x *DiffPolicyResponse) GetDifferences() []*PolicyDifference {
 	return nil
 }
 
+func (x *DiffPolicyResponse) GetReplay() *PolicyReplay {
+	if x != nil {
+		return x.Replay
+	}
+	return nil
+}
+
 var File_penstock_guardrail_v1_policy_service_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_policy_service_proto_rawDesc = "" +
@@ -650,11 +668,13 @@ const file_penstock_guardrail_v1_policy_service_proto_rawDesc = "" +
 	"\x06policy\x18\x01 \x01(\v2\x1d.penstock.guardrail.v1.PolicyR\x06policy\"j\n" +
 	"\x13DeletePolicyRequest\x12S\n" +
 	"\x04name\x18\x01 \x01(\tB?\xbaH<r:28^organizations/[a-z0-9-]{1,64}/policies/[a-z0-9-]{1,64}$R\x04name\"\x16\n" +
-	"\x14DeletePolicyResponse\"h\n" +
+	"\x14DeletePolicyResponse\"\x9a\x01\n" +
 	"\x11DiffPolicyRequest\x12S\n" +
-	"\x04name\x18\x01 \x01(\tB?\xbaH<r:28^organizations/[a-z0-9-]{1,64}/policies/[a-z0-9-]{1,64}$R\x04name\"_\n" +
+	"\x04name\x18\x01 \x01(\tB?\xbaH<r:28^organizations/[a-z0-9-]{1,64}/policies/[a-z0-9-]{1,64}$R\x04name\x120\n" +
+	"\x0ereplay_entries\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x9c\x01R\rreplayEntries\"\x9c\x01\n" +
 	"\x12DiffPolicyResponse\x12I\n" +
-	"\vdifferences\x18\x01 \x03(\v2'.penstock.guardrail.v1.PolicyDifferenceR\vdifferences2\xdc\a\n" +
+	"\vdifferences\x18\x01 \x03(\v2'.penstock.guardrail.v1.PolicyDifferenceR\vdifferences\x12;\n" +
+	"\x06replay\x18\x02 \x01(\v2#.penstock.guardrail.v1.PolicyReplayR\x06replay2\xdc\a\n" +
 	"\rPolicyService\x12\xa9\x01\n" +
 	"\fCreatePolicy\x12*.penstock.guardrail.v1.CreatePolicyRequest\x1a+.penstock.guardrail.v1.CreatePolicyResponse\"@\x82\xd3\xe4\x93\x027:\x06policyb\x06policy\"%/v1/{parent=organizations/*}/policies\x90\x02\x02\x12\x98\x01\n" +
 	"\tGetPolicy\x12'.penstock.guardrail.v1.GetPolicyRequest\x1a(.penstock.guardrail.v1.GetPolicyResponse\"8\x82\xd3\xe4\x93\x02/b\x06policy\x12%/v1/{name=organizations/*/policies/*}\x90\x02\x01\x12\x99\x01\n" +
@@ -692,6 +712,7 @@ var file_penstock_guardrail_v1_policy_service_proto_goTypes = []any{
 	(*DiffPolicyResponse)(nil),   // 11: penstock.guardrail.v1.DiffPolicyResponse
 	(*Policy)(nil),               // 12: penstock.guardrail.v1.Policy
 	(*PolicyDifference)(nil),     // 13: penstock.guardrail.v1.PolicyDifference
+	(*PolicyReplay)(nil),         // 14: penstock.guardrail.v1.PolicyReplay
 }
 var file_penstock_guardrail_v1_policy_service_proto_depIdxs = []int32{
 	12, // 0: penstock.guardrail.v1.CreatePolicyRequest.policy:type_name -> penstock.guardrail.v1.Policy
@@ -701,23 +722,24 @@ var file_penstock_guardrail_v1_policy_service_proto_depIdxs = []int32{
 	12, // 4: penstock.guardrail.v1.UpdatePolicyRequest.policy:type_name -> penstock.guardrail.v1.Policy
 	12, // 5: penstock.guardrail.v1.UpdatePolicyResponse.policy:type_name -> penstock.guardrail.v1.Policy
 	13, // 6: penstock.guardrail.v1.DiffPolicyResponse.differences:type_name -> penstock.guardrail.v1.PolicyDifference
-	0,  // 7: penstock.guardrail.v1.PolicyService.CreatePolicy:input_type -> penstock.guardrail.v1.CreatePolicyRequest
-	2,  // 8: penstock.guardrail.v1.PolicyService.GetPolicy:input_type -> penstock.guardrail.v1.GetPolicyRequest
-	4,  // 9: penstock.guardrail.v1.PolicyService.ListPolicies:input_type -> penstock.guardrail.v1.ListPoliciesRequest
-	6,  // 10: penstock.guardrail.v1.PolicyService.UpdatePolicy:input_type -> penstock.guardrail.v1.UpdatePolicyRequest
-	8,  // 11: penstock.guardrail.v1.PolicyService.DeletePolicy:input_type -> penstock.guardrail.v1.DeletePolicyRequest
-	10, // 12: penstock.guardrail.v1.PolicyService.DiffPolicy:input_type -> penstock.guardrail.v1.DiffPolicyRequest
-	1,  // 13: penstock.guardrail.v1.PolicyService.CreatePolicy:output_type -> penstock.guardrail.v1.CreatePolicyResponse
-	3,  // 14: penstock.guardrail.v1.PolicyService.GetPolicy:output_type -> penstock.guardrail.v1.GetPolicyResponse
-	5,  // 15: penstock.guardrail.v1.PolicyService.ListPolicies:output_type -> penstock.guardrail.v1.ListPoliciesResponse
-	7,  // 16: penstock.guardrail.v1.PolicyService.UpdatePolicy:output_type -> penstock.guardrail.v1.UpdatePolicyResponse
-	9,  // 17: penstock.guardrail.v1.PolicyService.DeletePolicy:output_type -> penstock.guardrail.v1.DeletePolicyResponse
-	11, // 18: penstock.guardrail.v1.PolicyService.DiffPolicy:output_type -> penstock.guardrail.v1.DiffPolicyResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	14, // 7: penstock.guardrail.v1.DiffPolicyResponse.replay:type_name -> penstock.guardrail.v1.PolicyReplay
+	0,  // 8: penstock.guardrail.v1.PolicyService.CreatePolicy:input_type -> penstock.guardrail.v1.CreatePolicyRequest
+	2,  // 9: penstock.guardrail.v1.PolicyService.GetPolicy:input_type -> penstock.guardrail.v1.GetPolicyRequest
+	4,  // 10: penstock.guardrail.v1.PolicyService.ListPolicies:input_type -> penstock.guardrail.v1.ListPoliciesRequest
+	6,  // 11: penstock.guardrail.v1.PolicyService.UpdatePolicy:input_type -> penstock.guardrail.v1.UpdatePolicyRequest
+	8,  // 12: penstock.guardrail.v1.PolicyService.DeletePolicy:input_type -> penstock.guardrail.v1.DeletePolicyRequest
+	10, // 13: penstock.guardrail.v1.PolicyService.DiffPolicy:input_type -> penstock.guardrail.v1.DiffPolicyRequest
+	1,  // 14: penstock.guardrail.v1.PolicyService.CreatePolicy:output_type -> penstock.guardrail.v1.CreatePolicyResponse
+	3,  // 15: penstock.guardrail.v1.PolicyService.GetPolicy:output_type -> penstock.guardrail.v1.GetPolicyResponse
+	5,  // 16: penstock.guardrail.v1.PolicyService.ListPolicies:output_type -> penstock.guardrail.v1.ListPoliciesResponse
+	7,  // 17: penstock.guardrail.v1.PolicyService.UpdatePolicy:output_type -> penstock.guardrail.v1.UpdatePolicyResponse
+	9,  // 18: penstock.guardrail.v1.PolicyService.DeletePolicy:output_type -> penstock.guardrail.v1.DeletePolicyResponse
+	11, // 19: penstock.guardrail.v1.PolicyService.DiffPolicy:output_type -> penstock.guardrail.v1.DiffPolicyResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_penstock_guardrail_v1_policy_service_proto_init() }

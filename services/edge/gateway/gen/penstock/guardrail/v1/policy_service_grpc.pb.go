@@ -55,9 +55,10 @@ type PolicyServiceClient interface {
 	//
 	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
 	DeletePolicy(ctx context.Context, in *DeletePolicyRequest, opts ...grpc.CallOption) (*DeletePolicyResponse, error)
-	// DiffPolicy tells what would change if a policy decided instead of the one that does.
+	// DiffPolicy tells what would change if a policy decided instead of the one that does: which rules, and, if asked for, which of the
+	// newest decisions in the audit log.
 	//
-	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND), UNAVAILABLE (STORAGE_UNAVAILABLE).
 	DiffPolicy(ctx context.Context, in *DiffPolicyRequest, opts ...grpc.CallOption) (*DiffPolicyResponse, error)
 }
 
@@ -157,9 +158,10 @@ type PolicyServiceServer interface {
 	//
 	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
 	DeletePolicy(context.Context, *DeletePolicyRequest) (*DeletePolicyResponse, error)
-	// DiffPolicy tells what would change if a policy decided instead of the one that does.
+	// DiffPolicy tells what would change if a policy decided instead of the one that does: which rules, and, if asked for, which of the
+	// newest decisions in the audit log.
 	//
-	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND).
+	// Errors: PERMISSION_DENIED (PERMISSION_DENIED), NOT_FOUND (RESOURCE_NOT_FOUND), UNAVAILABLE (STORAGE_UNAVAILABLE).
 	DiffPolicy(context.Context, *DiffPolicyRequest) (*DiffPolicyResponse, error)
 	mustEmbedUnimplementedPolicyServiceServer()
 }
