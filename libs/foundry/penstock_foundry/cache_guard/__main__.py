@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from penstock_cache.semantic.calibration import FEATURES
 
-from penstock_foundry.cache_guard.pairs import Pairs, embed, make_pairs, read_questions, same_words_log_odds
+from penstock_foundry.cache_guard.pairs import Pairs, embed, make_pairs, read_questions
 from penstock_foundry.cache_guard.regression import Array, fit
 
 FOLDS = 7
@@ -26,7 +26,6 @@ def main() -> None:
         "bias": round(regression.bias, 4),
         "weights": {name: round(float(weight), 4) for name, weight in weights},
         "floor": round(floor, 3),
-        "same_words": round(same_words_log_odds(texts, labels), 3),
     }
     arguments.output.write_text(json.dumps(calibration, indent=2) + "\n")
     print(json.dumps(calibration))  # noqa: T201 - a command for people

@@ -1,11 +1,8 @@
 """Pairs of near questions, from questions that are labelled with what they ask for."""
 
 import csv
-import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,7 @@ from penstock_cache.semantic.backdrop import learn_backdrop
 from penstock_cache.semantic.calibration import features
 from penstock_cache.semantic.guard import failed_rule
 from penstock_cache.semantic.room import Near, Room
-from penstock_cache.semantic.sketch import Sketch, sketch
+from penstock_cache.semantic.sketch import sketch
 from penstock_inference.engines.loading import load_encoder
 
 from penstock_foundry.cache_guard.regression import Array
@@ -58,21 +55,6 @@ def make_pairs(
             same.append(labels[place] == labels[other])
     groups = np.array([names.index(labels[place]) for place in asked])
     return Pairs(len(texts), np.array(asked), np.array(values), np.array(same, float), groups)
-
-
-def same_words_log_odds(texts: Sequence[str], labels: Sequence[str]) -> float:
-    """Give the log-odds that two questions ask for the same whose words are the same but for fillers."""
-    asked: defaultdict[tuple[str, ...], list[tuple[Sketch, str]]] = defaultdict(list)
-    for text, label in zip(texts, labels, strict=True):
-        taken_apart = sketch(text)
-        asked[taken_apart.plain].append((taken_apart, label))
-    same = [
-        mine == theirs
-        for together in asked.values()
-        for (one, mine), (other, theirs) in combinations(together, 2)
-        if not failed_rule(one, other)
-    ]
-    return math.log((sum(same) + 1) / (len(same) - sum(same) + 1))
 
 
 def embed(texts: Sequence[str], encoder: str, cache_dir: Path) -> Vectors:

@@ -13,26 +13,24 @@ from importlib.resources import files
 from penstock_cache.semantic.sketch import Sketch
 
 FEATURES = ("distance", "length", "only_asked", "only_kept")
+# The least log-odds of questions whose words are the same but for fillers ("Hi, … please"), however far apart an
+# encoder puts them: 99 %. All 248 such pairs of BANKING77 ask the same; the labels of seven say otherwise.
+SAME_WORDS = 4.6
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Weights by feature, in the order of FEATURES.
-
-    `floor` is the log-odds from which an answer is given, `same_words` that of questions whose words are the same but
-    for fillers ("Hi, … please"), however far apart an encoder puts them.
-    """
+    """Weights by feature, in the order of FEATURES; `floor` is the log-odds from which an answer is given."""
 
     bias: float
     weights: tuple[float, ...]
     floor: float
-    same_words: float
 
     def log_odds(self, asked: Sketch, kept: Sketch, distance: float) -> float:
         """Give the log-odds that the kept question's answer fits the asked one."""
         values = features(asked, kept, distance)
         odds = self.bias + sum(weight * value for weight, value in zip(self.weights, values, strict=True))
-        return max(odds, self.same_words) if asked.plain == kept.plain else odds
+        return max(odds, SAME_WORDS) if asked.plain == kept.plain else odds
 
 
 def features(asked: Sketch, kept: Sketch, distance: float) -> tuple[float, ...]:
@@ -62,4 +60,4 @@ def calibration() -> Calibration:
     """Read the weights that ship with the cache; the same object every time."""
     stored = json.loads((files(__package__) / "calibration.json").read_text("utf-8"))
     weights = tuple(stored["weights"][name] for name in FEATURES)
-    return Calibration(stored["bias"], weights, stored["floor"], stored["same_words"])
+    return Calibration(stored["bias"], weights, stored["floor"])
