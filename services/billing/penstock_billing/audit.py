@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, FromClause, func, select, text
 from sqlalchemy.sql import Select
 
 from penstock_billing.budget_store import count_held, count_spent
@@ -19,6 +19,7 @@ from penstock_billing.invoice import InvoiceKind
 from penstock_billing.limit import Unit
 from penstock_billing.line_sums import pending_lines
 from penstock_billing.report_tables import (
+    archived_days,
     charge_days,
     invoices,
     spend_hours,
@@ -74,14 +75,12 @@ def _accounts(connection: Connection) -> Iterator[Difference]:
     # What credit notes took back was charged before, and is no usage that was not.
     notes = invoices.c.kind == InvoiceKind.CREDIT_NOTE.value
     credited = _sums(connection, _by_organization(invoices, invoices.c.total_nanos, notes))
-    kept_and_ledger = (
-        ("held", _by_organization(holds, holds.c.amount_nanos, hold_is_open), entries.c.held_nanos),
-        ("charged", _by_organization(holds, holds.c.cost_nanos), entries.c.revenue_nanos),
-        ("usage", _by_organization(usage_lines, usage_lines.c.cost_nanos), entries.c.revenue_nanos),
-    )
-    for what, kept_query, account in kept_and_ledger:
-        kept = _sums(connection, kept_query)
-        ledger = _sums(connection, _by_organization(entries, account))
+    held, revenue = _posted(connection, entries.c.held_nanos), _posted(connection, entries.c.revenue_nanos)
+    for what, kept, ledger in (
+        ("held", _sums(connection, _by_organization(holds, holds.c.amount_nanos, hold_is_open)), held),
+        ("charged", _sums(connection, _by_organization(holds, holds.c.cost_nanos)), revenue),
+        ("usage", _posted(connection, usage_lines.c.cost_nanos), revenue),
+    ):
         for organization in sorted(kept.keys() | ledger.keys()):
             back = 0 if what == "held" else credited.get(organization, 0)
             pair = kept.get(organization, 0) + back, ledger.get(organization, 0)
@@ -90,7 +89,7 @@ def _accounts(connection: Connection) -> Iterator[Difference]:
 
 
 def _folded(connection: Connection) -> Iterator[Difference]:
-    lines = _sums(connection, _by_organization(usage_lines, usage_lines.c.cost_nanos))
+    lines = _posted(connection, usage_lines.c.cost_nanos)
     pending = _sums(
         connection,
         select(usage_pending.c.organization, func.sum(usage_lines.c.cost_nanos))
@@ -122,15 +121,15 @@ def _folded(connection: Connection) -> Iterator[Difference]:
 def _invoiced(connection: Connection) -> Iterator[Difference]:
     """Check that invoices sum to what was posted before the last of them ended."""
     charges = _by_organization(invoices, invoices.c.total_nanos, invoices.c.kind == InvoiceKind.INVOICE.value)
-    ends = select(invoices.c.organization, func.max(invoices.c.end_us)).group_by(invoices.c.organization)
-    ends_us = _sums(connection, ends)
+    of = invoices.c.organization
+    ends = select(of, func.max(invoices.c.end_us).label("end_us")).group_by(of).subquery()
+    posted: Counter[str] = Counter()
+    for table, at_us in ((usage_lines, usage_lines.c.post_us), (archived_days, archived_days.c.start_us)):
+        is_before = (table.c.organization == ends.c.organization) & (at_us < ends.c.end_us)
+        posted.update(_sums(connection, _by_organization(table, table.c.cost_nanos, is_before)))
     for organization, charged in _sums(connection, charges).items():
-        before = usage_lines.c.organization == organization, usage_lines.c.post_us < ends_us[organization]
-        posted = connection.scalar(
-            select(func.coalesce(func.sum(usage_lines.c.cost_nanos), 0)).where(*before)
-        )
-        if charged != int(posted or 0):
-            yield Difference("invoiced", organization, charged, int(posted or 0))
+        if charged != posted[organization]:
+            yield Difference("invoiced", organization, charged, posted[organization])
 
 
 def _counters(connection: Connection, now_us: int) -> Iterator[Difference]:
@@ -158,8 +157,15 @@ def _in_flight(connection: Connection) -> Iterator[Difference]:
             yield Difference("in flight", key, counted.get(key, 0), running[key])
 
 
+def _posted(connection: Connection, column: Column[int]) -> dict[str, int]:
+    """Sum entries or lines, those of archived days, too."""
+    posted = Counter(_sums(connection, _by_organization(column.table, column)))
+    posted.update(_sums(connection, _by_organization(archived_days, archived_days.c[column.name])))
+    return posted
+
+
 def _by_organization(
-    table: Table, column: ColumnElement[int], *where: ColumnElement[bool]
+    table: FromClause, column: ColumnElement[int], *where: ColumnElement[bool]
 ) -> Select[str, int]:
     organization = table.c.organization
     return select(organization, func.sum(column)).where(*where).group_by(organization)
@@ -171,7 +177,7 @@ def _sums(connection: Connection, query: Select[str, int]) -> dict[str, int]:
 
 async def _main() -> int:
     settings = BillingSettings.load()
-    async with open_transactions(settings) as transactions:
+    async with open_transactions(settings, command_seconds_max=None) as transactions:
         differences = await transactions.read(partial(verify, now_us=to_us(utc_now())))
     for difference in differences:
         print(difference)  # noqa: T201 - for the person who asked

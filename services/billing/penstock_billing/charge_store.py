@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Connection, cast, func, select, tuple_, union_all
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, select, tuple_, union_all
 
 from penstock_billing.focus import Charge
 from penstock_billing.invoice import InvoiceLine
-from penstock_billing.line_sums import LINE_SUMS, pending_lines
+from penstock_billing.line_sums import line_sums, pending_lines
 from penstock_billing.report_tables import charge_days, usage_pending
 from penstock_billing.sums import SUMS
 from penstock_billing.tables import usage_lines
@@ -46,18 +46,20 @@ def key_of(charge: Charge) -> list[int | str]:
 
 def sum_charges(connection: Connection, organization: str, span: tuple[int, int]) -> list[InvoiceLine]:
     """Sum by price what was posted in [start, end), whole days; also what is not folded yet."""
+
+    def is_posted(post_us: ColumnElement[int]) -> ColumnElement[bool]:
+        return (post_us >= span[0]) & (post_us < span[1])
+
     days, lines = charge_days.c, usage_lines.c
     summed = [name for name in SUMS if name in InvoiceLine.__dataclass_fields__]
     folded = select(days.sku, days.book_version, *(days[name] for name in summed)).where(
         days.organization == organization, days.start_us >= span[0], days.start_us < span[1]
     )
-    values = dict(zip(SUMS, LINE_SUMS, strict=True))
+    values = dict(zip(SUMS, line_sums(is_posted), strict=True))
     pending = (
         select(lines.sku, lines.book_version, *(values[name].label(name) for name in summed))
         .select_from(pending_lines)
-        .where(
-            usage_pending.c.organization == organization, lines.post_us >= span[0], lines.post_us < span[1]
-        )
+        .where(usage_pending.c.organization == organization, is_posted(lines.post_us))
     )
     every = union_all(folded, pending).subquery()
     price = (every.c.sku, every.c.book_version)

@@ -10,6 +10,11 @@ SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
 DAY_US = 24 * HOUR_US
 
+# How much later than now an operation may say that it ended.
+AHEAD_US = HOUR_US
+# No two clocks differ by more: nothing is posted earlier than that before it happened.
+CLOCKS_DIFFER_US = DAY_US
+
 Clock = Callable[[], datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, select, tuple_, update
 from penstock_billing import refusals
 from penstock_billing.budget import subject_paths
 from penstock_billing.budget_counts import BudgetCounts
+from penstock_billing.clock import CLOCKS_DIFFER_US
 from penstock_billing.correction import (
     Corrected,
     Correction,
@@ -31,7 +32,7 @@ from penstock_billing.rows import (
 )
 from penstock_billing.store import lock
 from penstock_billing.tables import budgets, entries, holds, usage_corrections, usage_lines
-from penstock_billing.usage import UsageLine
+from penstock_billing.usage import UsageLine, total_nanos
 
 _corrections = usage_corrections.c
 _FIELDS = tuple(Correction.__dataclass_fields__)
@@ -98,10 +99,18 @@ def _settled(connection: Connection, organization: str, operation_id: str) -> tu
     if row is None:
         name = f"organizations/{organization}/usageRecords/{operation_id}"
         raise NotFound("RESOURCE_NOT_FOUND", "Nothing was settled by that id.", metadata={"name": name})
-    lines = select(*(usage_lines.c[name] for name in UsageLine._fields)).where(
-        usage_lines.c.operation_id == operation_id, usage_lines.c.organization == organization
+    hold = read_hold(row)
+    found = select(*(usage_lines.c[name] for name in UsageLine._fields)).where(
+        usage_lines.c.operation_id == operation_id,
+        usage_lines.c.organization == organization,
+        usage_lines.c.post_us >= hold.create_us - CLOCKS_DIFFER_US,
     )
-    return read_hold(row), [UsageLine(*line) for line in connection.execute(lines)]
+    lines = [UsageLine(*line) for line in connection.execute(found)]
+    if not lines or total_nanos(standing(lines)) != hold.cost_nanos:
+        raise refusals.invalid(
+            "Its usage is archived; a credit note takes back what was charged.", "operation_id"
+        )
+    return hold, lines
 
 
 def _refuse_invoiced(connection: Connection, lines: Sequence[UsageLine]) -> None:

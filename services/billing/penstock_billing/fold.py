@@ -11,10 +11,22 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, cast, delete, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    cast,
+    delete,
+    func,
+    select,
+    text,
+)
 
 from penstock_billing.clock import HOUR_US
-from penstock_billing.line_sums import LINE_SUMS, pending_lines, start_of, tag_of
+from penstock_billing.line_sums import line_sums, pending_lines, start_of, tag_of
 from penstock_billing.report_tables import charge_days, spend_hours, usage_pending, usage_rollups
 from penstock_billing.statements import Save
 from penstock_billing.sums import SUMS, LineGroup, charge_rows, rollup_rows, spend_rows
@@ -31,10 +43,21 @@ _LOCK_BY_KEY = select(
     ),
 )
 _OLDEST = (
-    select(usage_pending.c.pending_id).order_by(usage_pending.c.pending_id).limit(bindparam("lines_max"))
+    select(usage_pending.c.pending_id, usage_pending.c.post_us)
+    .order_by(usage_pending.c.pending_id)
+    .limit(bindparam("lines_max"))
+    .subquery()
 )
-_LAST = select(func.max(_OLDEST.subquery().c.pending_id))
-_END = delete(usage_pending).where(usage_pending.c.pending_id <= bindparam("last"))
+# Ends of what is folded: so no statement walks over what earlier folds left, and only its days are looked at.
+_ENDS = select(
+    *(
+        end(column).label(f"{which}_{column.name}")
+        for which, end in (("first", func.min), ("last", func.max))
+        for column in _OLDEST.c
+    )
+)
+_FOLDED = usage_pending.c.pending_id.between(bindparam("first_pending_id"), bindparam("last_pending_id"))
+_END = delete(usage_pending).where(_FOLDED)
 
 ADD_ROLLUPS = Save.insert(usage_rollups, usage_rollups.c.keys(), adding=SUMS)
 ADD_SPEND = Save.insert(spend_hours, spend_hours.c.keys(), adding=("cost_nanos",))
@@ -47,10 +70,10 @@ def fold(connection: Connection, tag_keys: Sequence[str], lines_max: int) -> int
         connection.execute(_ONE_SNAPSHOT)
         if not connection.execute(_LOCK_BY_KEY).one()[0]:
             return 0
-    last = connection.scalar(_LAST, {"lines_max": lines_max})
-    if last is None:
+    ends = connection.execute(_ENDS, {"lines_max": lines_max}).mappings().one()
+    if ends["last_pending_id"] is None:
         return 0
-    groups = _read_groups(connection, tuple(tag_keys), last)
+    groups = _read_groups(connection, tuple(tag_keys), ends)
     for save, rows in (
         (ADD_ROLLUPS, rollup_rows(groups, tag_keys)),
         (ADD_SPEND, spend_rows(groups)),
@@ -58,16 +81,16 @@ def fold(connection: Connection, tag_keys: Sequence[str], lines_max: int) -> int
     ):
         if rows:
             save.execute(connection, rows)
-    return connection.execute(_END, {"last": last}).rowcount
+    return connection.execute(_END, dict(ends)).rowcount
 
 
-def _read_groups(connection: Connection, tag_keys: tuple[str, ...], last: int) -> list[LineGroup]:
+def _read_groups(connection: Connection, tag_keys: tuple[str, ...], ends: RowMapping) -> list[LineGroup]:
     """Read pending lines, those that no sum tells apart as one."""
     totals = -len(SUMS)
     tags = totals - len(tag_keys)
     return [
         LineGroup._make((*row[:tags], tuple(row[tags:totals]), tuple(row[totals:])))
-        for row in connection.execute(_grouped(tag_keys), {"last": last})
+        for row in connection.execute(_grouped(tag_keys), dict(ends))
     ]
 
 
@@ -82,8 +105,12 @@ def _grouped(tag_keys: tuple[str, ...]) -> Select[Any]:
     )
     # PostgreSQL sums 64-bit integers to a numeric; ours are 64-bit integers again.
     return (
-        select(*group, *(cast(func.sum(column), BigInteger) for column in LINE_SUMS))
+        select(*group, *(cast(func.sum(column), BigInteger) for column in line_sums(_is_posted)))
         .select_from(pending_lines)
-        .where(usage_pending.c.pending_id <= bindparam("last"))
+        .where(_FOLDED, _is_posted(lines.post_us))
         .group_by(*group)
     )
+
+
+def _is_posted(post_us: ColumnElement[int]) -> ColumnElement[bool]:
+    return post_us.between(bindparam("first_post_us"), bindparam("last_post_us"))

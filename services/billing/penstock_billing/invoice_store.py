@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_
 
 from penstock_billing import refusals
 from penstock_billing.charge_store import sum_charges
-from penstock_billing.clock import DAY_US, SECOND_US, month_start_us, rfc3339
+from penstock_billing.clock import CLOCKS_DIFFER_US, DAY_US, SECOND_US, month_start_us, rfc3339
 from penstock_billing.invoice import (
     Invoice,
     InvoiceKind,
@@ -48,7 +48,7 @@ def create_invoice(
     owed = sum(spend.values()) - _charged(connection, organization)
     lines = sum_charges(connection, organization, (start_us, end_us))
     first = before.last_entry_id + 1 if before else 1
-    last = _entry_before(connection, end_us)
+    last = _entry_before(connection, end_us, before)
     invoice = Invoice(
         organization=organization,
         invoice_id=f"{rfc3339(start_us)[:10]}-to-{rfc3339(end_us)[:10]}",
@@ -164,14 +164,20 @@ def _last(connection: Connection, organization: str) -> Invoice | None:
     return None if content is None else read_invoice(content)
 
 
-def _entry_before(connection: Connection, at_us: int) -> int:
-    """Find the last entry posted before a time, by halving: entries are nearly in order of time. 0: there is none."""
-    low, high = 0, int(connection.scalar(select(func.coalesce(func.max(entries.c.entry_id), 0))) or 0)
+def _entry_before(connection: Connection, at_us: int, before: Invoice | None) -> int:
+    """Find the last entry posted before a time, by halving: entries are nearly in order of time.
+
+    What an earlier invoice has is not looked at again; 0: there is none.
+    """
+    low, since_us = (before.last_entry_id, before.end_us) if before else (0, 0)
+    high = int(connection.scalar(select(func.max(entries.c.entry_id))) or 0)
     while low < high:
         middle = (low + high + 1) // 2
-        probe = select(entries.c.entry_id, entries.c.post_us).where(entries.c.entry_id >= middle)
-        found = connection.execute(probe.order_by(entries.c.entry_id).limit(1)).one()
-        if found.post_us < at_us:
+        probe = select(entries.c.entry_id, entries.c.post_us).where(
+            entries.c.entry_id >= middle, entries.c.post_us >= since_us - CLOCKS_DIFFER_US
+        )
+        found = connection.execute(probe.order_by(entries.c.entry_id).limit(1)).first()
+        if found and found.post_us < at_us:
             low = max(middle, int(found.entry_id))
         else:
             high = middle - 1

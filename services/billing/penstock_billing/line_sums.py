@@ -1,13 +1,15 @@
 """What a usage line adds to sums, as SQL: what folds lines and what reads those not folded yet count alike."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import ColumnElement, FromClause, and_, case, exists, func, literal, literal_column
 
 from penstock_billing.report_tables import TAG_CHARACTERS_MAX, usage_pending
-from penstock_billing.sums import SUMS
 from penstock_billing.tables import usage_lines
-from penstock_billing.usage import POSTING_LINES
+from penstock_billing.usage import NUMBERS, POSTING_LINES
+
+# Of the column that says when lines were posted.
+PostedWhen = Callable[[ColumnElement[int]], ColumnElement[bool]]
 
 
 def _of_operation(lines: FromClause, other: FromClause) -> Iterator[ColumnElement[bool]]:
@@ -23,22 +25,36 @@ def _of_operation(lines: FromClause, other: FromClause) -> Iterator[ColumnElemen
 _posting = usage_lines.c.attempt // POSTING_LINES
 # A reversal counts backwards.
 _one = case((_posting % 2 == 1, -1), else_=1)
-is_last_attempt = ~exists().where(
-    *_of_operation(later := usage_lines.alias("later"), usage_lines),
-    later.c.attempt > usage_lines.c.attempt,
-    later.c.attempt // POSTING_LINES == _posting,
-)
-# The columns of a line that SUMS sums.
-LINE_SUMS: tuple[ColumnElement[int], ...] = (
-    case((is_last_attempt, _one), else_=0),
-    _one,
-    *(usage_lines.c[name] for name in SUMS[2:]),
-)
+
+
+def line_sums(is_posted: PostedWhen) -> tuple[ColumnElement[int], ...]:
+    """Give what SUMS sums of a line.
+
+    Args:
+        is_posted: says of all lines that are read when they were posted, so that no other day is looked at.
+    """
+    later = usage_lines.alias("later")
+    is_last_attempt = ~exists().where(
+        *_of_operation(later, usage_lines),
+        later.c.attempt > usage_lines.c.attempt,
+        later.c.attempt // POSTING_LINES == _posting,
+        # A posting has one time.
+        later.c.post_us == usage_lines.c.post_us,
+        is_posted(later.c.post_us),
+    )
+    return (
+        case((is_last_attempt, _one), else_=0),
+        _one,
+        *(usage_lines.c[name] for name in NUMBERS),
+    )
+
+
 pending_lines = usage_lines.join(
     usage_pending,
     and_(
         *_of_operation(usage_lines, usage_pending),
         usage_pending.c.attempt == usage_lines.c.attempt,
+        usage_pending.c.post_us == usage_lines.c.post_us,
     ),
 )
 

@@ -33,6 +33,8 @@ usage_pending = Table(
     Column("organization", String(64), nullable=False),
     Column("operation_id", String(64), nullable=False),
     Column("attempt", SmallInteger, nullable=False),
+    # On which day the line lies.
+    Column("post_us", BigInteger, nullable=False, server_default="0"),
 )
 
 # By when operations ended: what people ask.
@@ -79,6 +81,15 @@ charge_days = Table(
     Column("api_key_id", String(64), primary_key=True),
     *_counts(*SUMS),
     sqlite_with_rowid=False,
+)
+
+# What the entries and lines of an organization came to on each day whose part was archived.
+archived_days = Table(
+    "archived_days",
+    metadata,
+    Column("organization", String(64), primary_key=True),
+    Column("start_us", BigInteger, primary_key=True, autoincrement=False),
+    *_counts("held_nanos", "revenue_nanos", "cost_nanos"),
 )
 
 # Which book was put in force when; the last one is.

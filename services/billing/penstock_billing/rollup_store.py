@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Select,
     cast,
+    exists,
     func,
     literal,
     or_,
@@ -22,10 +23,11 @@ from sqlalchemy import (
     union_all,
 )
 
-from penstock_billing.clock import DAY_US, HOUR_US
-from penstock_billing.line_sums import LINE_SUMS, pending_lines, start_of, tag_of
-from penstock_billing.report_tables import spend_hours, usage_pending, usage_rollups
-from penstock_billing.span import Part, cut
+from penstock_billing import refusals
+from penstock_billing.clock import CLOCKS_DIFFER_US, DAY_US, HOUR_US
+from penstock_billing.line_sums import line_sums, pending_lines, start_of, tag_of
+from penstock_billing.report_tables import archived_days, spend_hours, usage_pending, usage_rollups
+from penstock_billing.span import Part, Span, cut
 from penstock_billing.sums import SUMS, Grain
 from penstock_billing.tables import usage_lines
 
@@ -64,7 +66,11 @@ class UsageQuestion:
 def sum_usage(
     connection: Connection, question: UsageQuestion, offset: int, items_max: int
 ) -> Sequence[Sequence[Any]]:
-    """Sum usage by group, dearest first. Each row is the group's values in order, then SUMS."""
+    """Sum usage by group, dearest first. Each row is the group's values in order, then SUMS.
+
+    Raises:
+        InvalidArgument: the span begins or ends within an hour whose lines are archived (INVALID_ARGUMENT).
+    """
     every = union_all(*_pieces(question)).subquery()
     groups = [every.c[_group(place)] for place in range(len(question.group_by))]
     totals = {name: _total(every.c[name]) for name in SUMS}
@@ -75,7 +81,9 @@ def sum_usage(
         .offset(offset)
         .limit(items_max)
     )
-    return connection.execute(sums).all()
+    found = connection.execute(sums).all()
+    _refuse_archived(connection, question)
+    return found
 
 
 def sum_spend(connection: Connection, subject: str, start_us: int) -> dict[int, int]:
@@ -99,17 +107,38 @@ def sum_spend(connection: Connection, subject: str, start_us: int) -> dict[int, 
     return {int(row[0]): int(row[1]) for row in rows}
 
 
+def _refuse_archived(connection: Connection, question: UsageQuestion) -> None:
+    """Refuse what only lines could tell that are not there any more."""
+    starts_us = [start_us for start_us, _ in _cut(question).lines]
+    if not starts_us:
+        return
+    since_us = min(starts_us) - CLOCKS_DIFFER_US - DAY_US
+    archived = exists().where(
+        archived_days.c.organization == question.organization, archived_days.c.start_us > since_us
+    )
+    if connection.scalar(select(archived)):
+        raise refusals.invalid("Usage of since then is archived; ask for whole hours.", "start_time")
+
+
+def _cut(question: UsageQuestion) -> Span:
+    by_day = usage_pb2.USAGE_DIMENSION_HOUR not in question.group_by and not _is_by_model(question)
+    return cut(question.start_us, question.end_us, by_day=by_day)
+
+
+def _is_by_model(question: UsageQuestion) -> bool:
+    return set(question.group_by) <= _BY_MODEL
+
+
 def _pieces(question: UsageQuestion) -> Iterator[Select[Any]]:
-    by_model = set(question.group_by) <= _BY_MODEL
-    by_day = usage_pb2.USAGE_DIMENSION_HOUR not in question.group_by and not by_model
-    span = cut(question.start_us, question.end_us, by_day=by_day)
-    yield _lines(question, span.lines, pending_only=False)
+    span = _cut(question)
+    if span.lines or span.summed is None:
+        yield _lines(question, span.lines, pending_only=False)
     if span.summed is not None:
         yield _lines(question, (span.summed,), pending_only=True)
     for part in span.days:
         yield _rolled(question, Grain.DAY, part)
     for part in span.hours:
-        yield _rolled(question, Grain.HOUR_BY_MODEL if by_model else Grain.HOUR, part)
+        yield _rolled(question, Grain.HOUR_BY_MODEL if _is_by_model(question) else Grain.HOUR, part)
 
 
 def _rolled(question: UsageQuestion, grain: Grain, part: Part) -> Select[Any]:
@@ -125,16 +154,21 @@ def _rolled(question: UsageQuestion, grain: Grain, part: Part) -> Select[Any]:
 
 
 def _lines(question: UsageQuestion, parts: Sequence[Part], *, pending_only: bool) -> Select[Any]:
+    since_us = min((start_us for start_us, _ in parts), default=0) - CLOCKS_DIFFER_US
+
+    def is_posted(post_us: ColumnElement[int]) -> ColumnElement[bool]:
+        return post_us >= since_us
+
     lines = usage_lines.c
     groups = _groups(question, lines.end_us, lines.__getitem__, tag_of(question.tag_key))
-    sums = (column.label(name) for name, column in zip(SUMS, LINE_SUMS, strict=True))
+    sums = (column.label(name) for name, column in zip(SUMS, line_sums(is_posted), strict=True))
     within = or_(False, *((lines.end_us >= start_us) & (lines.end_us < end_us) for start_us, end_us in parts))
     # Of pending lines there are few: the plan begins with them.
     organization = usage_pending.c.organization if pending_only else lines.organization
     return (
         select(*groups, *sums)
         .select_from(pending_lines if pending_only else usage_lines)
-        .where(organization == question.organization, within)
+        .where(organization == question.organization, within, is_posted(lines.post_us))
     )
 
 

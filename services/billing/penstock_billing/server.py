@@ -14,6 +14,7 @@ from servicekit.server import AddServicer, Service
 
 from penstock_billing.claims import Claims
 from penstock_billing.clock import SECOND_US, Clock, to_us, utc_now
+from penstock_billing.days import keep_days_ahead
 from penstock_billing.group_commit import GroupLimits
 from penstock_billing.price_store import seed_price_book
 from penstock_billing.price_watch import PriceWatch
@@ -33,7 +34,7 @@ async def build(settings: BillingSettings, clock: Clock = utc_now) -> AsyncItera
     """Compose the service; on exit everything submitted is recorded before the store closes."""
     metrics = Metrics()
     seed = read_price_book(settings.price_book.read_text())
-    async with open_transactions(settings) as transactions:
+    async with open_transactions(settings) as transactions, keep_days_ahead(transactions, clock):
         prices = await transactions.write(partial(seed_price_book, book=seed, now_us=to_us(clock())))
         limits = GroupLimits(settings.transaction_items_max, settings.pending_items_max)
         async with aclosing(Recorder(transactions, prices, clock, metrics, limits)) as recorder:

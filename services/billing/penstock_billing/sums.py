@@ -8,19 +8,10 @@ from typing import NamedTuple
 from penstock_billing.budget import subject_paths
 from penstock_billing.clock import DAY_US
 from penstock_billing.ledger import Payer
+from penstock_billing.usage import NUMBERS
 
 # What is summed, in the order in which a row of sums gives it.
-SUMS = (
-    "operations",
-    "attempts",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "cost_nanos",
-    "avoided_cost_nanos",
-)
+SUMS = ("operations", "attempts", *NUMBERS)
 _COST = SUMS.index("cost_nanos")
 
 Row = tuple[int | str, ...]

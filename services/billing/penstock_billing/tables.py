@@ -1,4 +1,7 @@
-"""The schema. Times are microseconds since the epoch, money is nano-dollars: integers of 64 bits, both."""
+"""The schema. Times are microseconds since the epoch, money is nano-dollars: integers of 64 bits, both.
+
+On PostgreSQL entries and usage lines lie in parts, by the day of `post_us`: see `partitions`.
+"""
 
 from sqlalchemy import (
     JSON,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from servicekit.background import background
-from servicekit.database import SQLITE_BUSY_SECONDS, Database, open_database
+from servicekit.database import COMMAND_SECONDS_MAX, SQLITE_BUSY_SECONDS, Database, open_database
 from servicekit.errors import Unavailable
 from servicekit.settings import ServiceSettings
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
@@ -102,9 +102,11 @@ class Transactions:
 
 
 @asynccontextmanager
-async def open_transactions(settings: ServiceSettings) -> AsyncIterator[Transactions]:
-    """Open the service's store at its newest schema."""
-    async with open_database(settings, MIGRATIONS) as database:
+async def open_transactions(
+    settings: ServiceSettings, command_seconds_max: int | None = COMMAND_SECONDS_MAX
+) -> AsyncIterator[Transactions]:
+    """Open the service's store at its newest schema; None lets a tool's statements take any time."""
+    async with open_database(settings, MIGRATIONS, command_seconds_max) as database:
         transactions = Transactions(database, settings.service)
         try:
             async with background(transactions.checkpoint(), "billing checkpoints"):

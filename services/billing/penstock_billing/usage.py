@@ -11,13 +11,15 @@ from penstock.billing.v1 import hold_pb2
 from servicekit.errors import InvalidArgument
 from servicekit.money import cost_nanos, is_charged
 
+from penstock_billing.clock import AHEAD_US
 from penstock_billing.commands import Settle
 from penstock_billing.ledger import Hold, HoldState
 from penstock_billing.prices import PriceBook, Prices
 
 # A try is numbered below it, as the contract says; the column holds 16 bits, for 255 postings.
 POSTING_LINES = 128
-_NUMBERS = (
+# What a reversal turns, and what sums sum.
+NUMBERS = (
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
@@ -72,7 +74,7 @@ class UsageLine(NamedTuple):
 
     def reversed(self, now_us: int) -> "UsageLine":
         """Give the line that takes this one back. It ended when this one did, so that all sums of that hour agree."""
-        negative = {name: -getattr(self, name) for name in _NUMBERS}
+        negative = {name: -getattr(self, name) for name in NUMBERS}
         return self.moved(self.posting + 1)._replace(post_us=now_us, **negative)
 
 
@@ -145,7 +147,7 @@ def _line(
         outcome=usage.outcome,
         estimated=usage.estimated,
         late=hold.state is not HoldState.OPEN,
-        end_us=command.end_us,
+        end_us=min(command.end_us, now_us + AHEAD_US),
         post_us=now_us,
         book_version="" if prices is None else prices.book_version,
         metadata=dict(command.metadata),

@@ -17,8 +17,8 @@ HOUR = 3600
 @pytest.fixture
 async def used(billing: Any, tools: Any, clock: Clock) -> Any:
     """Give a service on which two users used two models over a day."""
-    await _use(billing, tools)
     clock.advance(days=3)
+    await _use(billing, tools)
     return billing
 
 
