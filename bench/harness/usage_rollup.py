@@ -16,6 +16,7 @@ import asyncpg
 from penstock.billing.v1 import hold_pb2, usage_pb2
 from penstock_billing.clock import DAY_US
 from penstock_billing.fold import fold
+from penstock_billing.partitions import make_days
 from penstock_billing.rollup_store import UsageQuestion, sum_usage
 from penstock_billing.rows import USAGE_LINE, usage_row
 from penstock_billing.settings import BillingSettings
@@ -52,7 +53,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """How long lines were folded, and what they cost."""
+    """For how long lines were folded, and what they cost."""
 
     folding_seconds: float
     cost_nanos: int
@@ -81,6 +82,7 @@ async def _measure(settings: BillingSettings, lines: int) -> tuple[list[Answered
 
 async def _fill(transactions: Transactions, settings: BillingSettings, lines: int) -> Filled:
     folding_seconds, cost_nanos = 0.0, 0
+    await transactions.write(partial(make_days, now_us=START_US, days=DAYS))
     with Progress(*_COLUMNS) as progress:
         bar = progress.add_task("PostgreSQL" if settings.database_url else "SQLite", total=lines)
         for first in range(0, lines, BATCH_LINES):
