@@ -1,8 +1,9 @@
 """The composition root."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
 
@@ -23,7 +24,7 @@ from penstock_cache.instruments import Lookups, MemoryCollector, PredictionColle
 from penstock_cache.lookup import AnswerCache
 from penstock_cache.memory import Memory
 from penstock_cache.partition import RoomKeys
-from penstock_cache.peers import connect_encoder
+from penstock_cache.peers import EmbedPeer, connect_encoder
 from penstock_cache.policy import StoragePolicy
 from penstock_cache.prediction.predictor import Predictor
 from penstock_cache.question import Tier
@@ -45,95 +46,109 @@ from penstock_cache.sweeper import sweeping
 from penstock_cache.tally import Tallies
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What everything else stands on."""
+
+    settings: CacheSettings
+    clock: Callable[[], float]
+    metrics: Metrics
+    keys: RoomKeys
+    embedder: EmbedPeer
+    redis: RedisConnection | None
+    announcements: Announcements | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiers:
+    """Where answers are kept, and what is learnt and counted beside them."""
+
+    memory: Memory
+    shared: Sequence[SharedTier]
+    exact: ExactTiers
+    semantic: SemanticTier
+    predictor: Predictor
+    tallies: Tallies
+
+    def forget_all(self) -> None:
+        """Forget what this replica alone holds."""
+        for each in (self.memory, self.semantic, self.predictor):
+            each.forget_all()
+
+
 @asynccontextmanager
 async def build(settings: CacheSettings, clock: Callable[[], float] = time.time) -> AsyncIterator[Service]:
     """Compose the cache. The clock gives seconds since the epoch."""
+    async with _opened(settings, clock) as opened, _tiers(opened) as tiers:
+        erasures = ErasureLog(settings.service_dir / "erasures.jsonl", opened.keys)
+        snapshots = Snapshots(settings.service_dir / "snapshot", opened.keys, tiers.memory, erasures.count)
+        cache = _cache(opened, tiers, snapshots)
+        rooms = Rooms(opened.keys)
+        forgetting = Forgetting(cache, erasures, rooms.forget, clock)
+        flights = _flights(opened, tiers)
+        announcements = opened.announcements
+        learner = Learner(tiers.semantic, opened.embedder, announcements.announce if announcements else None)
+        async with _kept_up(opened, tiers, cache, snapshots), _swept(opened, tiers, flights):
+            beside = Beside(flights, learner, forgetting, tiers.predictor)
+            standings = Standings(tiers.memory, tiers.semantic, tiers.tallies, tiers.predictor)
+            servicers: list[tuple[AddServicer, object]] = [
+                (
+                    add_CacheServiceServicer_to_server,
+                    CacheServicer(cache, beside, rooms, clock, settings.lookup_seconds_min),
+                ),
+                (add_AnswerCacheServiceServicer_to_server, AnswerCacheServicer(standings, forgetting)),
+                (add_AnswerFeedbackServiceServicer_to_server, AnswerFeedbackServicer(learner)),
+            ]
+            yield Service(settings, servicers, opened.metrics)
+
+
+@asynccontextmanager
+async def _opened(settings: CacheSettings, clock: Callable[[], float]) -> AsyncIterator[_Opened]:
+    """Read the root secret and connect to peers; to Redis, if there is to be one."""
     metrics = Metrics()
-    memory = Memory(settings.bytes_max)
-    metrics.registry.register(MemoryCollector(memory))
     keys = RoomKeys(load_root_secret(settings.service_dir / "root_secret"))
     async with AsyncExitStack() as stack:
         encoder = connect_encoder(settings.inference_address, settings.encoder, metrics)
         embedder = await stack.enter_async_context(encoder)
-        redis = await stack.enter_async_context(_redis(settings, metrics))
-        shared, announcements, leases = [], None, None
-        if redis is not None:
+        redis, announcements = None, None
+        if settings.redis_url:
+            redis = await stack.enter_async_context(connect_redis(settings.redis_url, metrics))
             announcements = Announcements(redis)
-            leases = RedisLeases(redis, settings.flight_lease_seconds, settings.redis_seconds_max)
-            shared = [SharedTier(redis, keys, settings.redis_seconds_max, announcements.announce)]
-        exact = ExactTiers(memory, shared)
-        semantic = SemanticTier(embedder, exact.recall, _semantic_limits(settings), SystemRandom())
-        stack.push_async_callback(semantic.close)
-        metrics.registry.register(SemanticCollector(semantic))
-        erasures = ErasureLog(settings.service_dir / "erasures.jsonl", keys)
-        snapshots = Snapshots(settings.service_dir / "snapshot", keys, memory, erasures.count)
-        predictor = Predictor()
-        tallies = Tallies()
-        metrics.registry.register(PredictionCollector(predictor, tallies))
-        cache = AnswerCache(
-            memory,
-            [*shared, semantic],
-            Lookups(metrics),
-            tallies,
-            StoragePolicy(settings.temperature_max, settings.keep_with_tools, settings.keep_restricted),
-            forget_beside=partial(_forget_beside, snapshots, predictor),
-            answer_bytes_max=settings.answer_bytes_max,
-            ttl_seconds_max=settings.ttl_seconds_max,
-        )
-        if announcements:
-            following = announcements.follow(
-                cache.forget_here, partial(_forget_all, memory, semantic, predictor)
-            )
-            await stack.enter_async_context(background(following, "announcements"))
-        else:  # with Redis, Redis is what a start is warm from, and it knows what was forgotten meanwhile
-            await snapshots.restore(clock())
-            stack.push_async_callback(snapshots.write)
-            keeping_up = snapshots.keep_up(settings.snapshot_interval_seconds)
-            await stack.enter_async_context(background(keeping_up, "snapshots"))
-        flight = SingleFlight(
-            Flights(settings.flight_lease_seconds),
-            leases,
-            exact.recall,
-            clock,
-            settings.flight_wait_seconds_max,
-        )
-        learner = Learner(semantic, embedder, announcements.announce if announcements else None)
-        rooms = Rooms(keys)
-        forgetting = Forgetting(cache, erasures, rooms.forget, clock)
-        beside = Beside(flight, learner, forgetting, predictor)
-        for tier in (memory, semantic, flight, tallies):
-            await stack.enter_async_context(sweeping(tier, clock, settings.sweep_interval_seconds))
-        freezing = keep_frozen(settings.sweep_interval_seconds)
-        await stack.enter_async_context(background(freezing, "freezing"))
-        servicers: list[tuple[AddServicer, object]] = [
-            (
-                add_CacheServiceServicer_to_server,
-                CacheServicer(cache, beside, rooms, clock, settings.lookup_seconds_min),
-            ),
-            (
-                add_AnswerCacheServiceServicer_to_server,
-                AnswerCacheServicer(Standings(memory, semantic, tallies, predictor), forgetting),
-            ),
-            (add_AnswerFeedbackServiceServicer_to_server, AnswerFeedbackServicer(learner)),
-        ]
-        yield Service(settings, servicers, metrics)
+        yield _Opened(settings, clock, metrics, keys, embedder, redis, announcements)
 
 
 @asynccontextmanager
-async def _redis(settings: CacheSettings, metrics: Metrics) -> AsyncIterator[RedisConnection | None]:
-    """Connect to Redis, if there is to be one."""
-    if not settings.redis_url:
-        yield None
-        return
-    async with connect_redis(settings.redis_url, metrics) as redis:
-        yield redis
+async def _tiers(opened: _Opened) -> AsyncIterator[_Tiers]:
+    """Make the tiers, and show them to Prometheus."""
+    settings, registry = opened.settings, opened.metrics.registry
+    memory, predictor, tallies = Memory(settings.bytes_max), Predictor(), Tallies()
+    shared = []
+    if opened.redis is not None and opened.announcements is not None:
+        announce = opened.announcements.announce
+        shared.append(SharedTier(opened.redis, opened.keys, settings.redis_seconds_max, announce))
+    exact = ExactTiers(memory, shared)
+    semantic = SemanticTier(opened.embedder, exact.recall, _semantic_limits(settings), SystemRandom())
+    registry.register(MemoryCollector(memory))
+    registry.register(SemanticCollector(semantic))
+    registry.register(PredictionCollector(predictor, tallies))
+    try:
+        yield _Tiers(memory, shared, exact, semantic, predictor, tallies)
+    finally:
+        await semantic.close()
 
 
-def _forget_all(memory: Memory, semantic: SemanticTier, predictor: Predictor) -> None:
-    """Forget what this replica alone holds."""
-    memory.forget_all()
-    semantic.forget_all()
-    predictor.forget_all()
+def _cache(opened: _Opened, tiers: _Tiers, snapshots: Snapshots) -> AnswerCache:
+    settings = opened.settings
+    return AnswerCache(
+        tiers.memory,
+        [*tiers.shared, tiers.semantic],
+        Lookups(opened.metrics),
+        tiers.tallies,
+        StoragePolicy(settings.temperature_max, settings.keep_with_tools, settings.keep_restricted),
+        forget_beside=partial(_forget_beside, snapshots, tiers.predictor),
+        answer_bytes_max=settings.answer_bytes_max,
+        ttl_seconds_max=settings.ttl_seconds_max,
+    )
 
 
 def _forget_beside(
@@ -142,6 +157,46 @@ def _forget_beside(
     """Forget what no tier forgets."""
     snapshots.discard()
     return {Tier.L4: predictor.forget(organization, selector)}
+
+
+def _flights(opened: _Opened, tiers: _Tiers) -> SingleFlight:
+    settings, leases = opened.settings, None
+    if opened.redis is not None:
+        leases = RedisLeases(opened.redis, settings.flight_lease_seconds, settings.redis_seconds_max)
+    flights = Flights(settings.flight_lease_seconds)
+    return SingleFlight(flights, leases, tiers.exact.recall, opened.clock, settings.flight_wait_seconds_max)
+
+
+@asynccontextmanager
+async def _kept_up(
+    opened: _Opened, tiers: _Tiers, cache: AnswerCache, snapshots: Snapshots
+) -> AsyncIterator[None]:
+    """Hear what other replicas forget; alone, be warm from a snapshot and write the next ones.
+
+    With Redis, Redis is what a start is warm from, and it knows what was forgotten meanwhile.
+    """
+    if opened.announcements is not None:
+        following = opened.announcements.follow(cache.forget_here, tiers.forget_all)
+        async with background(following, "announcements"):
+            yield
+        return
+    await snapshots.restore(opened.clock())
+    try:
+        async with background(snapshots.keep_up(opened.settings.snapshot_interval_seconds), "snapshots"):
+            yield
+    finally:
+        await snapshots.write()
+
+
+@asynccontextmanager
+async def _swept(opened: _Opened, tiers: _Tiers, flights: SingleFlight) -> AsyncIterator[None]:
+    """Drop what is past its time, and keep the garbage collector away from the rest."""
+    interval_seconds = opened.settings.sweep_interval_seconds
+    async with AsyncExitStack() as stack:
+        for swept in (tiers.memory, tiers.semantic, flights, tiers.tallies):
+            await stack.enter_async_context(sweeping(swept, opened.clock, interval_seconds))
+        await stack.enter_async_context(background(keep_frozen(interval_seconds), "freezing"))
+        yield
 
 
 def _semantic_limits(settings: CacheSettings) -> SemanticLimits:
