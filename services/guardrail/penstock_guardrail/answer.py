@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from servicekit.errors import InvalidArgument
 
 from penstock_guardrail.cutter import Cutter, is_clear
+from penstock_guardrail.json_text import JsonText, Place
 from penstock_guardrail.policy import Action
 from penstock_guardrail.redaction import placeholder, token_of, type_of
 from penstock_guardrail.rules import TEXT_TOO_LONG, Rules
@@ -46,6 +47,7 @@ class Answer:
         self._values = values
         self._segment = segment
         self._cutter = Cutter(rules.outgoing)
+        self._json = JsonText()
         self._characters = 0
         self._refused = False
 
@@ -73,6 +75,7 @@ class Answer:
         written: list[str] = []
         restored_types: set[str] = set()
         for each in judged:
+            place = self._json.place(each.piece.text)
             if each.finding is not None:
                 findings.append(each.finding)
                 if each.finding.action is Action.REFUSE:
@@ -81,7 +84,8 @@ class Answer:
             token = token_of(each.piece.text) if each.is_token else ""
             if token in self._values:
                 restored_types.add(type_of(token))
-            written.append(self._values.get(token) or _written(each))
+            value = self._values.get(token)
+            written.append(place.write(value) if value else _written(each, place))
         held = 0 if self._refused else self._cutter.held_characters
         return Released("".join(written), strongest(findings), findings, held, frozenset(restored_types))
 
@@ -143,7 +147,7 @@ def screen_answer(rules: Rules, texts: Sequence[str], values: Values) -> Verdict
     return Verdict(strongest(findings), classification, findings, changed)
 
 
-def _written(judged: Judged) -> str:
+def _written(judged: Judged, place: Place) -> str:
     if judged.finding is not None and judged.is_redacted:
-        return placeholder(judged.finding.type)
+        return place.write(placeholder(judged.finding.type))
     return judged.piece.text

@@ -45,8 +45,9 @@ _LOOKALIKES = dict(
 _ESCAPE = re.compile(r"""\\{1,8}(?:["'/bfnrt]|u[0-9A-Fa-f]{4})""")
 _ESCAPE_BEGUN = re.compile(r"\\{1,8}(?:u[0-9A-Fa-f]{0,3})?\Z")
 _ESCAPE_CHARACTERS_MAX = 12
-_TAG = re.compile("[\U000e0020-\U000e007e]")
-_TAGS_START = 0xE0000
+# ASCII that only a model reads: tag characters, and selectors of variants, which name bytes from 16 on behind an emoji.
+HIDDEN_ASCII = {first + code: chr(code) for first in (0xE0000, 0xE00F0) for code in range(0x20, 0x7F)}
+_HIDDEN = re.compile(f"[{''.join(map(chr, HIDDEN_ASCII))}]")
 _STANDS_FOR = {**dict.fromkeys("bfnrt", "\n"), **{each: each for each in "\"'/"}}
 
 
@@ -88,14 +89,14 @@ def view_of(text: str, offset: int = 0) -> View:
     return View(characters.astype(np.uint8).tobytes(), starts, ends)
 
 
-def has_tags(text: str) -> bool:
-    """Tell whether a text holds tag characters, which only a model reads."""
-    return not text.isascii() and _TAG.search(text) is not None
+def has_hidden(text: str) -> bool:
+    """Tell whether a text holds characters that only a model reads."""
+    return not text.isascii() and _HIDDEN.search(text) is not None
 
 
-def tags_spelled(text: str) -> str:
-    """Write tag characters as the ASCII that a model reads in them, one for one."""
-    return _TAG.sub(lambda tag: chr(ord(tag[0]) - _TAGS_START), text)
+def hidden_spelled(text: str) -> str:
+    """Write what only a model reads as the ASCII that it stands for, one for one."""
+    return text.translate(HIDDEN_ASCII)
 
 
 def whole_escapes(text: str) -> int:

@@ -201,11 +201,10 @@ async def test_no_value_is_in_any_log_or_metric(start, capfd):
     assert not [value for value in values if value in written]
 
 
-async def test_what_is_written_in_tag_characters_for_a_model_alone_is_redacted_and_comes_back(
-    guardrail, tools
-):
+@pytest.mark.parametrize("first", [0xE0000, 0xE00F0], ids=["tags", "selectors of variants"])
+async def test_what_is_written_for_a_model_alone_is_redacted_and_comes_back(guardrail, tools, first):
     def hidden(text):
-        return "".join(chr(0xE0000 + ord(each)) for each in text)
+        return "".join(chr(first + ord(each)) for each in text)
 
     card = hidden("4111 1111 1111 1111")
     text = f"Nice weather{hidden(', bill ')}{card} \U0001f3f4{hidden('gbeng')}\U000e007f, write to ann@example.com"

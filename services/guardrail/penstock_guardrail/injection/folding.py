@@ -1,7 +1,7 @@
 """The folded view of a text: UTF-8 in lower case, accents, look-alikes and hidden characters taken off.
 
 It keeps what the canonical view gives up, the letters of every script, because attacks are written in all of them;
-and it reads what nobody sees: tag characters (U+E0020 to U+E007E) are ASCII that only a model reads.
+and it reads what nobody sees: tag characters and selectors of variants are ASCII that only a model reads.
 """
 
 import re
@@ -9,9 +9,10 @@ import unicodedata
 
 import numpy as np
 
+from penstock_guardrail.canonical import HIDDEN_ASCII
+
 _ASCII_END = 0x80
 _TABLE_ENTRIES_MAX = 65_536
-_TAGS = range(0xE0020, 0xE007F)
 _IGNORED_CATEGORIES = frozenset({"Cf", "Mn", "Me"})
 # Letters of other scripts that are read as Latin ones (UTS #39), those that occur in attacks.
 _LOOK_ALIKES = dict(
@@ -67,8 +68,8 @@ def _folded_run(run: re.Match[str]) -> str:
 
 
 def _folded_character(code: int) -> str:
-    if code in _TAGS:
-        return chr(code - 0xE0000)
+    if code in HIDDEN_ASCII:
+        return HIDDEN_ASCII[code]
     character = chr(code)
     if unicodedata.category(character) in _IGNORED_CATEGORIES:
         return ""
