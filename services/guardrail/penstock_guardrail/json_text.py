@@ -1,4 +1,4 @@
-"""Where a part of a JSON object stands, so that what is put in its place leaves it JSON: arguments of tools, for example.
+"""Where a part of a JSON object stands (a tool's arguments, for example): what is put in its place leaves it JSON.
 
 A text that begins with `{` is taken for one, which its first character tells however it comes in parts.
 """

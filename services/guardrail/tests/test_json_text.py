@@ -36,9 +36,8 @@ async def test_what_is_restored_within_a_string_is_escaped_there_and_nowhere_els
     parts = [said[at : at + size] for at in range(0, len(said), size)]
     streamed = (await guardrail.stream(parts, sent.redaction_session)).text
     assert json.loads(streamed) == {"quoted": f'"<<{PASSWORD}>>"', "text": f"<<{PASSWORD}>>"}
-    assert (
-        await guardrail.stream([f'He said "{token}".'], sent.redaction_session)
-    ).text == f'He said "<<{PASSWORD}>>".'
+    told = await guardrail.stream([f'He said "{token}".'], sent.redaction_session)
+    assert told.text == f'He said "<<{PASSWORD}>>".'
 
 
 async def test_a_value_has_one_token_in_words_and_in_json(guardrail, tools):
