@@ -15,13 +15,14 @@ class MemoryBudget:
         self._lock = threading.Lock()
 
     def hold(self, model_id: str, size_bytes: int) -> None:
-        """Hold memory for a model.
+        """Hold memory for a model, instead of what was held for it before.
 
         Raises:
             ResourceExhausted: others have too much of it (OVERLOADED).
         """
         with self._lock:
-            free = self._bytes_max - sum(self._held.values())
+            others = sum(held for other, held in self._held.items() if other != model_id)
+            free = self._bytes_max - others
             if self._bytes_max and size_bytes > free:
                 raise ResourceExhausted(
                     "OVERLOADED",

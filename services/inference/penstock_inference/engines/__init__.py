@@ -67,6 +67,12 @@ class StepBatch:
     decode: Sequence[DecodeRow]
     prefills: Sequence[PrefillChunk] = ()
 
+    @property
+    def adapters(self) -> set[str]:
+        """Give the adapters that it names."""
+        named = {row.adapter for row in self.decode} | {chunk.adapter for chunk in self.prefills}
+        return {name for name in named if name is not None}
+
 
 class Engine(Protocol):
     """Run steps of one model over KV slots. Not thread-safe: one thread calls it."""

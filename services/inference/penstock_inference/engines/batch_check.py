@@ -1,6 +1,6 @@
 """Hold a batch against the contract of Engine, before anything is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from penstock_inference.engines import EngineLimits, StepBatch
@@ -21,6 +21,13 @@ def check_batch(batch: StepBatch, limits: EngineLimits, written_rows: Sequence[i
         part.check(limits, written_rows)
     if sum(len(chunk.tokens) for chunk in batch.prefills) > limits.prefill_chunk_tokens_max:
         raise ValueError(f"a step takes {limits.prefill_chunk_tokens_max} tokens of prompts")
+
+
+def check_adapters(batch: StepBatch, known: Container[object]) -> None:
+    """Refuse a batch that names an adapter that is not loaded. Raises ValueError."""
+    for name in batch.adapters:
+        if name not in known:
+            raise ValueError(f"there is no adapter {name}")
 
 
 @dataclass(frozen=True, slots=True)

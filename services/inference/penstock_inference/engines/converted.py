@@ -3,12 +3,17 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
+
+import numpy as np
 
 from penstock_inference.engines.build_cache import MANIFEST, BuildCache, build_entry, is_intact
 from penstock_inference.engines.onnx_session import Session
 from penstock_inference.formats import UnsupportedModelError
+from penstock_inference.formats.llama_tensors import layer_tensors
+from penstock_inference.formats.lora import LoraPair, LoraWeights
 from penstock_inference.formats.references import fingerprint
 
 _RECORD = "prepared.json"  # says what a directory that an operator asked for holds
@@ -63,6 +68,31 @@ class ConvertedModel:
     def session(self, threads: int) -> Session:
         """Load the graph."""
         return Session(self.directory / "model.onnx", threads=threads)
+
+    def adapted_session(self, threads: int) -> Session:
+        """Load the graph that adapters are added in.
+
+        Raises UnsupportedModelError if the directory was written before there was one.
+        """
+        graph = self.directory / "adapted.onnx"
+        if not graph.exists():
+            raise UnsupportedModelError(
+                f"{self.directory} has no graph for adapters: prepare the model again"
+            )
+        return Session(graph, threads=threads)
+
+    def scale(self, weights: LoraWeights) -> LoraWeights:
+        """Fit an adapter to weights that were smoothed: what reads a channel is multiplied, what writes it divided."""
+        path = self.directory / "factors.npz"
+        if not path.exists():
+            return weights
+        factors = np.load(path)
+        pairs = {}
+        for (layer, part), pair in weights.pairs.items():
+            name = layer_tensors(layer)[part]
+            columns, rows = (factors.get(f"{side} {name}", np.float32(1)) for side in ("columns", "rows"))
+            pairs[layer, part] = LoraPair(pair.down * columns, pair.up * np.reshape(rows, (-1, 1)))
+        return replace(weights, pairs=pairs)
 
 
 def prepare_decoder(directory: Path, kind: str, build: Callable[[Path], None]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from penstock_inference.encoder import Encoder
@@ -9,6 +10,7 @@ from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatc
 from penstock_inference.engines.converted import ConvertedModel
 from penstock_inference.engines.fastest_kind import fastest_kind
 from penstock_inference.engines.kv_memory import KvMemory
+from penstock_inference.engines.onnx_adapters import AdaptableModel, OnnxAdapters
 from penstock_inference.engines.onnx_engine import OnnxEngine
 from penstock_inference.engines.setup import (
     ENCODER_KINDS,
@@ -96,12 +98,25 @@ def _load_onnx(setup: EngineSetup) -> LoadedModel:
     converted = ConvertedModel.open(setup.source, "decoder", setup.kind, setup.cache_dir)
     config = ModelConfig.from_json(converted.text("config.json"))
     limits = setup.limits(config)
-    setup.hold(
-        converted.size_bytes + KvMemory.size_bytes(config, limits.slots_max, limits.context_tokens_max)
+
+    def hold(*, is_adapted: bool) -> None:
+        kv_bytes = KvMemory.size_bytes(config, limits.slots_max, limits.context_tokens_max)
+        setup.hold(converted.size_bytes * (1 + is_adapted) + kv_bytes)
+
+    hold(is_adapted=False)
+    adaptable = AdaptableModel(
+        config, converted.scale, partial(converted.adapted_session, setup.threads), hold
     )
-    engine = OnnxEngine(converted.session(setup.threads), config, limits)
-    tokenizer = Tokenizer(converted.text("tokenizer.json"))
-    return LoadedModel(engine, "onnxruntime-cpu", setup.kind, tokenizer, config, converted.fingerprint)
+    engine = OnnxEngine(converted.session(setup.threads), config, limits, OnnxAdapters(adaptable))
+    return LoadedModel(
+        engine=engine,
+        engine_name="onnxruntime-cpu",
+        kind=setup.kind,
+        tokenizer=Tokenizer(converted.text("tokenizer.json")),
+        config=config,
+        fingerprint=converted.fingerprint,
+        adapters=engine.adapters,
+    )
 
 
 def _load_torch(setup: EngineSetup) -> LoadedModel:

@@ -1,15 +1,16 @@
 """The CPU engine: ONNX Runtime on a step graph of our own."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from penstock_inference.engines import DecodeRow, EngineLimits, Logits, PrefillChunk, StepBatch
-from penstock_inference.engines.batch_check import check_batch
+from penstock_inference.engines.batch_check import check_adapters, check_batch
 from penstock_inference.engines.kv_memory import KvMemory
-from penstock_inference.engines.onnx_session import Binding, Session
+from penstock_inference.engines.onnx_adapters import OnnxAdapters, StackPart
+from penstock_inference.engines.onnx_session import Array, Binding, Session
 from penstock_inference.formats import ModelConfig
 
 _BINDINGS_MAX = 128  # one is about 60 KB and takes 1 ms to make
@@ -22,7 +23,9 @@ class OnnxEngine:
     was measured to be 1 to 8 % faster on such steps, but needs the weights a second time.
     """
 
-    def __init__(self, session: Session, config: ModelConfig, limits: EngineLimits) -> None:
+    def __init__(
+        self, session: Session, config: ModelConfig, limits: EngineLimits, adapters: OnnxAdapters
+    ) -> None:
         self._session = session
         self._config = config
         self._limits = limits
@@ -31,6 +34,8 @@ class OnnxEngine:
         # Few rows of it are ever touched, and only those take memory.
         logits = (limits.slots_max + limits.prefill_chunk_tokens_max + 1, limits.vocabulary_tokens)
         self._logits: Logits = np.empty(logits, np.float32)
+        self.adapters = adapters
+        self._stack = adapters.stack
         self._run = functools.lru_cache(maxsize=_BINDINGS_MAX)(self._bind)
 
     @property
@@ -41,6 +46,8 @@ class OnnxEngine:
     def step(self, batch: StepBatch) -> Logits:
         """Run one iteration. Raises ValueError, and changes nothing, for a batch that breaks the contract."""
         check_batch(batch, self._limits, self._memory.written_rows)
+        check_adapters(batch, self.adapters)
+        self._take_up_adapters()
         if batch.decode:
             self._decode(batch.decode)
         rows = len(batch.decode)
@@ -56,19 +63,31 @@ class OnnxEngine:
     def close(self) -> None:
         """Give back memory and threads; no call may follow."""
         self._run.cache_clear()
-        del self._run, self._session, self._memory
+        del self._run, self._session, self._memory, self._stack, self.adapters
+
+    def _take_up_adapters(self) -> None:
+        """Let go of memory of adapters that went, and see those that came."""
+        if self._stack is not self.adapters.stack:
+            self._stack = self.adapters.stack
+            self._run.cache_clear()
 
     def _decode(self, rows: Sequence[DecodeRow]) -> None:
         """Step all slots from the lowest to the highest wanted; an idle one between writes past its end."""
         first, last = min(row.slot for row in rows), max(row.slot for row in rows)
+        part = self._stack_part(row.adapter for row in rows)
+        if part and first == last:  # a single row is summed in another order
+            first, last = max(first - 1, 0), max(last, min(1, self._limits.slots_max - 1))
         written = self._memory.written_rows
-        run = self._run(_Shape(first, slots=last + 1 - first, tokens=1, logits_start=0, logits=len(rows)))
+        run = self._run(
+            _Shape(first, slots=last + 1 - first, tokens=1, logits_start=0, logits=len(rows)), part
+        )
         run.last_rows[:] = written[first : last + 1]
         for index, row in enumerate(rows):
             place = row.slot - first
             run.ids[place] = row.token
             run.last_rows[place] = row.past_tokens
             run.logit_rows[index] = place
+        run.adapt({row.slot - first: row.adapter for row in rows})
         run()
         for row in rows:
             written[row.slot] = row.past_tokens + 1
@@ -76,21 +95,31 @@ class OnnxEngine:
     def _prefill(self, chunk: PrefillChunk, logits_start: int) -> None:
         """Feed a chunk. Its last token's logits cost so little that they are computed wanted or not."""
         tokens, logits = len(chunk.tokens), max(chunk.logit_rows, 1)
-        run = self._run(_Shape(chunk.slot, slots=1, tokens=tokens, logits_start=logits_start, logits=logits))
+        shape = _Shape(chunk.slot, slots=1, tokens=tokens, logits_start=logits_start, logits=logits)
+        run = self._run(shape, self._stack_part([chunk.adapter]))
         run.ids[0] = chunk.tokens
         run.last_rows[0] = chunk.past_tokens + tokens - 1
         run.logit_rows[:] = range(tokens - logits, tokens)
+        run.adapt({0: chunk.adapter})
         run()
         self._memory.written_rows[chunk.slot] = chunk.past_tokens + tokens
 
-    def _bind(self, shape: "_Shape") -> "_Run":
-        run = _Run(shape, self._session.bind())
+    def _stack_part(self, adapters: Iterable[str | None]) -> StackPart | None:
+        """Give the adapters that a run needs, if it needs any."""
+        named = {name for name in adapters if name is not None}
+        if not named:
+            return None
+        assert self._stack is not None
+        return self._stack.part(*self._stack.span(named))
+
+    def _bind(self, shape: "_Shape", part: StackPart | None) -> "_Run":
+        run = _Run(shape, (part.session if part else self._session).bind(), part)
         run.binding.input("cos", self._cos)
         run.binding.input("sin", self._sin)
         run.binding.output("logits", self._logits[shape.logits_start : shape.logits_start + shape.logits])
         for layer in range(self._config.layers):
-            for part, name in enumerate(("key", "value")):
-                rows = self._memory.values[layer, part, shape.first_slot : shape.first_slot + shape.slots]
+            for side, name in enumerate(("key", "value")):
+                rows = self._memory.values[layer, side, shape.first_slot : shape.first_slot + shape.slots]
                 run.binding.input(f"past_{name}_{layer}", rows)
                 run.binding.output(f"present_{name}_{layer}", rows)
         return run
@@ -110,7 +139,7 @@ class _Shape:
 class _Run:
     """A run of one shape, on arrays to be filled before each call."""
 
-    def __init__(self, shape: _Shape, binding: Binding) -> None:
+    def __init__(self, shape: _Shape, binding: Binding, part: StackPart | None) -> None:
         assert shape.slots > 0, "a batch of none kills the process"
         assert shape.tokens > 0
         assert shape.tokens == 1 or shape.slots == 1, "only one sequence at a time can take several tokens"
@@ -122,6 +151,28 @@ class _Run:
         for name in ("ids", "last_rows", "logit_rows"):
             binding.input(name, getattr(self, name))
         binding.input("kv_rows", self._kv_rows)
+        self._own: dict[str, Array] = {}
+        self._part = part
+        if part is not None:
+            self._bind_adapters(part, shape)
+
+    def adapt(self, adapters: Mapping[int, str | None]) -> None:
+        """Say which sequences, by their place, have which adapter."""
+        if self._part is None:
+            return
+        for matrix, own in self._own.items():
+            own[:] = False
+            for place, name in adapters.items():
+                if name is not None:
+                    own[place, 0, self._part.own[matrix][name]] = True
+
+    def _bind_adapters(self, part: StackPart, shape: _Shape) -> None:
+        for name, array in part.inputs.items():
+            self.binding.input(name, array)
+        self.binding.input("batch_tokens", np.array([shape.slots, shape.tokens, -1]))
+        for matrix, columns in part.columns.items():
+            self._own[matrix] = np.zeros((shape.slots, 1, columns), np.bool_)
+            self.binding.input(f"own_{matrix}", self._own[matrix])
 
     def __call__(self) -> None:
         # Were it less, the result would be wrong without an error.

@@ -15,7 +15,7 @@ ENGINE_KINDS = {
     "tensorrt": ("bf16", "fp16", "int8", "fp8"),
 }
 FASTEST = "auto"  # of kinds that are named beside it; ONNX Runtime has it
-ADAPTABLE_ENGINES = ("torch",)
+ADAPTABLE_ENGINES = ("onnxruntime", "torch")
 ENCODER_KINDS = ("int8", "fp32")
 
 

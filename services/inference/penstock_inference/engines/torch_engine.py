@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from penstock_inference.engines import EngineLimits, Logits, StepBatch
-from penstock_inference.engines.batch_check import check_batch
+from penstock_inference.engines.batch_check import check_adapters, check_batch
 from penstock_inference.engines.setup import EngineSetup, LoadedModel
 from penstock_inference.engines.torch_library import Tensor, torch
 from penstock_inference.engines.torch_model.adapter import TorchAdapters
@@ -68,18 +68,12 @@ class TorchEngine:
     def step(self, batch: StepBatch) -> Logits:
         """Run one iteration. Raises ValueError, and changes nothing, for a batch that breaks the contract."""
         check_batch(batch, self._limits, self._pool.tables.written_rows)
-        self._check_adapters(batch)
+        check_adapters(batch, self.adapters)
         if torch.get_num_threads() != self._threads:  # it is a thread's own setting
             torch.set_num_threads(self._threads)
         step = make_step(batch, self._pool, self.adapters, self._target.device)
         logits: Logits = self._compute(step).cpu().numpy()
         return logits
-
-    def _check_adapters(self, batch: StepBatch) -> None:
-        named = {row.adapter for row in batch.decode} | {chunk.adapter for chunk in batch.prefills}
-        for name in named:
-            if name is not None and name not in self.adapters:
-                raise ValueError(f"there is no adapter {name}")
 
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
         """Let a slot share the first `tokens` KV rows of another: nothing is copied until one of them writes."""

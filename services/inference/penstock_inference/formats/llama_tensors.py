@@ -18,6 +18,13 @@ LINEARS = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
+# Matrices that read the same input and are multiplied with as one, by the name of the whole.
+JOINED = {
+    "attention": ("query", "key", "value"),
+    "output": ("output",),
+    "gate_up": ("gate", "up"),
+    "down": ("down",),
+}
 _HEAD_NORMS = {"query_norm": "self_attn.q_norm", "key_norm": "self_attn.k_norm"}
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from penstock_inference.formats import Floats, ModelConfig, UnsupportedModelError
 from penstock_inference.formats.fields import Fields, read_fields
-from penstock_inference.formats.llama_tensors import LINEARS, layer_tensors, tensor_shapes
+from penstock_inference.formats.llama_tensors import JOINED, LINEARS, layer_tensors, tensor_shapes
 from penstock_inference.formats.safetensors import SafetensorsFile
 
 RANK_MAX = 256
@@ -28,8 +28,11 @@ class LoraPair:
 class LoraWeights:
     """An adapter: its pairs by layer and part ("query"), and a digest of its files."""
 
-    pairs: Mapping[tuple[int, str], LoraPair]
+    pairs: "Pairs"
     fingerprint: str
+
+
+Pairs = Mapping[tuple[int, str], LoraPair]  # by layer and by what they are added to
 
 
 def read_lora(directory: Path, config: ModelConfig) -> LoraWeights:
@@ -46,6 +49,33 @@ def read_lora(directory: Path, config: ModelConfig) -> LoraWeights:
         raise UnsupportedModelError(f"{path} is missing")
     reader = _Reader(path, config, settings)
     return LoraWeights(reader.pairs(), _digest(settings.source, path))
+
+
+def join_pairs(pairs: Pairs, config: ModelConfig) -> dict[tuple[int, str], LoraPair]:
+    """Make one pair of those whose matrices are joined, by layer and by the name of the joined matrix."""
+    joined = {}
+    shapes = tensor_shapes(config)
+    for layer in range(config.layers):
+        names = layer_tensors(layer)
+        for matrix, parts in JOINED.items():
+            found = [pairs.get((layer, part)) for part in parts]
+            if any(found):
+                joined[layer, matrix] = _join(found, [shapes[names[part]][0] for part in parts])
+    return joined
+
+
+def _join(pairs: Sequence[LoraPair | None], rows: Sequence[int]) -> LoraPair:
+    """Let each pair add to its own rows of the product."""
+    down = np.concatenate([pair.down for pair in pairs if pair is not None])
+    up = np.zeros((sum(rows), len(down)), np.float32)
+    row = column = 0
+    for pair, count in zip(pairs, rows, strict=True):
+        if pair is not None:
+            rank = len(pair.down)
+            up[row : row + count, column : column + rank] = pair.up
+            column += rank
+        row += count
+    return LoraPair(down, up)
 
 
 def _refuse_unsupported(settings: Fields) -> None:

@@ -7,9 +7,6 @@ from pathlib import Path
 import grpc.aio
 import numpy as np
 import pytest
-
-pytest.importorskip("torch", reason="the engine that takes adapters needs PyTorch")
-
 from inference_client import GREEDY, Client, generate_request, generation_input
 from penstock.inference.v1 import inference_service_pb2 as pb
 from penstock_inference.settings import AdapterSettings, InferenceSettings, ModelSettings
@@ -19,18 +16,32 @@ from servicekit.errors import from_rpc_error
 from small_decoder import write_adapter, write_decoder
 from testkit.waiting import until
 
+ENGINES = {"onnxruntime": ("onnxruntime-cpu", "int8"), "torch": ("torch-cpu", "fp32")}  # named and kind
+WITH_ONE_ADAPTER_BYTES = {
+    "onnxruntime": 540_000,  # two graphs and their weights, rows of KV and an adapter, and half of another
+    "torch": 4 * (69_952 + 2 * 2 * 9 * 32 * 32 + 11_008),  # weights, rows of KV, an adapter
+}
+
+
+@pytest.fixture(params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine that takes adapters."""
+    if request.param == "torch":
+        pytest.importorskip("torch", reason="the engine needs PyTorch")
+    return request.param
+
 
 @pytest.fixture
-def settings(inference_settings: Callable, tmp_path: Path) -> Callable[..., InferenceSettings]:
-    """A decoder on torch, an adapter that is loaded at the start, one on demand and one that is damaged."""
+def settings(inference_settings: Callable, tmp_path: Path, engine: str) -> Callable[..., InferenceSettings]:
+    """A decoder, an adapter of it that is loaded at the start, one on demand and one that is damaged."""
     for seed, name in enumerate(("formal", "brief", "damaged")):
         write_adapter(tmp_path / name, seed)
     (tmp_path / "damaged" / "adapter_model.safetensors").write_bytes(b"nonsense")
     base = ModelSettings(
         id="base",
         reference=str(write_decoder(tmp_path / "base")),
-        engine="torch",
-        kind="fp32",
+        engine=engine,
+        kind=ENGINES[engine][1],
         slots=4,
         context_tokens=64,
     )
@@ -66,14 +77,15 @@ async def refusal(call: grpc.aio.UnaryUnaryCall) -> tuple[str, str]:
 
 
 async def test_an_adapter_is_a_model_that_comes_and_goes_while_its_base_answers(
-    settings: Callable, serve: Callable
+    settings: Callable, serve: Callable, engine: str
 ) -> None:
+    name, kind = ENGINES[engine]
     async with serve(settings()) as client:
         await client.loaded()
         listed = (await client.stub.ListModels(pb.ListModelsRequest())).models
         assert [(model.id, model.base, model.engine, model.weights_kind) for model in listed] == [
-            ("base", "", "torch-cpu", "fp32"),
-            ("formal", "base", "torch-cpu", "fp32"),
+            ("base", "", name, kind),
+            ("formal", "base", name, kind),
         ]
         alone = {model: await text(client, model) for model in ("base", "formal")}
         assert (await load(client, "brief")).fingerprint.startswith(listed[0].fingerprint)
@@ -86,7 +98,7 @@ async def test_an_adapter_is_a_model_that_comes_and_goes_while_its_base_answers(
         assert await text(client, "base") == alone["base"]
         await load(client, "brief")
         assert await text(client, "brief") == together[2]
-        assert 'model_info{engine="torch-cpu",kind="fp32",model="brief"} 1.0' in client.exposition()
+        assert f'model_info{{engine="{name}",kind="{kind}",model="brief"}} 1.0' in client.exposition()
 
 
 async def test_a_base_takes_its_adapters_with_it_and_comes_back_with_one(
@@ -117,10 +129,9 @@ async def test_what_an_adapter_used_is_in_the_journal_under_its_name(
 
 
 async def test_an_adapter_that_is_damaged_or_too_large_is_refused_and_the_others_answer(
-    settings: Callable, serve: Callable
+    settings: Callable, serve: Callable, engine: str
 ) -> None:
-    weights, rows_of_kv, adapter = 69_952, 2 * 2 * 9 * 32 * 32, 11_008  # numbers of 4 bytes
-    async with serve(settings(memory_bytes_max=4 * (weights + rows_of_kv + adapter))) as client:
+    async with serve(settings(memory_bytes_max=WITH_ONE_ADAPTER_BYTES[engine])) as client:
         await client.loaded()
         reason, message = await refusal(client.stub.LoadModel(pb.LoadModelRequest(model="damaged")))
         assert reason == "DEPENDENCY_UNAVAILABLE"
@@ -192,6 +203,6 @@ async def test_without_a_directory_for_them_only_adapters_of_the_settings_are_lo
 
 def test_an_adapter_of_a_model_that_takes_none_is_refused_at_the_start(settings: Callable) -> None:
     made = settings()
-    onnx = made.models[0].model_copy(update={"engine": "onnxruntime"})
-    with pytest.raises(ValidationError, match="the adapter formal needs a model base on torch"):
-        InferenceSettings(models=(onnx,), adapters=made.adapters, encoders=())
+    compiled = made.models[0].model_copy(update={"engine": "tensorrt", "kind": "bf16"})
+    with pytest.raises(ValidationError, match="the adapter formal needs a model base on onnxruntime, torch"):
+        InferenceSettings(models=(compiled,), adapters=made.adapters, encoders=())

@@ -9,7 +9,7 @@ from penstock_inference.engines.conversion.int4_kernels import Int4Kernels
 from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
 from penstock_inference.engines.conversion.progress import Progress, say_nothing
-from penstock_inference.engines.conversion.smoothing import SmoothedWeights
+from penstock_inference.engines.conversion.smoothing import FACTORS_FILE, SmoothedWeights
 from penstock_inference.formats import ModelWeights
 from penstock_inference.formats.opening import open_weights
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
@@ -35,6 +35,7 @@ def convert_decoder(
     weights: ModelWeights = open_weights(source)
     if kind in _SMOOTHED:
         weights = SmoothedWeights(weights, calibrate(weights, texts, progress))
+        weights.save_factors(target / FACTORS_FILE)
     build_llama_graph(weights, _DECODER_KERNELS[kind](), target, progress)
     (target / "tokenizer.json").write_text(weights.tokenizer_json(), encoding="utf-8")
     (target / "config.json").write_text(weights.config.to_json(), encoding="utf-8")

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from penstock_inference.engines.conversion.kernels import Kernels
-from penstock_inference.engines.conversion.onnx_graph import Dims, GraphBuilder
+from penstock_inference.engines.conversion.lora_nodes import Product, add_adapters
+from penstock_inference.engines.conversion.onnx_graph import ADAPTED_GRAPH_FILE, Dims, GraphBuilder
 from penstock_inference.engines.conversion.progress import CONVERTING, Progress, say_nothing
 from penstock_inference.formats import ModelWeights
 from penstock_inference.formats.llama_tensors import (
     EMBEDDING,
     FINAL_NORM,
     HEAD,
+    JOINED,
     layer_biases,
     layer_head_norms,
     layer_tensors,
@@ -30,7 +32,7 @@ def build_llama_graph(
     one more than the largest of these; `logit_rows`, the positions among batch * tokens whose logits are
     wanted; `cos` and `sin [rows, head_dim / 2]`; for each layer `past_key_<layer>` and `past_value_<layer>`
     `[batch, kv_heads, rows, head_dim]`. Outputs: `logits [logit_rows, vocabulary]`, and `present_...`, to be
-    bound to the memory of `past_...`.
+    bound to the memory of `past_...`. Beside it lies the graph for steps that name adapters (lora_nodes.py).
     """
     with GraphBuilder(directory) as graph:
         decoder = _Decoder(graph, weights, kernels)
@@ -40,6 +42,8 @@ def build_llama_graph(
             hidden, update = decoder.layer(layer, hidden, update)
         decoder.logits(hidden, update)
         graph.save()
+        add_adapters(graph, decoder.products)
+        graph.save(ADAPTED_GRAPH_FILE)
     progress(CONVERTING, weights.config.layers, weights.config.layers)
 
 
@@ -55,6 +59,7 @@ class _Decoder:
         self._weights = weights
         self._config = weights.config
         self._kernels = kernels
+        self.products: list[Product] = []
 
     def embed(self) -> str:
         graph = self._graph
@@ -68,7 +73,7 @@ class _Decoder:
     def layer(self, layer: int, hidden: str, update: str) -> tuple[str, str]:
         names = layer_tensors(layer)
         normed, hidden = self._add_and_norm(hidden, update, names["attention_norm"])
-        attended = self._attention(layer, self._linear(layer, normed, "query", "key", "value"))
+        attended = self._attention(layer, self._linear(layer, normed, "attention"))
         update = self._linear(layer, attended, "output")
         normed, hidden = self._add_and_norm(hidden, update, names["feed_forward_norm"])
         return hidden, self._feed_forward(layer, normed)
@@ -140,16 +145,18 @@ class _Decoder:
 
     def _feed_forward(self, layer: int, normed: str) -> str:
         graph = self._graph
-        both = self._linear(layer, normed, "gate", "up")
+        both = self._linear(layer, normed, "gate_up")
         gate, up = graph.add_multiple("Split", both, results=["gate", "up"], axis=-1, num_outputs=2)
         silu = graph.add("com.microsoft::QuickGelu", gate, alpha=1.0)
         return self._linear(layer, graph.add("Mul", silu, up), "down")
 
-    def _linear(self, layer: int, values: str, *parts: str) -> str:
+    def _linear(self, layer: int, values: str, joined: str) -> str:
         """Multiply with several of a layer's matrices at once, as one of all their rows, and add their biases."""
-        names, biases = layer_tensors(layer), layer_biases(layer)
+        names, biases, parts = layer_tensors(layer), layer_biases(layer), JOINED[joined]
         matrices = [self._weights.tensor(names[part]) for part in parts]
-        product = self._kernels.linear(self._graph, values, np.concatenate(matrices))
+        matrix = np.concatenate(matrices)
+        product = self._kernels.linear(self._graph, values, matrix)
+        self.products.append(Product(layer, joined, values, product, *matrix.shape))
         if not set(parts) & set(self._config.biases):
             return product
         added = [

@@ -1,7 +1,8 @@
 """Write ONNX graphs. The only module that imports onnx."""
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ _IR_VERSION = 10
 _INLINE_BYTES_MAX = 1024  # shapes and axes stay in the graph, where shape inference can see them
 _ALIGNMENT_BYTES = 4096  # so that a tensor can be memory-mapped by itself
 GRAPH_FILE = "model.onnx"
+ADAPTED_GRAPH_FILE = "adapted.onnx"  # the same, with what adapters add: it reads the same weights
 WEIGHTS_FILE = "weights.bin"
 
 Dims = Sequence[int | str]
@@ -32,6 +34,7 @@ class GraphBuilder:
         self._weights = (directory / WEIGHTS_FILE).open("wb")
         self._offsets: dict[bytes, int] = {}
         self._nodes: list[onnx.NodeProto] = []
+        self._numbers = itertools.count()  # of nodes
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._constants: list[onnx.TensorProto] = []
@@ -82,16 +85,27 @@ class GraphBuilder:
     ) -> list[str]:
         """Add a node with several results and give their full names; an unwanted result is ""."""
         domain, _, op_type = operator.rpartition("::")
-        names = [f"{op_type}_{len(self._nodes)}.{result}" if result else "" for result in results]
+        number = next(self._numbers)
+        names = [f"{op_type}_{number}.{result}" if result else "" for result in results]
         self._nodes.append(helper.make_node(op_type, inputs, names, domain=domain, **attributes))
         return names
 
-    def save(self) -> None:
+    def replace(self, value: str, make: Callable[[], str]) -> None:
+        """Let the nodes that read a value read what `make` adds instead, right behind the value's own node."""
+        place = next(place for place, node in enumerate(self._nodes) if value in node.output) + 1
+        before, after = self._nodes[:place], self._nodes[place:]
+        self._nodes = before
+        made = make()
+        for node in after:
+            node.input[:] = [made if name == value else name for name in node.input]
+        self._nodes += after
+
+    def save(self, name: str = GRAPH_FILE) -> None:
         """Write the graph beside its weights."""
         graph = helper.make_graph(self._nodes, "step", self._inputs, self._outputs, self._constants)
         opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-        (self._directory / GRAPH_FILE).write_bytes(model.SerializeToString())
+        (self._directory / name).write_bytes(model.SerializeToString())
 
     def _write(self, array: npt.NDArray[Any]) -> int:
         content = hashlib.sha256(array.data).digest()

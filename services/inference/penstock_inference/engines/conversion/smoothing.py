@@ -6,6 +6,7 @@ of the matrix that reads it are multiplied with it. In exact arithmetic the mode
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from penstock_inference.formats import Floats, ModelWeights
 from penstock_inference.formats.llama_tensors import layer_biases, layer_tensors
 
+FACTORS_FILE = "factors.npz"
 _SMALLEST = np.float32(1e-5)  # a channel that nothing flows through keeps a factor
 
 
@@ -50,6 +52,12 @@ class SmoothedWeights:
             divisors = self._divisors[name]
             values = values / (divisors[:, None] if values.ndim > 1 else divisors)
         return values
+
+    def save_factors(self, path: Path) -> None:
+        """Write what was done to matrices, for those who add to them."""
+        factors = {f"columns {name}": multipliers for name, multipliers in self._multipliers.items()}
+        factors |= {f"rows {name}": np.reciprocal(divisors) for name, divisors in self._divisors.items()}
+        np.savez(path, allow_pickle=False, **factors)
 
     def tokenizer_json(self) -> str:
         """Give the tokenizer in Hugging Face's tokenizer.json format."""

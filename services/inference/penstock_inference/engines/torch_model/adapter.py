@@ -3,14 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from penstock_inference.engines.torch_library import Tensor, functional, torch
 from penstock_inference.engines.torch_model.target import Target
-from penstock_inference.engines.torch_model.weights import JOINED
 from penstock_inference.formats import Floats, ModelConfig
-from penstock_inference.formats.llama_tensors import layer_tensors, tensor_shapes
-from penstock_inference.formats.lora import LoraPair, LoraWeights
+from penstock_inference.formats.lora import LoraPair, LoraWeights, join_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class TorchAdapters:
         self._target = target
         self._loaded: dict[str, Adapter] = {}
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._loaded
 
     def __getitem__(self, name: str) -> Adapter:
@@ -44,14 +40,7 @@ class TorchAdapters:
 
     def add(self, name: str, weights: LoraWeights, hold: Callable[[int], None]) -> None:
         """Let steps name an adapter. See Adapters."""
-        joined = {}
-        shapes = tensor_shapes(self._config)
-        for layer in range(self._config.layers):
-            names = layer_tensors(layer)
-            for matrix, parts in JOINED.items():
-                pairs = [weights.pairs.get((layer, part)) for part in parts]
-                if any(pairs):
-                    joined[layer, matrix] = _join(pairs, [shapes[names[part]][0] for part in parts])
+        joined = join_pairs(weights.pairs, self._config)
         values = sum(pair.down.size + pair.up.size for pair in joined.values())
         hold(values * self._target.dtype.itemsize)
         self._loaded[name] = {place: self._low_rank(pair) for place, pair in joined.items()}
@@ -65,17 +54,3 @@ class TorchAdapters:
 
     def _to_target(self, values: Floats) -> Tensor:
         return torch.from_numpy(values).to(self._target.device, self._target.dtype)
-
-
-def _join(pairs: list[LoraPair | None], rows: list[int]) -> LoraPair:
-    """Make one pair of those for matrices that are joined, each for its own rows of the product."""
-    down = np.concatenate([pair.down for pair in pairs if pair is not None])
-    up = np.zeros((sum(rows), len(down)), np.float32)
-    row = column = 0
-    for pair, count in zip(pairs, rows, strict=True):
-        if pair is not None:
-            rank = len(pair.down)
-            up[row : row + count, column : column + rank] = pair.up
-            column += rank
-        row += count
-    return LoraPair(down, up)

@@ -13,18 +13,12 @@ from penstock_inference.formats.llama_tensors import (
     EMBEDDING,
     FINAL_NORM,
     HEAD,
+    JOINED,
     layer_biases,
     layer_head_norms,
     layer_tensors,
     tensor_shapes,
 )
-
-JOINED = {
-    "attention": ("query", "key", "value"),
-    "output": ("output",),
-    "gate_up": ("gate", "up"),
-    "down": ("down",),
-}
 
 
 @dataclass(frozen=True, slots=True)
