@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 from penstock_billing.clock import DAY_US, HOUR_US, month_start_us, year_start_us
 from penstock_billing.ledger import Entry, Payer
@@ -32,19 +33,7 @@ class Period(IntEnum):
 
     def start_us(self, at_us: int) -> int:
         """Give when what counts at a time began: a midnight UTC, or the slice that a rolling period reaches into."""
-        if self in _ROLLING:
-            span_us, slice_us = _ROLLING[self]
-            return (at_us - span_us) // slice_us * slice_us
-        match self:
-            case Period.DAY:
-                return at_us - at_us % DAY_US
-            case Period.WEEK:
-                return at_us - (at_us - MONDAY_US) % WEEK_US
-            case Period.MONTH:
-                return month_start_us(at_us)
-            case Period.YEAR:
-                return year_start_us(at_us)
-        return 0
+        return _start_us(self, at_us)
 
     def next_us(self, at_us: int) -> int | None:
         """Give when less counts than at a time: the next period, or the end of the oldest slice; None: never."""
@@ -70,6 +59,24 @@ _ROLLING = {
     Period.ROLLING_WEEK: (WEEK_US, 6 * HOUR_US),
     Period.ROLLING_MONTH: (30 * DAY_US, DAY_US),
 }
+
+
+# A transaction asks for its own time, once a budget.
+@lru_cache(maxsize=64)
+def _start_us(period: Period, at_us: int) -> int:
+    if period in _ROLLING:
+        span_us, slice_us = _ROLLING[period]
+        return (at_us - span_us) // slice_us * slice_us
+    match period:
+        case Period.DAY:
+            return at_us - at_us % DAY_US
+        case Period.WEEK:
+            return at_us - (at_us - MONDAY_US) % WEEK_US
+        case Period.MONTH:
+            return month_start_us(at_us)
+        case Period.YEAR:
+            return year_start_us(at_us)
+    return 0
 
 
 class Enforcement(IntEnum):

@@ -12,7 +12,7 @@ class BudgetCounts:
     def __init__(self, budgets: Iterable[Budget], now_us: int) -> None:
         self._by_subject: dict[str, list[Budget]] = {}
         self._by_payer: dict[Payer, list[Budget]] = {}
-        self._touched: dict[str, Budget] = {}
+        self._touched: dict[tuple[str, str], Budget] = {}
         budgets = list(budgets)
         # Replicas' clocks differ: what is posted never lies before a period that another has begun already.
         self.now_us = max(now_us, *(budget.period_start_us for budget in budgets), 0)
@@ -33,7 +33,7 @@ class BudgetCounts:
     def post(self, payer: Payer, entries: Iterable[Entry]) -> None:
         """Follow the ledger."""
         for budget in self._of(payer):
-            self._touched[budget.name] = budget
+            self._touched[budget.organization, budget.budget_id] = budget
             for entry in entries:
                 budget.post(entry)
 

@@ -1,15 +1,14 @@
-"""What billing can be asked to record, as values."""
+"""What billing can be asked to record, as values: named tuples, as the ledger's, for what every operation makes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from penstock.billing.v1 import hold_pb2
 
 from penstock_billing.ledger import Payer
 
 
-@dataclass(frozen=True, slots=True)
-class Authorize:
+class Authorize(NamedTuple):
     """Set the worst case of an operation aside. `deadline_us` 0: the caller waits for ever."""
 
     payer: Payer
@@ -26,8 +25,7 @@ class Authorize:
     holder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Extend:
+class Extend(NamedTuple):
     """Lengthen a hold, and widen it. `amount_nanos` or `max_tokens` 0: as wide as before."""
 
     payer: Payer
@@ -38,8 +36,7 @@ class Extend:
     max_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(NamedTuple):
     """Post what an operation used. The attempts stay wire messages: they are read once, into usage lines."""
 
     payer: Payer
@@ -52,16 +49,14 @@ class Settle:
     usage_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """Give back the hold of an operation that used nothing."""
 
     payer: Payer
     operation_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Expire:
+class Expire(NamedTuple):
     """Give back a hold whose lease ended so long ago, unless it was extended or closed meanwhile."""
 
     payer: Payer

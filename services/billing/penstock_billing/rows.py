@@ -44,14 +44,21 @@ COUNT = ("key", "level", "at_ms")
 
 def read_budget(row: Sequence[Any]) -> Budget:
     """Read a row of the budgets."""
-    values = dict(zip(BUDGET, row, strict=True))
+    organization, budget_id, subject, display_name, amount_nanos, period, create_us, *counters = row
+    start_us, spent_nanos, held_nanos, slices, enforcement = counters
     return Budget(
-        **values
-        | {
-            "period": Period(values["period"]),
-            "slices": _read_slices(values["slices"]),
-            "enforcement": Enforcement(values["enforcement"]),
-        }
+        organization,
+        budget_id,
+        subject,
+        display_name,
+        amount_nanos,
+        Period(period),
+        create_us,
+        start_us,
+        spent_nanos,
+        held_nanos,
+        _read_slices(slices),
+        Enforcement(enforcement),
     )
 
 

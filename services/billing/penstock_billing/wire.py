@@ -6,6 +6,7 @@ from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from penstock.billing.v1 import hold_pb2, hold_service_pb2, limit_pb2
 from penstock.context.v1 import request_context_pb2
 from servicekit.errors import InvalidArgument, ServiceError
@@ -100,13 +101,14 @@ def write_authorize(outcome: Outcome) -> hold_service_pb2.AuthorizeResult:
     """Write a decision."""
     if isinstance(outcome, ServiceError):
         return hold_service_pb2.AuthorizeResult(status=outcome.to_status())
-    return hold_service_pb2.AuthorizeResult(
-        hold=write_hold(outcome),
+    result = hold_service_pb2.AuthorizeResult(
         max_tokens=outcome.max_tokens,
         clamped=outcome.clamped,
         prices=[write_prices(prices) for prices in outcome.prices],
         rate_limits=map(write_rate, outcome.rates),
     )
+    _write_hold(outcome, result.hold)
+    return result
 
 
 def write_rate(rate: Rate) -> limit_pb2.RateLimit:
@@ -124,11 +126,11 @@ def write_extend(command: Extend, outcome: Outcome) -> hold_service_pb2.ExtendRe
     """Write what became of a hold."""
     if isinstance(outcome, ServiceError):
         return hold_service_pb2.ExtendResult(status=outcome.to_status())
-    return hold_service_pb2.ExtendResult(
-        hold=write_hold(outcome),
-        max_tokens=outcome.max_tokens,
-        clamped=command.max_tokens > outcome.max_tokens,
+    result = hold_service_pb2.ExtendResult(
+        max_tokens=outcome.max_tokens, clamped=command.max_tokens > outcome.max_tokens
     )
+    _write_hold(outcome, result.hold)
+    return result
 
 
 def write_settle(outcome: Outcome) -> hold_service_pb2.SettleResult:
@@ -145,18 +147,6 @@ def write_release(outcome: Outcome) -> hold_service_pb2.ReleaseResult:
     return hold_service_pb2.ReleaseResult()
 
 
-def write_hold(hold: Hold) -> hold_pb2.Hold:
-    """Write a hold."""
-    return hold_pb2.Hold(
-        operation_id=hold.operation_id,
-        organization=hold.payer.organization,
-        amount_nanos=hold.amount_nanos,
-        state=cast("hold_pb2.HoldState", hold.state.value),
-        create_time=to_timestamp(hold.create_us),
-        expire_time=to_timestamp(hold.expire_us),
-    )
-
-
 @lru_cache(maxsize=4096)
 def write_prices(prices: Prices) -> hold_pb2.TokenPrices:
     """Write prices; the message is shared, and copied into whatever it is put."""
@@ -169,6 +159,21 @@ def write_prices(prices: Prices) -> hold_pb2.TokenPrices:
         reasoning_nanos_per_million=prices.reasoning,
         book_version=prices.book_version,
     )
+
+
+def _write_hold(hold: Hold, message: hold_pb2.Hold) -> None:
+    """Write a hold where it belongs: a message that is put into another one is copied."""
+    message.operation_id = hold.operation_id
+    message.organization = hold.payer.organization
+    message.amount_nanos = hold.amount_nanos
+    message.state = cast("hold_pb2.HoldState", hold.state)
+    _write_time(hold.create_us, message.create_time)
+    _write_time(hold.expire_us, message.expire_time)
+
+
+def _write_time(at_us: int, message: Timestamp) -> None:
+    message.seconds, rest_us = divmod(at_us, SECOND_US)
+    message.nanos = rest_us * 1000
 
 
 def _payer(context: request_context_pb2.RequestContext) -> Payer:
