@@ -41,6 +41,28 @@ async def test_what_was_posted_is_never_changed(
             await transactions.write(partial(_execute, statement=change.format(table)))
 
 
+async def test_counters_change_without_their_indexes_on_postgresql(
+    start: Any, settings: BillingSettings, postgres_url: str
+) -> None:
+    """A row's next version fits into its page: thousands of budgets would be as many entries in two indexes."""
+    many = """
+        INSERT INTO budgets SELECT (jsonb_populate_record(budget, jsonb_build_object('budget_id', n::text))).*
+        FROM budgets AS budget, generate_series(1, 1000) AS n
+    """
+    moved = "UPDATE budgets SET held_nanos = held_nanos + 1 RETURNING 1"
+    in_place = "SELECT pg_stat_get_xact_tuples_hot_updated('budgets'::regclass)"
+    async with start(database_url=postgres_url) as (billing, _server):
+        await billing.create_budget(10**9)
+    async with open_transactions(settings.model_copy(update={"database_url": postgres_url})) as transactions:
+        await transactions.write(partial(_execute, statement=many))
+
+        def move(connection: Connection) -> tuple[int, int]:
+            rows = connection.execute(text(moved)).all()
+            return len(rows), connection.execute(text(in_place)).scalar_one()
+
+        assert await transactions.write(move) == (1001, 1001)
+
+
 async def test_the_store_refuses_an_entry_that_does_not_balance(settings: BillingSettings) -> None:
     unbalanced = (
         "INSERT INTO entries (organization, operation_id, kind, available_nanos, held_nanos, revenue_nanos, post_us)"
