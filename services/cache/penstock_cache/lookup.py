@@ -52,6 +52,7 @@ class AnswerCache:
         lookups: counts hits and misses.
         tallies: counts what each organization was given.
         policy: which answers may be kept.
+        remind: tells who finds by meaning what was found exactly, so that it learns what it lacks.
         forget_beside: forgets what is no tier that is asked, a snapshot or counts; gives how much by tier.
         answer_bytes_max: the largest body that is kept.
         ttl_seconds_max: how long an answer is kept at most.
@@ -65,6 +66,7 @@ class AnswerCache:
         tallies: Tallies,
         policy: StoragePolicy = StoragePolicy(),  # noqa: B008 - frozen
         *,
+        remind: Callable[[Sequence[tuple[Question, Entry]], float], None] = lambda _found, _now: None,
         forget_beside: Callable[[str, Selector], dict[Tier, int]] = lambda _organization, _selector: {},
         answer_bytes_max: int,
         ttl_seconds_max: float,
@@ -74,6 +76,7 @@ class AnswerCache:
         self._lookups = lookups
         self._tallies = tallies
         self._policy = policy
+        self._remind = remind
         self._forget_beside = forget_beside
         self._forgettings = 0
         self._answer_bytes_max = answer_bytes_max
@@ -99,6 +102,7 @@ class AnswerCache:
             still = [index for index in missed if results[index] is None]
             self._lookups.count(tier.tier, len(missed) - len(still), len(still))
             missed = still
+        self._remind(_found_exactly(questions, results), now)
         return [
             result
             if isinstance(result, ServiceError) or question.ahead
@@ -191,3 +195,11 @@ class AnswerCache:
                 f"The answer has {size_bytes} bytes; at most {self._answer_bytes_max} are kept.",
                 metadata={"queue": "l1", "limit": str(self._answer_bytes_max)},
             )
+
+
+def _found_exactly(questions: Sequence[Question], results: Sequence[Result]) -> list[tuple[Question, Entry]]:
+    return [
+        (question, result.entry)
+        for question, result in zip(questions, results, strict=True)
+        if isinstance(result, Hit) and result.tier is not Tier.L3
+    ]

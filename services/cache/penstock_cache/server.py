@@ -31,6 +31,7 @@ from penstock_cache.question import Tier
 from penstock_cache.recall import ExactTiers
 from penstock_cache.rooms import Rooms
 from penstock_cache.root_secret import load_root_secret
+from penstock_cache.semantic.reminder import Reminder
 from penstock_cache.semantic.tier import SemanticLimits, SemanticTier
 from penstock_cache.servicer import Beside, CacheServicer
 from penstock_cache.servicer_public import AnswerCacheServicer, AnswerFeedbackServicer
@@ -67,6 +68,7 @@ class _Tiers:
     shared: Sequence[SharedTier]
     exact: ExactTiers
     semantic: SemanticTier
+    reminder: Reminder
     predictor: Predictor
     tallies: Tallies
 
@@ -131,9 +133,11 @@ async def _tiers(opened: _Opened) -> AsyncIterator[_Tiers]:
     registry.register(MemoryCollector(memory))
     registry.register(SemanticCollector(semantic))
     registry.register(PredictionCollector(predictor, tallies))
+    reminder = Reminder(semantic)
     try:
-        yield _Tiers(memory, shared, exact, semantic, predictor, tallies)
+        yield _Tiers(memory, shared, exact, semantic, reminder, predictor, tallies)
     finally:
+        await reminder.close()
         await semantic.close()
 
 
@@ -145,6 +149,7 @@ def _cache(opened: _Opened, tiers: _Tiers, snapshots: Snapshots) -> AnswerCache:
         Lookups(opened.metrics),
         tiers.tallies,
         StoragePolicy(settings.temperature_max, settings.keep_with_tools, settings.keep_restricted),
+        remind=tiers.reminder.remind,
         forget_beside=partial(_forget_beside, snapshots, tiers.predictor),
         answer_bytes_max=settings.answer_bytes_max,
         ttl_seconds_max=settings.ttl_seconds_max,

@@ -5,6 +5,7 @@ import hashlib
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from penstock.cache.v1 import cache_entry_pb2
@@ -12,6 +13,9 @@ from penstock.cache.v1 import cache_service_pb2 as wire
 from penstock.cache.v1.cache_service_pb2_grpc import CacheServiceStub
 from penstock.inference.v1.inference_service_pb2 import ListModelsRequest
 from penstock.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from penstock_cache.entry import Answer, Entry
+from penstock_cache.semantic.calibration import calibration
+from penstock_cache.semantic.shard import SemanticShard
 from penstock_cache.server import build
 from penstock_cache.settings import CacheSettings
 from penstock_inference.server import build as build_inference
@@ -240,6 +244,49 @@ async def test_false_hit_can_be_removed(cache):
         assert result.verdict == wire.VERDICT_WRONG
     assert not (await look_up(cache, RESET_IN_OTHER_WORDS)).HasField("hit")
     assert (await look_up(cache, RESET)).HasField("hit")
+
+
+async def finds(cache, text):
+    async def found():
+        return (await look_up(cache, text)).HasField("hit")
+
+    await until(found)
+
+
+async def test_after_a_restart_a_question_that_is_asked_again_is_found_by_meaning_again(
+    tmp_path, inference, clock
+):
+    async with serving_cache(tmp_path, inference, clock) as cache:
+        await store(cache, RESET, b"so")
+    async with serving_cache(tmp_path, inference, clock) as cache:
+        assert not (await look_up(cache, RESET_IN_OTHER_WORDS)).HasField("hit")
+        assert (await look_up(cache, RESET)).hit.tier == cache_entry_pb2.CACHE_TIER_L1
+        await finds(cache, RESET_IN_OTHER_WORDS)
+
+
+async def test_what_another_replica_kept_is_found_by_meaning_once_it_was_asked_here(
+    tmp_path, inference, clock, redis_server
+):
+    shared = {"redis_url": redis_server.url}
+    async with (
+        serving_cache(tmp_path, inference, clock, **shared) as here,
+        serving_cache(tmp_path, inference, clock, **shared) as there,
+    ):
+        await store(there, RESET)
+        assert (await look_up(here, RESET)).hit.tier == cache_entry_pb2.CACHE_TIER_L2
+        await finds(here, RESET_IN_OTHER_WORDS)
+
+
+async def test_a_question_whose_answer_was_wrong_too_often_is_not_learnt_again():
+    shard = SemanticShard(calibration(), 0.02)
+    entry = Entry(b"k" * 32, Answer(b"", 0, 0), frozenset(), 0.0, 9.0)
+    assert shard.lacks(entry.key)
+    shard.put((b"room", b"", 4), entry, np.ones(4, np.float32), RESET)
+    assert not shard.lacks(entry.key)
+    for _ in range(2):
+        shard.learn(entry.key, wrong=True)
+    assert entry.key not in shard
+    assert not shard.lacks(entry.key)
 
 
 async def test_nobody_demotes_an_entry_of_another_organization(cache):

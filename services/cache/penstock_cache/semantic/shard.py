@@ -19,6 +19,7 @@ from penstock_cache.semantic.vectors import Rows, Vector
 # vectors has grown ahead.
 OVERHEAD_BYTES = 2600
 STALE_MIN = 1024
+BARRED_MAX = 1024
 
 # The room's secret, the digest of the conversation before, and the length of vectors, so that encoders never meet.
 RoomKey = tuple[bytes, bytes, int]
@@ -54,12 +55,17 @@ class SemanticShard:
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
         self._labels: Index[Label] = Index()
         self._expiry: list[tuple[float, bytes]] = []
+        self._barred: OrderedDict[bytes, None] = OrderedDict()  # wrong too often; the oldest goes first
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._kept
+
+    def lacks(self, key: bytes) -> bool:
+        """Tell whether a question is not kept, and may be."""
+        return key not in self._kept and key not in self._barred
 
     def find(self, room: RoomKey, vectors: Rows, texts: Sequence[str], now: float) -> list[list[Candidate]]:
         """Give, for each question of a room, the kept questions that ask the same, surest first."""
@@ -136,6 +142,9 @@ class SemanticShard:
         """Learn whether an entry's answer fitted another question; one that is wrong too often gives no more."""
         if not self._kept[key].trust.observe(wrong=wrong):
             self.discard(key)
+            self._barred[key] = None
+            if len(self._barred) > BARRED_MAX:
+                self._barred.popitem(last=False)
 
     def _checked(self, near: Sequence[Near], text: str, now: float) -> list[Candidate]:
         if not near:

@@ -68,6 +68,7 @@ class SemanticTier:
         self._fingerprint = embedder.fingerprint
         self._recent = RecentVectors()
         self._upkeep = Upkeep()
+        self._forgettings = 0
 
     @property
     def size_bytes(self) -> int:
@@ -97,24 +98,33 @@ class SemanticTier:
                     self._recent.put(organization, question.key, Recent(vector, hit is not None))
         return [found.get(question.key) for question in questions]
 
+    def lacks(self, question: Question) -> bool:
+        """Tell whether a question could be kept, and is not."""
+        shard = self.shards.get(question.organization)
+        return _is_to_be_matched(question) and (shard is None or shard.lacks(question.key))
+
     async def keep(self, kept: Sequence[tuple[Question, Entry]], _now: float) -> None:
         """Keep questions whose answers the exact tiers keep."""
         short = [(question, entry) for question, entry in kept if _is_to_be_matched(question)]
+        forgettings = self._forgettings
         vectors = await self._vectors([question for question, _ in short], KEEP_SECONDS_MAX)
+        if forgettings != self._forgettings:
+            return  # what was to be kept may have been forgotten meanwhile
         for (question, entry), vector in zip(short, vectors, strict=True):
             if vector is not None:
                 self._keep(question, entry, vector)
 
     async def forget(self, organization: str, selector: Selector) -> int:
         """Forget what a selector names, vectors included; give how many."""
+        self._forgettings += 1
         self._recent.forget(organization)
         shard = self.shards.get(organization)
         return 0 if shard is None else shard.forget(selector)
 
     def forget_all(self) -> None:
         """Forget everything of everyone."""
-        self.shards.clear()
-        self._recent = RecentVectors()
+        self._forgettings += 1
+        self._clear()
 
     def expire(self, now: float, entries_max: int) -> int:
         """Drop what is past its time, so many at most; give how many."""
@@ -186,8 +196,12 @@ class SemanticTier:
         """Forget all vectors when they can no longer be compared with new ones."""
         if self._embedder.fingerprint != self._fingerprint:
             if self._fingerprint:
-                self.forget_all()
+                self._clear()
             self._fingerprint = self._embedder.fingerprint
+
+    def _clear(self) -> None:
+        self.shards.clear()
+        self._recent = RecentVectors()
 
 
 def _is_to_be_matched(question: Question) -> bool:
