@@ -1,4 +1,4 @@
-"""Read Hugging Face model directories: config.json, tokenizer.json and model*.safetensors."""
+"""Read Hugging Face model directories: config.json, tokenizer.json or tokenizer.model, and model*.safetensors."""
 
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +8,8 @@ from penstock_inference.formats.fields import Fields, read_fields, read_text
 from penstock_inference.formats.llama_tensors import HEAD, find_biases, layer_head_norms, require_tensors
 from penstock_inference.formats.rotary_scaling import read_rotary
 from penstock_inference.formats.safetensors import SafetensorsFile
+from penstock_inference.formats.sentencepiece_bpe import sentencepiece_tokenizer_json
+from penstock_inference.formats.sentencepiece_model import AddedToken, read_sentencepiece
 
 _ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 _TEMPLATE_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -68,8 +70,27 @@ class HuggingFaceWeights:
         return self._files[name].tensor(name)
 
     def tokenizer_json(self) -> str:
-        """Give tokenizer.json as it is."""
-        return read_text(self._directory / "tokenizer.json")
+        """Give tokenizer.json as it is, or make it of SentencePiece's file."""
+        path, pieces = self._directory / "tokenizer.json", self._directory / "tokenizer.model"
+        if path.exists() or not pieces.exists():
+            return read_text(path)
+        if self._tokenizer_config.get("add_bos_token", True) and "bos_token" not in (
+            self._chat_template() or ""
+        ):
+            raise UnsupportedModelError(f"{pieces}: a BOS token before each text is not supported")
+        return sentencepiece_tokenizer_json(read_sentencepiece(pieces, self._added_tokens()))
+
+    def _added_tokens(self) -> dict[int, AddedToken]:
+        """Find the tokens beside SentencePiece's, where transformers 5 puts them and where older versions did."""
+        named = read_fields(self._directory / "added_tokens.json", missing_ok=True)
+        added = {named.integer(text): AddedToken(text, is_special=False) for text in named}
+        decoder = self._tokenizer_config.fields_of("added_tokens_decoder")
+        for token in decoder:
+            if not token.isdecimal():
+                raise UnsupportedModelError(f"{decoder.source}: {token!r} is no token")
+            fields = decoder.fields_of(token)
+            added[int(token)] = AddedToken(fields.text("content"), is_special=bool(fields.get("special")))
+        return added
 
     def _refuse_unsupported(self) -> None:
         fields = self._fields

@@ -14,7 +14,7 @@ BYTE_PIECES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 @dataclass(frozen=True, slots=True)
 class SentencePieceVocabulary:
-    """What a GGUF file says about its tokenizer."""
+    """What a file says about its tokenizer."""
 
     tokens: Sequence[str]  # pieces, by id
     scores: Sequence[float]  # of each: the piece with the highest is merged first
