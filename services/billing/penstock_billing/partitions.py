@@ -18,8 +18,9 @@ from penstock_billing.clock import DAY_US, from_us
 KEYS = {"entries": "entry_id", "usage_lines": "operation_id, organization, attempt"}
 
 _LOCK = 0x44415953
-# Who reads all days keeps a day from being made: it is made an hour later then, days before anyone needs it.
-_WAIT = "SET LOCAL lock_timeout = '2s'"
+# Who posts waits for a day that is made, and that waits for who reads all days: if not for long, it is made an hour
+# later, days before anyone needs it.
+_WAIT = "SET LOCAL lock_timeout = '500ms'"
 _PARTS = text(
     "SELECT part.relname, pg_get_expr(part.relpartbound, part.oid) FROM pg_inherits "
     "JOIN pg_class AS part ON part.oid = inhrelid WHERE inhparent = CAST(:table AS regclass) ORDER BY 1"
@@ -49,8 +50,8 @@ def make_days(connection: Connection, now_us: int, days: int) -> int:
     """
     if connection.dialect.name != "postgresql":
         return 0
-    connection.execute(text(_WAIT))
     connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    connection.execute(text(_WAIT))
     today_us = now_us - now_us % DAY_US
     missing = [
         (table, day_us)
@@ -72,10 +73,9 @@ def list_parts(connection: Connection, table: str) -> list[Part]:
 
 
 def _make_day(connection: Connection, table: str, day_us: int) -> bool:
-    """Make a part beside the table, then attach it: so nobody who writes waits."""
+    """Make a part; nothing of its day may be on the way to the default part meanwhile."""
     name = f"{table}_{from_us(day_us):%Y%m%d}"
-    # Nothing may be posted to the default part between the look into it and the making of the day.
-    connection.execute(text(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE"))
+    connection.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
     if any(connection.execute(text(query)).scalar() for query in _obstacles(table, name, day_us)):
         log.warning("day_not_made", table=table, day=name)
         return False
