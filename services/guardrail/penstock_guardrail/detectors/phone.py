@@ -1,11 +1,11 @@
 """Telephone numbers: E.164 (checked against the plans of all countries), North American and national forms."""
 
+import re
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Any
 
 from penstock_guardrail.detectors.context import Context, continues_number
 from penstock_guardrail.detectors.detector import Candidate
+from penstock_guardrail.detectors.numbering import plan_of, plans_of, split_code
 from penstock_guardrail.grammar import (
     BOUNDARY,
     characters,
@@ -59,9 +59,14 @@ _NO_PHONE = (
 )
 # National numbers are looked up in the plans of these countries where nothing else says what they are.
 _REGIONS = ("GB", "DE", "FR", "IT", "ES", "NL", "SE", "CH", "AT", "AU", "IN", "JP", "BR", "ZA")
+# What is dialled there before the country calling code.
+_EXITS = ("0011", "010", "00")
+_VALID = 0.95
+_EXTENSION_SIGN = re.compile(b"[xXeE#]")
 # "phone_number=" may stand there, "id=" may not.
 _SET = r"(?i)(?:tel|phone|mobil|cell|fax|whatsapp|handy|movil|msisdn)[a-z_]{0,12}[\"' ]{0,2}=\z"
 _NAME_CHARACTERS_MAX = 24
+_SEPARATORS = b" ./-()+"
 _NOT_BEFORE = (b"_", b"$", b"#", b"+", b"&")
 _NOT_AFTER = (b"_", b"%", b"@")
 
@@ -70,7 +75,7 @@ class PhoneDetector:
     """Find telephone numbers by plan, by form, and by the words beside them."""
 
     name = "phone"
-    version = 2
+    version = 3
     trigger = r"[0-9](?:[ ()./-]{0,2}[0-9]){5}"
     grammar = sequence(_NUMBER, optional(_AFTER))
 
@@ -86,11 +91,13 @@ class PhoneDetector:
     def find(self, view: bytes, start: int, end: int) -> Iterator[Candidate]:
         """Give the numbers that begin in [start, end)."""
         for first, last in self._number.spans(view, start, end):
+            if continues_number(view, first, _SEPARATORS) or not _stands_alone(view, first, last):
+                continue
             digits = len(view[first:last].translate(None, _NO_DIGITS))
-            if digits >= _DIGITS_MIN and _stands_alone(view, first, last) and self._may_be_set(view, first):
+            if digits >= _DIGITS_MIN and self._may_be_set(view, first):
                 confidence, evidence = self._belief(view, first, last, digits)
                 if confidence > 0:
-                    yield Candidate(first, last, "PHONE_NUMBER", confidence, "phone/2", evidence)
+                    yield Candidate(first, last, "PHONE_NUMBER", confidence, "phone/3", evidence)
 
     def _may_be_set(self, view: bytes, start: int) -> bool:
         """Tell "tel=" from "id="."""
@@ -99,11 +106,11 @@ class PhoneDetector:
 
     def _belief(self, view: bytes, start: int, end: int, digits: int) -> tuple[float, str]:
         written = view[start:end]
+        if written.startswith((b"+", b"(+")):
+            return _international(_dialled(written))
         north_american = self._north_american.match(view, start, end) == (start, end)
         if digits > _DIGITS_MAX and not north_american:
             return 0.0, ""
-        if written.startswith((b"+", b"(+")):
-            return _international(written.decode("latin-1"))
         context = self._context.before(view, start) or self._after.match(view, end) is not None
         if north_american:
             return (0.95, "North American form; context word") if context else (0.75, "North American form")
@@ -111,45 +118,43 @@ class PhoneDetector:
             return 0.0, ""
         if context:
             return 0.8, "digits of a phone number; context word"
-        return _national(written.decode("latin-1"))
+        return _national(written)
 
 
 def _stands_alone(view: bytes, start: int, end: int) -> bool:
     before, after = view[max(0, start - 1) : start], view[end : end + 1]
-    return (
-        not continues_number(view, start, b" ./-()+")
-        and not (before.isalnum() or before in _NOT_BEFORE)
-        and not (after.isalnum() or after in _NOT_AFTER)
-    )
+    return not (before.isalnum() or before in _NOT_BEFORE) and not (after.isalnum() or after in _NOT_AFTER)
 
 
-def _international(written: str) -> tuple[float, str]:
-    number = _parsed(written, None)
-    if number is not None and _library().is_valid_number(number):
-        return 0.95, f"valid in the plan of +{number.country_code}"
-    if number is not None and _library().is_possible_number(number):
-        return 0.7, f"possible in the plan of +{number.country_code}"
-    return 0.0, ""
+def _dialled(written: bytes) -> str:
+    """Give the digits of a number without its extension."""
+    return _EXTENSION_SIGN.split(written, 1)[0].translate(None, _NO_DIGITS).decode()
 
 
-def _national(written: str) -> tuple[float, str]:
-    """Believe a grouped number with a trunk prefix that is valid in one of the plans."""
-    if not written.startswith(("0", "(0")) or written.isdigit():
+def _international(digits: str) -> tuple[float, str]:
+    parts = split_code(digits)
+    if parts is None:
         return 0.0, ""
-    for region in _REGIONS:
-        number = _parsed(written, region)
-        if number is not None and _library().is_valid_number(number):
-            return 0.6, f"valid in the plan of {region}"
+    code, number = parts
+    plans = plans_of(code)
+    if any(plan.has(number) for plan in plans):
+        return _VALID, f"valid in the plan of +{code}"
+    if plans[0].has_length(number):
+        return 0.7, f"possible in the plan of +{code}"
     return 0.0, ""
 
 
-def _parsed(written: str, region: str | None) -> Any:
-    try:
-        return _library().parse(written, region)
-    except _library().NumberParseException:
-        return None
-
-
-def _library() -> Any:
-    """Give the numbering plans: 50 ms and 10 MB that texts without numbers never pay."""
-    return import_module("phonenumbers")
+def _national(written: bytes) -> tuple[float, str]:
+    """Believe a grouped number with a trunk prefix or an exit code that is valid in one of the plans."""
+    if not written.startswith((b"0", b"(0")) or written.isdigit():
+        return 0.0, ""
+    digits = _dialled(written)
+    for region in _REGIONS:
+        if plan_of(region).has(digits):
+            return 0.6, f"valid in the plan of {region}"
+    for exit_code in _EXITS:
+        if digits.startswith(exit_code):
+            confidence, evidence = _international(digits.removeprefix(exit_code))
+            if confidence == _VALID:
+                return 0.6, evidence
+    return 0.0, ""
