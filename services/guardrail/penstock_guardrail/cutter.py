@@ -95,16 +95,22 @@ class Cutter:
 
     def _cut(self, decided: int) -> list[Piece]:
         pieces: list[Piece] = []
-        base, view, left = self._view_start, self._view, self._held_start
+        base, starts, ends = self._view_start, self._view.starts, self._view.ends
+        held, origin = self._held, self._held_start
+        left = origin
         for start, end, candidate in self._resolved(self._settled(decided)):
-            first = view.starts[start - base]
-            self._give(pieces, left, first, None)
-            left = view.ends[end - 1 - base]
-            self._give(pieces, first, left, self._counted(candidate))
+            first, last = starts[start - base], ends[end - 1 - base]
+            if left < first:
+                pieces.append(Piece(left, held[left - origin : first - origin]))
+            self._candidates += 1
+            found = candidate if self._candidates <= CANDIDATES_MAX else _too_many(candidate)
+            pieces.append(Piece(first, held[first - origin : last - origin], found))
+            left = last
             if self._candidates > CANDIDATES_MAX:
                 break
         until = self._offset(max(self._decided, self._covered))
-        self._give(pieces, left, until, None)
+        if left < until:
+            pieces.append(Piece(left, held[left - origin : until - origin]))
         self._forget(until)
         return pieces
 
@@ -150,24 +156,11 @@ class Cutter:
         self._covered = max(self._covered, yielding_from)
         return sorted(parts, key=lambda part: part[0])
 
-    def _counted(self, candidate: Candidate) -> Candidate:
-        self._candidates += 1
-        if self._candidates <= CANDIDATES_MAX:
-            return candidate
-        return candidate._replace(
-            type=TOO_MANY_FINDINGS, recognizer="limit/1", evidence="not searched to the end"
-        )
-
     def _offset(self, position: int) -> int:
         """Give where a character of the view stands in the original text."""
         if position == self._view_end:
             return self._viewed
         return self._view.starts[position - self._view_start]
-
-    def _give(self, pieces: list[Piece], start: int, end: int, found: Candidate | None) -> None:
-        if start < end:
-            text = self._held[start - self._held_start : end - self._held_start]
-            pieces.append(Piece(start, text, found))
 
     def _forget(self, until: int) -> None:
         self._held = self._held[until - self._held_start :]
@@ -175,6 +168,12 @@ class Cutter:
         kept = max(self._view_start, self._decided - LOOKBEHIND_CHARACTERS_MAX)
         self._view = self._view.since(kept - self._view_start)
         self._view_start = kept
+
+
+def _too_many(candidate: Candidate) -> Candidate:
+    return candidate._replace(
+        type=TOO_MANY_FINDINGS, recognizer="limit/1", evidence="not searched to the end"
+    )
 
 
 def _tangles(candidates: Sequence[Candidate], covered: int) -> Iterator[list[Candidate]]:
