@@ -67,7 +67,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plain", type=Path, nargs="*", default=[])
     parser.add_argument("--invented", type=int, default=6000)
     parser.add_argument("--folds", type=int, default=0)
-    parser.add_argument("--margin", type=float, default=-1.0)
+    parser.add_argument("--margin", type=float, default=-0.6)
     parser.add_argument("--output", type=Path, default=Path("names.npz"))
     return parser.parse_args(arguments)
 

@@ -43,7 +43,7 @@ def matrix_of(examples: Sequence[Example], is_common: Flags | None) -> Matrix:
             kept &= ~tokens.is_long & ~tokens.is_sign
             kept &= ~(tokens.is_lower & is_common[tokens.word_rows()])
         chosen = np.flatnonzero(kept)
-        if len(tokens):
+        if tokens.number:
             rows.append(rows_of(tokens, chosen))
             labels.append(truth[chosen])
     return Matrix(np.concatenate(rows, axis=1), np.concatenate(labels))
@@ -72,7 +72,7 @@ def _read(example: Example) -> tuple[Tokens, npt.NDArray[np.int64]]:
     """Give the tokens of a text, and the label of each."""
     view = view_of(example.text)
     tokens = tokens_of(view.characters)
-    truth = np.zeros(len(tokens), np.int64)
+    truth = np.zeros(tokens.number, np.int64)
     for at, (first, last) in enumerate(zip(tokens.starts, tokens.ends, strict=True)):
         start, end = view.starts[first], view.ends[last - 1]
         for span_start, span_end, kind in example.spans:

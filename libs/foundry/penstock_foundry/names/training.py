@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from penstock_guardrail.tagger import LABELS, Weights
-from penstock_guardrail.tokens import ROWS_BITS
+from penstock_guardrail.tokens import ROWS_BITS, WORD_FEATURES
 
 from penstock_foundry.names.design import Matrix
 
-_EPOCHS, _BATCH, _RATE, _DECAY = 8, 512, 0.15, 2e-6
-# The features that are words, and how often these and the others are dropped, so that none is relied on alone.
-_WORD_FEATURES = (0, 4, 7, 9)
+_EPOCHS, _BATCH, _RATE, _DECAY = 12, 512, 0.15, 2e-6
+# How often features that are words and others are dropped, so that none is relied on alone.
 _DROPPED, _DROPPED_WORDS = 0.08, 0.35
 _SQUARES_START, _SUM_MAX, _STEPS_OF_SCALE = 0.1, 30, 127
 
@@ -25,7 +24,7 @@ def trained(matrix: Matrix, seed: int = 0) -> Scores:
     scores = np.zeros((1 << ROWS_BITS, len(LABELS) - 1), np.float32)
     squares = np.full_like(scores, _SQUARES_START)
     keep = np.full(features, 1 - _DROPPED)
-    keep[list(_WORD_FEATURES)] = 1 - _DROPPED_WORDS
+    keep[list(WORD_FEATURES)] = 1 - _DROPPED_WORDS
     for _ in range(_EPOCHS):
         order = rng.permutation(count)
         for first in range(0, count, _BATCH):

@@ -4,7 +4,7 @@ A model of 65,536 rows reads words and their neighbours (`tagger.py`). Neighbour
 name. What follows a word in small letters does not matter, so prose is held back no longer than the word it is in.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from math import exp
 from typing import NamedTuple
 
@@ -15,23 +15,24 @@ from penstock_guardrail.tokens import NEIGHBOUR_CHARACTERS_MAX, REACH_CHARACTERS
 _RUN_TOKENS_MAX = 24
 # What may stand between two words of a name: so many characters, so many of them signs.
 _GAP_CHARACTERS_MAX = _SIGNS_MAX = 4
+_EVIDENCE = "the words of it and beside it"
 
 
 class Named(NamedTuple):
-    """A token that is part of a name."""
+    """The tokens that are part of names, each field a column."""
 
-    at: int
-    label: int
-    score: float
-    start: int
-    end: int
+    at: list[int]
+    labels: list[int]
+    scores: list[float]
+    starts: list[int]
+    ends: list[int]
 
 
 class NameDetector:
     """Find names. Its matches follow from no grammar, so it tells itself which are open."""
 
     name = "name"
-    version = 1
+    version = 2
 
     def __init__(self) -> None:
         self._weights = shipped()
@@ -40,24 +41,25 @@ class NameDetector:
         """Give the names that begin in [start, end)."""
         base = max(0, start - REACH_CHARACTERS_MAX)
         tokens = tokens_of(view[base:])
-        for run in _runs(tokens, _named(tokens, self._weights)):
-            first = base + run[0].start
-            if first >= end:
+        named = _named(tokens, self._weights)
+        for first, last in _runs(tokens, named):
+            if base + named.starts[first] >= end:
                 break
-            if first >= start and len(run) <= _RUN_TOKENS_MAX:
-                yield _candidate(run, base)
-            elif base + run[-1].start >= start:
+            if base + named.starts[first] >= start and last - first <= _RUN_TOKENS_MAX:
+                yield _candidate(named, first, last, base)
+            elif base + named.starts[last - 1] >= start:
                 # A longer run is decided before it ends, so every token of it must tell what it begins.
-                for at in range(len(run)):
-                    yield _candidate(run[at : at + _RUN_TOKENS_MAX], base)
+                for at in range(first, last):
+                    yield _candidate(named, at, min(last, at + _RUN_TOKENS_MAX), base)
 
     def open_from(self, view: bytes, start: int) -> int:
         """Give where the first name begins, at `start` or after, that what follows may yet make, change or prolong."""
         base = max(0, start - REACH_CHARACTERS_MAX)
         tokens = tokens_of(view[base:])
-        labels = {each.at: each.label for each in _named(tokens, self._weights)}
+        named = _named(tokens, self._weights)
+        labels = dict(zip(named.at, named.labels, strict=True))
         undecided = _undecided(tokens, len(view) - base)
-        place = int(tokens.starts[undecided]) if undecided < len(tokens) else len(view) - base
+        place = int(tokens.starts[undecided]) if undecided < tokens.number else len(view) - base
         label = 0
         for at in range(undecided - 1, max(-1, undecided - 1 - _RUN_TOKENS_MAX * _SIGNS_MAX), -1):
             if tokens.is_sign[at]:
@@ -69,19 +71,16 @@ class NameDetector:
         return max(start, base + place)
 
 
-def _candidate(run: Sequence[Named], base: int) -> Candidate:
-    first = run[0]
-    score = first.score if len(run) == 1 else max(each.score for each in run)
-    confidence = round(max(0.5, 1 / (1 + exp(-score))), 2)
-    start, end = base + first.start, base + run[-1].end
-    return Candidate(
-        start, end, LABELS[first.label], confidence, "name/1", "the words of it and beside it", True
-    )
+def _candidate(named: Named, first: int, last: int, base: int) -> Candidate:
+    percent = int(100 / (1 + exp(-max(named.scores[first:last]))) + 0.5)
+    label, confidence = LABELS[named.labels[first]], max(50, percent) / 100
+    start, end = base + named.starts[first], base + named.ends[last - 1]
+    return Candidate(start, end, label, confidence, "name/2", _EVIDENCE, True)
 
 
 def _undecided(tokens: Tokens, view_end: int) -> int:
     """Give the first token whose label may change: one that is not whole, or that asks what follows it."""
-    last = len(tokens) - 1
+    last = tokens.number - 1
     if last < 0 or view_end - tokens.ends[last] > NEIGHBOUR_CHARACTERS_MAX:
         return last + 1
     if tokens.ends[last] == view_end and not tokens.is_long[last]:
@@ -89,29 +88,27 @@ def _undecided(tokens: Tokens, view_end: int) -> int:
     return last if last >= 0 and tokens.asks[last] else last + 1
 
 
-def _named(tokens: Tokens, weights: Weights) -> Iterator[Named]:
+def _named(tokens: Tokens, weights: Weights) -> Named:
     """Give the tokens that have a label."""
     at, labels, scores = weights.named(tokens)
     columns = (at, labels, scores, tokens.starts.take(at), tokens.ends.take(at))
-    return map(Named, *(column.tolist() for column in columns))
+    return Named(*(column.tolist() for column in columns))
 
 
-def _runs(tokens: Tokens, named: Iterable[Named]) -> Iterator[list[Named]]:
-    """Give the tokens that are one name, name by name."""
-    run: list[Named] = []
-    for each in named:
-        if run and not _continues(tokens, run[-1], each):
-            yield run
-            run = []
-        run.append(each)
-    if run:
-        yield run
+def _runs(tokens: Tokens, named: Named) -> Iterator[tuple[int, int]]:
+    """Give the tokens that are one name, name by name: from which column to which."""
+    first, count = 0, len(named.at)
+    for after in range(1, count + 1):
+        if after == count or not _continues(tokens, named, after):
+            yield first, after
+            first = after
 
 
-def _continues(tokens: Tokens, before: Named, each: Named) -> bool:
+def _continues(tokens: Tokens, named: Named, each: int) -> bool:
     """Tell whether a token goes on with the name of the one before: nothing but signs stands between."""
+    before, at = named.at[each - 1], named.at[each]
     return (
-        each.label == before.label
-        and each.start - before.end <= _GAP_CHARACTERS_MAX
-        and (each.at == before.at + 1 or bool(tokens.is_sign[before.at + 1 : each.at].all()))
+        named.labels[each - 1] == named.labels[each]
+        and named.starts[each] - named.ends[each - 1] <= _GAP_CHARACTERS_MAX
+        and (at == before + 1 or bool(tokens.is_sign[before + 1 : at].all()))
     )
