@@ -138,6 +138,11 @@ def test_an_erased_entry_proves_as_before(log, penstock):
     ("tamper", "found"),
     [
         (lambda log: log.entries[3].update(record=log.entries[4]["record"]), "entry 3 was changed"),
+        (lambda log: log.entries[3].update(record=log.entries[4]["record"], salt=""), "entry 3 was changed"),
+        (
+            lambda log: log.entries[3].update(record="", salt="", damaged=True),
+            "content of entry 3 was changed",
+        ),
         (lambda log: log.entries.pop(3), "entry 3 is missing"),
         (lambda log: setattr(log, "key", Ed25519PrivateKey.generate()), "is not of this text"),
     ],

@@ -102,7 +102,11 @@ def _cosigned(cosigned: Cosigned) -> audit_pb2.CosignedCheckpoint:
 
 def _entry(shown: Shown) -> audit_pb2.AuditEntry:
     return audit_pb2.AuditEntry(
-        index=shown.index, leaf_hash=shown.leaf_hash, record=shown.record, salt=shown.salt
+        index=shown.index,
+        leaf_hash=shown.leaf_hash,
+        record=shown.record,
+        salt=shown.salt,
+        damaged=shown.is_damaged,
     )
 
 

@@ -157,6 +157,12 @@ class Audit:
         return open_checkpoint(log.checkpoint, [Verifier.parse(log.verifier_key)])
 
     async def entries(self) -> Sequence[Entry]:
+        return [
+            Entry(each.index, each.leaf_hash, each.record, each.salt, each.damaged)
+            for each in await self.listed()
+        ]
+
+    async def listed(self) -> Sequence[Any]:
         found: list[Any] = []
         while True:
             request = audit_service_pb2.ListAuditEntriesRequest(
@@ -165,7 +171,7 @@ class Audit:
             page = (await self._stub.ListAuditEntries(request, timeout=SECONDS_MAX)).entries
             found += page
             if not page:
-                return [Entry(each.index, each.leaf_hash, each.record, each.salt) for each in found]
+                return found
 
     async def verify(self) -> Verified:
         """Verify the whole log, as it is now."""

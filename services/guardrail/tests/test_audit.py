@@ -130,6 +130,40 @@ async def test_truncated_log_is_detected(guardrail, audit, settings, tampering, 
         await audit.verify()
 
 
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE audit_entries SET sealed = zeroblob(80) WHERE entry_index = 1",
+        (
+            "UPDATE audit_entries SET sealed = other.sealed FROM audit_entries AS other"
+            " WHERE audit_entries.entry_index = 1 AND other.entry_index = 0"
+        ),
+        (
+            "UPDATE subject_keys SET wrapped_key = zeroblob(60) FROM audit_entries AS entry"
+            " WHERE subject_keys.subject = entry.subject AND entry.entry_index = 1"
+        ),
+    ],
+    ids=["a content", "another's content", "a key"],
+)
+async def test_a_content_that_was_tampered_with_is_told_and_hides_no_other_entry(
+    start, audit_of, settings, tampering
+):
+    async with start() as (guardrail, _):
+        for user in ("ann", "bob", "cyd"):
+            await guardrail.redact("hello", user=user)
+            await audit_of(guardrail).records("decision", ["ann", "bob", "cyd"].index(user) + 1)
+    with _database(settings) as connection:
+        connection.execute(tampering)
+        connection.commit()
+    async with start() as (guardrail, _):
+        audit = audit_of(guardrail)
+        listed = await audit.listed()
+        assert [each.damaged for each in listed] == [False, True, False]
+        assert [bool(each.record) for each in listed] == [True, False, True]
+        with pytest.raises(ProofError, match="content of entry 1 was changed in the store"):
+            await audit.verify()
+
+
 async def test_a_log_that_was_rewritten_whole_does_not_continue_the_old_one(guardrail, audit, settings):
     await guardrail.inspect(*[_item("hello")] * 5)
     await audit.records("decision", 5)

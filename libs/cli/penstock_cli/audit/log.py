@@ -25,12 +25,15 @@ class Entry:
     leaf_hash: bytes
     record: bytes
     salt: bytes
+    is_damaged: bool = False
 
     @classmethod
     def parse(cls, entry: Json) -> "Entry":
         """Read an entry's JSON."""
-        fields = (base64.b64decode(entry.get(name, "")) for name in ("leaf_hash", "record", "salt"))
-        return cls(entry.get("index", 0), *fields)
+        leaf, record, salt = (
+            base64.b64decode(entry.get(name, "")) for name in ("leaf_hash", "record", "salt")
+        )
+        return cls(entry.get("index", 0), leaf, record, salt, entry.get("damaged", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,9 @@ def verify_entries(checkpoint: Checkpoint, entries: Iterable[Entry]) -> Verified
             raise ProofError(f"entry {position} is missing")
         if position >= checkpoint.size:
             break
-        if entry.salt:
+        if entry.is_damaged:
+            raise ProofError(f"the content of entry {position} was changed in the store")
+        if entry.salt or entry.record:
             readable += 1
             if leaf_hash(entry.record, entry.salt) != entry.leaf_hash:
                 raise ProofError(f"entry {position} was changed")

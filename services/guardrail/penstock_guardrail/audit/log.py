@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from servicekit.errors import InvalidArgument
+from servicekit.logging import get_logger
 from sqlalchemy import Connection
 
 from penstock_guardrail.audit import store
@@ -20,7 +21,7 @@ from penstock_guardrail.audit.entry import Entry
 from penstock_guardrail.audit.merkle import Frontier, Node, consistency, inclusion, leaf_hash
 from penstock_guardrail.audit.signing import Signer
 from penstock_guardrail.keyring import Keyring
-from penstock_guardrail.sealing import seal, unseal
+from penstock_guardrail.sealing import SealBrokenError, seal, unseal
 from penstock_guardrail.store import Subject, SubjectKey, VaultStore, find_subject_keys
 
 _SALT_BYTES = 32
@@ -28,15 +29,18 @@ TRANSACTION_ENTRIES_MAX = 512
 
 Keys = Mapping[str, bytes]
 
+log = get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An entry as it can be read: without record and salt when it was erased or its time is over."""
+    """An entry as it can be read: without record and salt when it was erased, its time is over, or it is damaged."""
 
     index: int
     leaf_hash: bytes
     record: bytes = b""
     salt: bytes = b""
+    is_damaged: bool = False
 
 
 class AuditLog:
@@ -125,8 +129,23 @@ class AuditLog:
             return rows, find_subject_keys(connection, names) if names else {}
 
         rows, persons = await self._vault.read(find)
-        opened = {name: self._keyring.opened(keys[organization], key) for name, key in persons.items()}
-        return [_shown(row, opened.get((organization, row.subject))) for row in rows]
+        return [
+            self._shown(row, keys[organization], persons.get((organization, row.subject))) for row in rows
+        ]
+
+    def _shown(self, row: Any, organization_key: bytes, person: SubjectKey | None) -> Shown:
+        """Show an entry; what was tampered with hides no other one."""
+        if row.sealed is None or person is None:
+            return Shown(row.entry_index, row.leaf_hash)
+        try:
+            key = self._keyring.opened(organization_key, person)
+            opened = None if key is None else unseal(key, row.sealed, _place(row.organization, row.entry_id))
+        except SealBrokenError as error:
+            log.error("seal_broken", place=str(error))  # noqa: TRY400 - the place says all
+            return Shown(row.entry_index, row.leaf_hash, is_damaged=True)
+        if opened is None:
+            return Shown(row.entry_index, row.leaf_hash)
+        return Shown(row.entry_index, row.leaf_hash, opened[_SALT_BYTES:], opened[:_SALT_BYTES])
 
     async def inclusion_proof(self, organization: str, index: int, size: int) -> list[bytes]:
         """Prove that an entry is in the tree of a size.
@@ -171,13 +190,6 @@ def _committed(entry: Entry, person: SubjectKey, key: bytes | None) -> tuple[byt
 
 def _node(organization: str, node: Node, root: bytes) -> Mapping[str, Any]:
     return {"organization": organization, "level": node.level, "node_index": node.index, "hash": root}
-
-
-def _shown(row: Any, key: bytes | None) -> Shown:
-    if row.sealed is None or key is None:
-        return Shown(row.entry_index, row.leaf_hash)
-    opened = unseal(key, row.sealed, _place(row.organization, row.entry_id))
-    return Shown(row.entry_index, row.leaf_hash, opened[_SALT_BYTES:], opened[:_SALT_BYTES])
 
 
 def _place(organization: str, entry_id: str) -> str:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/guardrail/v1/audit.proto\x12\x15penstock.guardrail.v1\"\x99\x01\n\x08\x41uditLog\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\x12G\n\x14\x63osigned_checkpoints\x18\x05 \x03(\x0b\x32).penstock.guardrail.v1.CosignedCheckpoint\"K\n\x12\x43osignedCheckpoint\x12\x13\n\x0bwitness_key\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\"L\n\nAuditEntry\x12\r\n\x05index\x18\x01 \x01(\r\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06record\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/guardrail/v1/audit.proto\x12\x15penstock.guardrail.v1\"\x99\x01\n\x08\x41uditLog\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\x12G\n\x14\x63osigned_checkpoints\x18\x05 \x03(\x0b\x32).penstock.guardrail.v1.CosignedCheckpoint\"K\n\x12\x43osignedCheckpoint\x12\x13\n\x0bwitness_key\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\"]\n\nAuditEntry\x12\r\n\x05index\x18\x01 \x01(\r\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06record\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x0f\n\x07\x64\x61maged\x18\x05 \x01(\x08\x42]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,5 +37,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COSIGNEDCHECKPOINT']._serialized_start=216
   _globals['_COSIGNEDCHECKPOINT']._serialized_end=291
   _globals['_AUDITENTRY']._serialized_start=293
-  _globals['_AUDITENTRY']._serialized_end=369
+  _globals['_AUDITENTRY']._serialized_end=386
 # @@protoc_insertion_point(module_scope)

@@ -31,13 +31,15 @@ class CosignedCheckpoint(_message.Message):
     def __init__(self, witness_key: _Optional[str] = ..., size: _Optional[int] = ..., checkpoint: _Optional[str] = ...) -> None: ...
 
 class AuditEntry(_message.Message):
-    __slots__ = ("index", "leaf_hash", "record", "salt")
+    __slots__ = ("index", "leaf_hash", "record", "salt", "damaged")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
     index: int
     leaf_hash: bytes
     record: bytes
     salt: bytes
-    def __init__(self, index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ..., record: _Optional[bytes] = ..., salt: _Optional[bytes] = ...) -> None: ...
+    damaged: bool
+    def __init__(self, index: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ..., record: _Optional[bytes] = ..., salt: _Optional[bytes] = ..., damaged: _Optional[bool] = ...) -> None: ...

@@ -177,7 +177,9 @@ type AuditEntry struct {
 	// What was decided, as JSON: the bytes that the commitment is over. Empty: erased, or its retention is over.
 	Record []byte `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
 	// The salt of the commitment. Empty together with the record.
-	Salt          []byte `protobuf:"bytes,4,opt,name=salt,proto3" json:"salt,omitempty"`
+	Salt []byte `protobuf:"bytes,4,opt,name=salt,proto3" json:"salt,omitempty"`
+	// Whether the content is there and cannot be opened: somebody changed it in the store, or the person's key. It proves as before.
+	Damaged       bool `protobuf:"varint,5,opt,name=damaged,proto3" json:"damaged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +242,13 @@ func (x *AuditEntry) GetSalt() []byte {
 	return nil
 }
 
+func (x *AuditEntry) GetDamaged() bool {
+	if x != nil {
+		return x.Damaged
+	}
+	return false
+}
+
 var File_penstock_guardrail_v1_audit_proto protoreflect.FileDescriptor
 
 const file_penstock_guardrail_v1_audit_proto_rawDesc = "" +
@@ -259,13 +268,14 @@ const file_penstock_guardrail_v1_audit_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\rR\x04size\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\tR\n" +
-	"checkpoint\"k\n" +
+	"checkpoint\"\x85\x01\n" +
 	"\n" +
 	"AuditEntry\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x1b\n" +
 	"\tleaf_hash\x18\x02 \x01(\fR\bleafHash\x12\x16\n" +
 	"\x06record\x18\x03 \x01(\fR\x06record\x12\x12\n" +
-	"\x04salt\x18\x04 \x01(\fR\x04saltB]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3"
+	"\x04salt\x18\x04 \x01(\fR\x04salt\x12\x18\n" +
+	"\adamaged\x18\x05 \x01(\bR\adamagedB]Z[github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/guardrail/v1;guardrailv1b\x06proto3"
 
 var (
 	file_penstock_guardrail_v1_audit_proto_rawDescOnce sync.Once
