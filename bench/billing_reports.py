@@ -29,8 +29,9 @@ def main() -> None:
         (postgres_directory := Path(directory, "postgres")).mkdir()
         with PostgresServer(postgres_directory) as postgres:
             on_postgresql, folded_a_second = measure(postgres.create_database(), Path(directory), lines)
+        console.print(_table("PostgreSQL", on_postgresql, lines))
         on_sqlite, _ = measure("", Path(directory), lines // SQLITE_SHARE)
-    console.print(_table(on_postgresql, on_sqlite, lines))
+    console.print(_table("SQLite", on_sqlite, lines // SQLITE_SHARE))
     figures = {
         "rollup_ms": rounded(max(each.milliseconds for each in on_postgresql)),
         "rollup_sqlite_ms": rounded(max(each.milliseconds for each in on_sqlite)),
@@ -44,13 +45,12 @@ def main() -> None:
     report.finish(figures, details | {"sqlite": [asdict(each) for each in on_sqlite]})
 
 
-def _table(on_postgresql: list[Answered], on_sqlite: list[Answered], lines: int) -> Table:
-    made = Table(title=f"Questions about {lines:,} usage lines", title_justify="left")
+def _table(store: str, answered: list[Answered], lines: int) -> Table:
+    made = Table(title=f"Questions about {lines:,} usage lines on {store}", title_justify="left")
     made.add_column("question")
-    for name in ("PostgreSQL, ms", f"SQLite, {lines // SQLITE_SHARE:,} lines, ms"):
-        made.add_column(name, justify="right")
-    for one, other in zip(on_postgresql, on_sqlite, strict=True):
-        made.add_row(one.question, f"{one.milliseconds:,.1f}", f"{other.milliseconds:,.1f}")
+    made.add_column("ms", justify="right")
+    for each in answered:
+        made.add_row(each.question, f"{each.milliseconds:,.1f}")
     return made
 
 
