@@ -116,7 +116,8 @@ class Books:
         cost_nanos = total_nanos(lines)
         self.usage += lines
         self.overruns += cost_nanos > hold.amount_nanos
-        self._count_settled(hold, tokens_used(lines))
+        if hold.takings:
+            self._count_settled(hold, tokens_used(lines))
         return self._post(ledger.settle(hold, cost_nanos, command.usage_hash, self._now_us))
 
     def _count_settled(self, hold: Hold, tokens: int) -> None:

@@ -167,7 +167,6 @@ class Budget:
         """Follow the ledger."""
         self.held_nanos += entry.held_nanos
         self.spent_nanos += entry.revenue_nanos
-        slice_us = self.period.slice_us
-        if slice_us and entry.revenue_nanos:
+        if entry.revenue_nanos and (slice_us := self.period.slice_us):
             begin_us = entry.post_us // slice_us * slice_us
             self.slices[begin_us] = self.slices.get(begin_us, 0) + entry.revenue_nanos

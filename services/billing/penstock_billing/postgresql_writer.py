@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from servicekit.database import COMMAND_SECONDS_MAX, CONNECT_SECONDS_MAX, PASSING_SQLSTATES
@@ -109,6 +110,7 @@ async def _run_on_postgresql(connection: Any, step: Step) -> Sequence[Row]:
     return ()
 
 
+@lru_cache(maxsize=64)
 def _script(saves: tuple[Save, ...]) -> str:
     """Write several statements as one, each with lists of its own: one round trip, whatever their number."""
     parts, first = [], 1

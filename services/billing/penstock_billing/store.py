@@ -69,13 +69,14 @@ def _load(commands: Sequence[Command]) -> Steps[Loaded]:
 def _load_counts(
     limits: Sequence[Limit], commands: Sequence[Command], known: Sequence[Hold]
 ) -> Steps[Sequence[Count]]:
-    callers = {
-        Caller(command.payer, command.model, command.tier)
-        for command in commands
-        if isinstance(command, Authorize)
-    }
-    keys = {key for limit in limits for caller in callers if (key := limit.key(caller)) is not None}
-    keys |= {taking.key for hold in known for taking in hold.takings}
+    keys = {taking.key for hold in known for taking in hold.takings}
+    if limits:
+        callers = {
+            Caller(command.payer, command.model, command.tier)
+            for command in commands
+            if isinstance(command, Authorize)
+        }
+        keys |= {key for limit in limits for caller in callers if (key := limit.key(caller)) is not None}
     if not keys:
         return ()
     found = yield Fetch(FIND_COUNTS, sorted(keys))
