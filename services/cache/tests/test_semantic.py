@@ -386,9 +386,9 @@ async def test_a_false_hit_of_another_replica_is_forgotten_by_all(tmp_path, infe
         await until(is_forgotten)
 
 
-def pairs(name):
+def pairs(path):
     """Give `question`, `other` and `label` of each pair."""
-    with (PAIRS / name).open(encoding="utf-8") as opened:
+    with path.open(encoding="utf-8") as opened:
         return list(csv.DictReader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
@@ -409,9 +409,12 @@ async def answered_pairs(cache, of, lists_of=32):
     return hits
 
 
-@pytest.mark.parametrize("name", ["question_pairs_first.tsv", "question_pairs_second.tsv"])
-async def test_of_hundreds_of_pairs_of_any_trade_none_is_wrongly_answered_and_most_are_rightly(cache, name):
-    of = pairs(name)
+async def test_of_hundreds_of_pairs_of_any_trade_one_in_a_hundred_is_wrongly_answered_and_most_are_rightly(
+    cache,
+):
+    of = [pair for path in sorted(PAIRS.glob("question_pairs_*.tsv")) for pair in pairs(path)]
+    same = [pair for pair in of if pair["label"] == "same"]
     hits = await answered_pairs(cache, of)
-    assert [pair for pair in hits if pair["label"] == "different"] == []
-    assert len(hits) >= 0.6 * sum(pair["label"] == "same" for pair in of)
+    wrong = [pair for pair in hits if pair["label"] == "different"]
+    assert len(wrong) <= 0.01 * (len(of) - len(same)), wrong
+    assert len(hits) - len(wrong) >= 0.65 * len(same)

@@ -4,6 +4,8 @@ from penstock_cache.semantic.lexicon import lexicon
 from penstock_cache.semantic.sketch import Sketch
 
 START = "^"
+_ARTICLES = frozenset({"a", "an", "the"})
+_UNORDERED = frozenset({"and", "or"})
 
 
 def order_differs(one: Sketch, other: Sketch) -> bool:
@@ -19,9 +21,30 @@ def order_differs(one: Sketch, other: Sketch) -> bool:
     return (
         _exchanged(mine, theirs)
         or _swapped(_before(one, shared), _before(other, shared))
+        or not _joined(one, shared).isdisjoint(
+            (right, between, left) for left, between, right in _joined(other, shared)
+        )
         or _became_object(one, other)
         or _became_object(other, one)
     )
+
+
+def _joined(of: Sketch, wanted: frozenset[str]) -> set[tuple[str, tuple[str, ...], str]]:
+    """Give the wanted words that function words join, "box in the bag"; those of a list have no order."""
+    function = lexicon().function
+    joined: set[tuple[str, tuple[str, ...], str]] = set()
+    left = ""
+    between: list[str] = []
+    for word in of.words:
+        if word in wanted:
+            if left and between and _UNORDERED.isdisjoint(between):
+                joined.add((left, tuple(between), word))
+            left, between = word, []
+        elif word not in function:
+            left = ""
+        elif word not in _ARTICLES:
+            between.append(word)
+    return joined
 
 
 def _became_object(one: Sketch, other: Sketch) -> bool:
