@@ -23,6 +23,7 @@ class KvMemory:
         memory = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if hasattr(mmap, "MADV_NOHUGEPAGE"):  # only Linux has such pages
             memory.madvise(mmap.MADV_NOHUGEPAGE)
+        self._memory = memory
         self.values: npt.NDArray[np.float32] = np.frombuffer(memory, np.float32).reshape(shape)
         self.written_rows = [0] * slots  # rows of each slot that hold a token's keys and values
 
@@ -30,6 +31,11 @@ class KvMemory:
     def size_bytes(config: ModelConfig, slots: int, rows: int) -> int:
         """Say how much memory all rows take once they are written."""
         return int(np.prod(_shape(config, slots, rows), dtype=np.int64)) * np.dtype(np.float32).itemsize
+
+    def take(self) -> None:
+        """Take all memory now, where no sequence waits for it. What is in it stays as it is."""
+        pages = np.frombuffer(self._memory, np.uint8)[:: mmap.PAGESIZE]
+        pages |= 0  # writes: the kernel gives a page to who does
 
     def copy(self, source: int, target: int, rows: int) -> None:
         """Copy a slot's first rows over another's."""

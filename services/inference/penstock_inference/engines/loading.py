@@ -38,6 +38,7 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     prefill_chunk_tokens_max: int,
     threads: int,
     cache_dir: Path,
+    kv_at_load: bool = False,
     hold: Callable[[int], None] = lambda _: None,
 ) -> LoadedModel:
     """Load a decoder onto one of ENGINE_KINDS's engines, converting it first where that is needed.
@@ -52,10 +53,19 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
         require_kind(named, ENGINE_KINDS[engine])
     source = resolve_reference(reference)
     setup = EngineSetup(
-        source, kind, slots_max, context_tokens_max, prefill_chunk_tokens_max, threads, cache_dir, hold
+        source=source,
+        kind=kind,
+        slots_max=slots_max,
+        context_tokens_max=context_tokens_max,
+        prefill_chunk_tokens_max=prefill_chunk_tokens_max,
+        threads=threads,
+        cache_dir=cache_dir,
+        kv_at_load=kv_at_load,
+        hold=hold,
     )
     if kind == FASTEST:
-        fastest = fastest_kind(setup, kinds, lambda setup: _load_onnx(setup).engine)
+        measured = replace(setup, kv_at_load=False)
+        fastest = fastest_kind(measured, kinds, lambda setup: _load_onnx(setup).engine)
         setup = replace(setup, kind=fastest)
     loaded = _LOADERS[engine](setup)
     warm_up(loaded.engine)
@@ -108,6 +118,8 @@ def _load_onnx(setup: EngineSetup) -> LoadedModel:
         config, converted.scale, partial(converted.adapted_session, setup.threads), hold
     )
     engine = OnnxEngine(converted.session(setup.threads), config, limits, OnnxAdapters(adaptable))
+    if setup.kv_at_load:
+        engine.take_memory()
     return LoadedModel(
         engine=engine,
         engine_name="onnxruntime-cpu",

@@ -56,6 +56,10 @@ class OnnxEngine:
             rows += chunk.logit_rows
         return self._logits[:rows]
 
+    def take_memory(self) -> None:
+        """Take the memory of all slots, so that no step waits for what is used for the first time."""
+        self._memory.take()
+
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
         """Copy the first `tokens` KV rows of a slot over those of another."""
         self._memory.copy(source, target, tokens)

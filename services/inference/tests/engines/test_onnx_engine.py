@@ -254,6 +254,16 @@ def test_slots_that_nobody_used_take_no_memory(open_llama):
     assert resident_bytes() - before < 40 << 20
 
 
+def test_all_memory_is_taken_when_that_is_wanted_and_what_is_in_it_stays(open_llama):
+    engine = open_llama(slots_max=64, context_tokens_max=256)
+    before = resident_bytes()
+    prefill(engine, 0, PROMPTS[0])
+    engine.take_memory()
+
+    assert resident_bytes() - before > 11 << 20  # of 12.6 million bytes
+    assert np.array_equal(decode(engine, (0, 50, 3))[0], alone(engine, PROMPTS[0], 50))
+
+
 def test_closing_gives_the_memory_back(open_llama):
     engine = open_llama(slots_max=64, context_tokens_max=256)
     before = resident_bytes()
