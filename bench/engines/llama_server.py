@@ -6,16 +6,12 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import uvloop
 from harness import install, processes
 from harness.paths import CACHE
-from harness.turns import in_loop, serve
 
-from engines import streams
+from engines.client import Client, take_turns
 from engines.streams import Produced
-from engines.texts import beginning
 
 _SLOTS = 32
 _SLOT_TOKENS = 640
@@ -24,24 +20,12 @@ _LOAD_SECONDS_MAX = 120.0
 _EVENT = b"data: "
 
 
-class OverHttp:
+class OverHttp(Client):
     """A client of the running server."""
 
     def __init__(self, port: int, text: str) -> None:
+        super().__init__(self._open, text)
         self._port = port
-        self._text = text
-
-    async def about(self) -> dict[str, Any]:
-        """Say nothing; the server serves."""
-        return {}
-
-    async def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
-        """Ask for this many answers at once, each after about `context` tokens."""
-        return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
-
-    async def burst(self, prompts: list[str], organizations: list[str], tokens: int) -> dict[str, Any]:
-        """Ask for an answer to each prompt at the same moment."""
-        return await streams.burst(self._open, prompts, organizations, tokens)
 
     async def _open(self, prompt: str, _organization: str) -> AsyncGenerator[Produced]:
         request = {
@@ -102,11 +86,7 @@ async def _ready(port: int) -> bool:
 
 def main(gguf: str, text: str, threads: str) -> None:
     """Take turns until the input ends."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        context = serving(gguf, threads, Path(text).read_text())
-        client = runner.run(context.__aenter__())
-        serve({turn.__name__: in_loop(runner, turn) for turn in (client.about, client.decode, client.burst)})
-        runner.run(context.__aexit__(None, None, None))
+    take_turns(serving(gguf, threads, Path(text).read_text()))
 
 
 if __name__ == "__main__":

@@ -24,23 +24,23 @@ from penstock_inference.settings import InferenceSettings, ModelSettings
 from servicekit.metrics import Metrics
 
 from engines import streams
+from engines.client import Client
 from engines.scoring import nats_per_token
 from engines.step_times import timed_steps
 from engines.streams import Produced
-from engines.texts import beginning
 
 MODEL = "smollm2"
 
 
-class Penstock:
+class Penstock(Client):
     """A loaded model behind its batch loop."""
 
     def __init__(self, settings: InferenceSettings, inference: Inference, text: str) -> None:
+        super().__init__(self._open, text)
         self._settings = settings
         self._generate = inference.generate
         self._models = inference.models
         self._tokenizer = self._models.generative(MODEL).tokenizer
-        self._text = text
         self._tokens = self._tokenizer.encode(text, parse_special=False)
         self._operations = count()
         self._controls = Controls(temperature=0)
@@ -49,14 +49,6 @@ class Penstock:
         """Say what it makes of the text."""
         return {"text": hashlib.sha256(np.array(self._tokens, "<i4").tobytes()).hexdigest()}
 
-    async def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
-        """Answer this many times at once, each after about `context` tokens."""
-        return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
-
-    async def burst(self, prompts: list[str], organizations: list[str], tokens: int) -> dict[str, Any]:
-        """Answer each prompt, all asked at the same moment."""
-        return await streams.burst(self._open, prompts, organizations, tokens)
-
     async def overhead(
         self, concurrent: int, context: int, seconds: float, controls: dict[str, float]
     ) -> dict[str, Any]:
@@ -64,7 +56,7 @@ class Penstock:
         self._controls = Controls(**controls)
         batcher = self._models.generative(MODEL).batcher
         with timed_steps(batcher) as times:
-            await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
+            await self.decode(concurrent, context, seconds)
         self._controls = Controls(temperature=0)
         return times.summary(concurrent)
 

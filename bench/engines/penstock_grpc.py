@@ -7,14 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc.aio
-import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from harness import processes
 from harness.paths import CACHE
-from harness.turns import in_loop, serve
 from penstock.context.v1.request_context_pb2 import RequestContext
 from penstock.inference.v1.generation_pb2 import GenerationInput, SamplingParameters
 from penstock.inference.v1.inference_service_pb2 import GenerateRequest
@@ -22,9 +20,8 @@ from penstock.inference.v1.inference_service_pb2_grpc import InferenceServiceStu
 from penstock_inference.settings import ModelSettings
 from servicekit.channel import connect
 
-from engines import streams
+from engines.client import Client, take_turns
 from engines.streams import Produced
-from engines.texts import beginning
 
 if TYPE_CHECKING:
     from penstock.inference.v1.inference_service_pb2_grpc import (
@@ -37,25 +34,13 @@ _POLL_SECONDS = 0.1
 _LOAD_SECONDS_MAX = 120.0
 
 
-class OverGrpc:
+class OverGrpc(Client):
     """A client of the running service."""
 
     def __init__(self, stub: "InferenceServiceAsyncStub", text: str) -> None:
+        super().__init__(self._open, text)
         self._stub = stub
-        self._text = text
         self._operations = count()
-
-    async def about(self) -> dict[str, Any]:
-        """Say nothing; the service serves."""
-        return {}
-
-    async def decode(self, concurrent: int, context: int, seconds: float) -> dict[str, Any]:
-        """Ask for this many answers at once, each after about `context` tokens."""
-        return await streams.decode(self._open, beginning(self._text, context), concurrent, seconds)
-
-    async def burst(self, prompts: list[str], organizations: list[str], tokens: int) -> dict[str, Any]:
-        """Ask for an answer to each prompt at the same moment."""
-        return await streams.burst(self._open, prompts, organizations, tokens)
 
     async def _open(self, prompt: str, organization: str) -> AsyncGenerator[Produced]:
         request = GenerateRequest(
@@ -117,11 +102,7 @@ async def _until_serving(channel: grpc.aio.Channel, server: processes.Server) ->
 
 def main(gguf: str, text: str, threads: str) -> None:
     """Take turns until the input ends."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        context = serving(gguf, threads, Path(text).read_text())
-        client = runner.run(context.__aenter__())
-        serve({turn.__name__: in_loop(runner, turn) for turn in (client.about, client.decode, client.burst)})
-        runner.run(context.__aexit__(None, None, None))
+    take_turns(serving(gguf, threads, Path(text).read_text()))
 
 
 if __name__ == "__main__":
