@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import Column, ColumnElement, Connection, FromClause, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, FromClause, func, select
 from sqlalchemy.sql import Select
 
 from penstock_billing.budget_store import count_held, count_spent
@@ -30,7 +30,7 @@ from penstock_billing.rows import BUDGET, HOLD, LIMIT, read_budget, read_hold, r
 from penstock_billing.settings import BillingSettings
 from penstock_billing.sums import Grain
 from penstock_billing.tables import budgets, entries, hold_is_open, holds, limit_counts, limits, usage_lines
-from penstock_billing.transactions import open_transactions
+from penstock_billing.transactions import open_transactions, take_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def verify(connection: Connection, now_us: int) -> list[Difference]:
     every sum for people comes to, with those that are not in it yet. Invoices are what was posted before they ended.
     Per budget, the counters are what its subject's spend and open holds sum to.
     """
-    connection.execute(text(_SNAPSHOT[connection.dialect.name]))
+    take_snapshot(connection)
     return [
         *_unbalanced(connection),
         *_accounts(connection),
@@ -60,9 +60,6 @@ def verify(connection: Connection, now_us: int) -> list[Difference]:
         *_counters(connection, now_us),
         *_in_flight(connection),
     ]
-
-
-_SNAPSHOT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
 
 
 def _unbalanced(connection: Connection) -> Iterator[Difference]:

@@ -1,7 +1,7 @@
 """Sums of usage, read from the sums that are kept and from what they do not have yet: exact to the nano-dollar.
 
 The middle of a span comes from days and hours. What is left of it at its ends comes from lines, and so do lines that
-are not folded yet. It is one statement, so all of it is one snapshot.
+are not folded yet. All of it is one snapshot.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +30,7 @@ from penstock_billing.report_tables import archived_days, spend_hours, usage_pen
 from penstock_billing.span import Part, Span, cut
 from penstock_billing.sums import SUMS, Grain
 from penstock_billing.tables import usage_lines
+from penstock_billing.transactions import take_snapshot
 
 _NAMES: dict[int, str] = {
     usage_pb2.USAGE_DIMENSION_MODEL: "model",
@@ -71,7 +72,10 @@ def sum_usage(
     Raises:
         InvalidArgument: the span begins or ends within an hour whose lines are archived (INVALID_ARGUMENT).
     """
-    every = union_all(*_pieces(question)).subquery()
+    take_snapshot(connection)
+    of_organization = usage_pending.c.organization == question.organization
+    pending_us = connection.scalar(select(func.min(usage_pending.c.post_us)).where(of_organization))
+    every = union_all(*_pieces(question, pending_us)).subquery()
     groups = [every.c[_group(place)] for place in range(len(question.group_by))]
     totals = {name: _total(every.c[name]) for name in SUMS}
     sums = (
@@ -129,12 +133,13 @@ def _is_by_model(question: UsageQuestion) -> bool:
     return set(question.group_by) <= _BY_MODEL
 
 
-def _pieces(question: UsageQuestion) -> Iterator[Select[Any]]:
+def _pieces(question: UsageQuestion, pending_us: int | None) -> Iterator[Select[Any]]:
+    """Give the parts of an answer; `pending_us` is when the oldest line was posted that no sum has yet."""
     span = _cut(question)
     if span.lines or span.summed is None:
-        yield _lines(question, span.lines, pending_only=False)
-    if span.summed is not None:
-        yield _lines(question, (span.summed,), pending_only=True)
+        yield _lines(question, span.lines, None)
+    if span.summed is not None and pending_us is not None:
+        yield _lines(question, (span.summed,), pending_us)
     for part in span.days:
         yield _rolled(question, Grain.DAY, part)
     for part in span.hours:
@@ -153,8 +158,10 @@ def _rolled(question: UsageQuestion, grain: Grain, part: Part) -> Select[Any]:
     )
 
 
-def _lines(question: UsageQuestion, parts: Sequence[Part], *, pending_only: bool) -> Select[Any]:
-    since_us = min((start_us for start_us, _ in parts), default=0) - CLOCKS_DIFFER_US
+def _lines(question: UsageQuestion, parts: Sequence[Part], pending_us: int | None) -> Select[Any]:
+    """Sum lines one by one: all of the parts, or those that are pending."""
+    first_us = min((start_us for start_us, _ in parts), default=0) - CLOCKS_DIFFER_US
+    since_us = max(first_us, pending_us or first_us)
 
     def is_posted(post_us: ColumnElement[int]) -> ColumnElement[bool]:
         return post_us >= since_us
@@ -164,10 +171,14 @@ def _lines(question: UsageQuestion, parts: Sequence[Part], *, pending_only: bool
     sums = (column.label(name) for name, column in zip(SUMS, line_sums(is_posted), strict=True))
     within = or_(False, *((lines.end_us >= start_us) & (lines.end_us < end_us) for start_us, end_us in parts))
     # Of pending lines there are few: the plan begins with them.
-    organization = usage_pending.c.organization if pending_only else lines.organization
+    among, organization = (
+        (usage_lines, lines.organization)
+        if pending_us is None
+        else (pending_lines, usage_pending.c.organization)
+    )
     return (
         select(*groups, *sums)
-        .select_from(pending_lines if pending_only else usage_lines)
+        .select_from(among)
         .where(organization == question.organization, within, is_posted(lines.post_us))
     )
 

@@ -115,6 +115,14 @@ async def open_transactions(
             await transactions.close()
 
 
+def take_snapshot(connection: Connection) -> None:
+    """Let all that is read over a connection from now on be of one moment."""
+    connection.execute(text(_SNAPSHOT[connection.dialect.name]))
+
+
+_SNAPSHOT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
+
+
 def _writer(url: URL, service: str, thread: WriterThread) -> Writer:
     if url.get_backend_name() == "sqlite":
         return SqliteWriter(str(url.database), thread)

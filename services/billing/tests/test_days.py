@@ -160,6 +160,9 @@ async def test_what_is_asked_about_a_day_is_read_from_its_part_alone(
             for what, (read, _) in reads.items()
         }
         folded = await transactions.write(partial(_parts_read, read=partial(fold, tag_keys=(), lines_max=3)))
+        await transactions.write(partial(fold, tag_keys=(), lines_max=100))
+        whole_hours, _ = reads["whole hours"]
+        assert await transactions.read(partial(_parts_read, read=whole_hours)) == set()
     assert found == {what: parts for what, (_, parts) in reads.items()}
     assert folded == {"20260101"}
 
