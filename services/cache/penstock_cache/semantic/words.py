@@ -35,6 +35,7 @@ _REQUEST = re.compile(
     r"(?:(?:tell|show|explain(?:\s+to)?|help)\s+(?:me|us)\s+|explain\s+)(?=(?:how|what|when|where|who|which|why|if|whether)\b)",
     re.IGNORECASE,
 )
+_GENITIVE = re.compile("['’`´]s$")
 _HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])\.\s?m\b\.?", re.IGNORECASE)
 _LETTER_NAME = re.compile("[A-HJ-Z]")  # team A, vitamin C; in upper case, so that "A" is no article
 _SYMBOLS = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupe", "%": "percent", "°": "degre"}
@@ -93,6 +94,8 @@ def _words(token: str, lists: Lexicon, *, starts: bool, counted: bool) -> Iterat
             yield Word(concept, "function")
         else:
             yield Word(concept, "word", _is_name(token, form, lists, starts=starts))
+            if _GENITIVE.search(token):
+                yield Word("'s", "function")
 
 
 def _is_name(token: str, form: str, lists: Lexicon, *, starts: bool) -> bool:
