@@ -178,6 +178,7 @@ class _SqliteThreads:
             url.set(drivername="sqlite"),
             pool_size=CONNECTIONS_MAX,
             max_overflow=0,
+            pool_use_lifo=True,  # the last one has its pages in memory
             connect_args={"timeout": SQLITE_BUSY_SECONDS},
         )
         event.listen(self._engine, "connect", _prepare_sqlite)

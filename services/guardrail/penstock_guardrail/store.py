@@ -16,6 +16,12 @@ from penstock_guardrail.tables import redaction_sessions as _sessions
 from penstock_guardrail.tables import subject_keys as _subjects
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+# Written once: to write it costs as much as to run it.
+_FIND_SUBJECT_KEYS = sa.select(
+    _subjects.c.organization, _subjects.c.subject, _subjects.c.wrapped_key, _subjects.c.erase_us
+).where(
+    sa.tuple_(_subjects.c.organization, _subjects.c.subject).in_(sa.bindparam("subjects", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +166,11 @@ def add_subject_keys(connection: sa.Connection, keys: Sequence[SubjectKey]) -> N
 
 def find_subject_keys(connection: sa.Connection, subjects: Collection[Subject]) -> dict[Subject, SubjectKey]:
     """Give the keys there are."""
-    columns = _subjects.c.organization, _subjects.c.subject, _subjects.c.wrapped_key, _subjects.c.erase_us
-    query = sa.select(*columns).where(sa.tuple_(*columns[:2]).in_(subjects))
-    rows = connection.execute(query).mappings()
-    return {(row["organization"], row["subject"]): SubjectKey(**row) for row in rows}
+    rows = connection.execute(_FIND_SUBJECT_KEYS, {"subjects": list(subjects)})
+    return {
+        (organization, subject): SubjectKey(organization, subject, *rest)
+        for organization, subject, *rest in rows
+    }
 
 
 def _organization_keys(query: sa.Select[Any], connection: sa.Connection) -> list[OrganizationKey]:

@@ -14,6 +14,45 @@ Leaves = tuple[int, int]
 Place = tuple[str, str]
 _ORGANIZATIONS_MAX = 64
 
+# Statements of the hot path, written once: to write one costs as much as to run it.
+_LOCK = (
+    sa.select(audit_logs)
+    .where(audit_logs.c.organization.in_(sa.bindparam("organizations", expanding=True)))
+    .order_by(audit_logs.c.organization)
+    .with_for_update()
+)
+_BEGIN = sa.text(
+    "INSERT INTO audit_logs (organization, size, frontier) VALUES (:organization, 0, :frontier) ON CONFLICT DO NOTHING"
+).bindparams(sa.bindparam("frontier", type_=sa.LargeBinary))
+_KNOWN = sa.select(audit_entries.c.organization, audit_entries.c.entry_id).where(
+    audit_entries.c.organization.in_(sa.bindparam("organizations", expanding=True)),
+    audit_entries.c.entry_id.in_(sa.bindparam("ids", expanding=True)),
+)
+_LEAVES = (
+    sa.select(audit_entries.c.leaf_hash)
+    .where(
+        audit_entries.c.organization == sa.bindparam("organization"),
+        audit_entries.c.entry_index >= sa.bindparam("start"),
+        audit_entries.c.entry_index < sa.bindparam("stop"),
+    )
+    .order_by(audit_entries.c.entry_index)
+)
+_NODES = (
+    sa.select(audit_nodes.c.hash)
+    .where(
+        audit_nodes.c.organization == sa.bindparam("organization"),
+        audit_nodes.c.level == sa.bindparam("level"),
+        audit_nodes.c.node_index >= sa.bindparam("start"),
+        audit_nodes.c.node_index < sa.bindparam("stop"),
+    )
+    .order_by(audit_nodes.c.node_index)
+)
+_GROW = (
+    sa.update(audit_logs)
+    .where(audit_logs.c.organization == sa.bindparam("name"))
+    .values(size=sa.bindparam("new_size"), frontier=sa.bindparam("new_frontier"))
+)
+
 
 class EntryRow(NamedTuple):
     """An entry as the table has it, column by column."""
@@ -33,18 +72,11 @@ def locked(connection: sa.Connection, organizations: Sequence[str]) -> dict[str,
     Two who begin new logs may still wait for each other: the store ends one of them, which has to do it again.
     """
     ordered = sorted(organizations)
-    query = sa.select(audit_logs).where(audit_logs.c.organization.in_(ordered))
-    query = query.order_by(audit_logs.c.organization).with_for_update()
-    rows = connection.execute(query).all()
+    rows = connection.execute(_LOCK, {"organizations": ordered}).all()
     if len(rows) < len(ordered):
-        connection.execute(
-            sa.text(
-                "INSERT INTO audit_logs (organization, size, frontier) VALUES (:organization, 0, :frontier)"
-                " ON CONFLICT DO NOTHING"
-            ).bindparams(sa.bindparam("frontier", type_=sa.LargeBinary)),
-            [{"organization": organization, "frontier": b""} for organization in ordered],
-        )
-        rows = connection.execute(query).all()
+        new = [{"organization": organization, "frontier": b""} for organization in ordered]
+        connection.execute(_BEGIN, new)
+        rows = connection.execute(_LOCK, {"organizations": ordered}).all()
     return {row.organization: Frontier.parse(row.size, row.frontier) for row in rows}
 
 
@@ -57,9 +89,8 @@ def frontier(connection: sa.Connection, organization: str) -> Frontier:
 
 def known(connection: sa.Connection, organizations: Sequence[str], ids: Collection[str]) -> set[Place]:
     """Tell which entries, by log and id, are there already."""
-    columns = audit_entries.c.organization, audit_entries.c.entry_id
-    query = sa.select(*columns).where(columns[0].in_(organizations), columns[1].in_(ids))
-    return {(row.organization, row.entry_id) for row in connection.execute(query)}
+    found = connection.execute(_KNOWN, {"organizations": list(organizations), "ids": list(ids)})
+    return {(organization, entry_id) for organization, entry_id in found}
 
 
 def add(
@@ -72,14 +103,10 @@ def add(
     connection.exec_driver_sql(_insert_entry(connection.dialect.paramstyle), list(entries))
     if nodes:
         connection.execute(audit_nodes.insert(), nodes)
-    changed = sa.update(audit_logs).where(audit_logs.c.organization == sa.bindparam("name"))
-    connection.execute(
-        changed.values(size=sa.bindparam("new_size"), frontier=sa.bindparam("new_frontier")),
-        [
-            {"name": organization, "new_size": tree.size, "new_frontier": tree.stored}
-            for organization, tree in trees.items()
-        ],
-    )
+    grown = [
+        {"name": name, "new_size": tree.size, "new_frontier": tree.stored} for name, tree in trees.items()
+    ]
+    connection.execute(_GROW, grown)
 
 
 def page(connection: sa.Connection, organization: str, start: int, most: int) -> Sequence[Any]:
@@ -134,20 +161,11 @@ def _forget(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
 
 def _root(connection: sa.Connection, organization: str, node: Node) -> bytes:
     level, span = made_of(node)
-    if level:
-        query = (
-            sa.select(audit_nodes.c.hash)
-            .where(
-                audit_nodes.c.organization == organization,
-                audit_nodes.c.level == level,
-                audit_nodes.c.node_index >= span.start,
-                audit_nodes.c.node_index < span.stop,
-            )
-            .order_by(audit_nodes.c.node_index)
-        )
-        return folded(list(connection.execute(query).scalars()))
-    rows = page(connection, organization, span.start, len(span))
-    return folded([row.leaf_hash for row in rows])
+    kept = {"organization": organization, "start": span.start, "stop": span.stop}
+    found = (
+        connection.execute(_NODES, {**kept, "level": level}) if level else connection.execute(_LEAVES, kept)
+    )
+    return folded(found.scalars().all())
 
 
 @cache
