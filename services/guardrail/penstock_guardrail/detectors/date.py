@@ -16,53 +16,17 @@ from penstock_guardrail.grammar import (
 )
 from penstock_guardrail.pattern import Pattern
 
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
-    *(
-        "November",
-        "December",
-        "Jan",
-        "Feb",
-        "Mar",
-        "Apr",
-        "Jun",
-        "Jul",
-        "Aug",
-        "Sep",
-        "Sept",
-        "Oct",
-        "Nov",
-        "Dec",
-    ),
-    *(
-        "Januar",
-        "Februar",
-        "Mai",
-        "Juni",
-        "Juli",
-        "Oktober",
-        "Dezember",
-        "janvier",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-    ),
-    *(
-        "juillet",
-        "septembre",
-        "octobre",
-        "novembre",
-        "enero",
-        "febrero",
-        "marzo",
-        "abril",
-        "mayo",
-        "junio",
-        "julio",
-    ),
-    *("agosto", "septiembre", "octubre", "noviembre", "diciembre"),
-)
+# As they are in the canonical view, without accents: English, German, French, Spanish, Italian, Portuguese, Dutch.
+_MONTHS = """
+January February March April May June July August September October November December
+Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec
+Januar Februar Marz Mai Juni Juli Oktober Dezember
+janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre
+enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre
+gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre
+janeiro fevereiro maio junho julho setembro outubro novembro dezembro
+januari februari maart mei augustus
+"""
 
 
 def _digits(least: int, most: int) -> Grammar:
@@ -75,7 +39,7 @@ def _numeric(separator: str) -> Grammar:
     return either(day_first, sequence(_digits(4, 4), part, _digits(1, 2), part, _digits(1, 2)))
 
 
-_MONTH = sequence(literals(*_MONTHS, ignore_case=True), characters("[.]", 0, 1))
+_MONTH = sequence(literals(*_MONTHS.split(), ignore_case=True), characters("[.]", 0, 1))
 _SPACE = characters(" ", 1, 1)
 _DAY = sequence(_digits(1, 2), optional(literals("st", "nd", "rd", "th", ".")))
 _YEAR = sequence(characters("[ ,]", 1, 2), optional(literals("de ", "of ")), _digits(4, 4))
@@ -93,10 +57,10 @@ _DATE = sequence(
     BOUNDARY,
 )
 _BIRTH = (
-    r"born\b|birth|dob\b|d\.o\.b|bday|geboren|geburt\w*|nee?\b(?: le)?|naissance|nacid[oa]|nacimiento|nat[oa] il|"
-    r"nascit[ao]|nascid[oa]|geboortedatum|urodzon|fodt|fodd"
+    r"born\b|birth|date_?of_?birth|dob\b|d\.o\.b|bday|geboren|geb\.|geburt\w*|nee?\b(?: le)?|naissance|nacid[oa]|"
+    r"nacimiento|nat[oa] il|nascit[ao]|nascid[oa]|nascimento|geboortedatum|urodzon|fodt|fodd"
 )
-_NAMED = rf"(?:{'|'.join(_MONTHS)})"
+_NAMED = rf"(?:{'|'.join(_MONTHS.split())})"
 _TRIGGER = rf"(?i)[0-9][/.-][0-9]{{1,2}}[/.-][0-9]|[0-9](?:st|nd|rd|th|\.)? (?:of |de )?{_NAMED}\b|\b{_NAMED}\.? [0-9]"
 _LAST_MONTH, _LAST_DAY = 12, 31
 
@@ -105,7 +69,7 @@ class DateDetector:
     """Find dates."""
 
     name = "date"
-    version = 1
+    version = 2
     trigger = _TRIGGER
     grammar = _DATE
 
@@ -118,9 +82,9 @@ class DateDetector:
         for first, last in self._date.spans(view, start, end):
             if not continues_number(view, first) and _is_date(view[first:last]):
                 if self._birth.before(view, first):
-                    yield Candidate(first, last, "DATE_OF_BIRTH", 0.95, "date/1", "a date; context word")
+                    yield Candidate(first, last, "DATE_OF_BIRTH", 0.95, "date/2", "a date; context word")
                 else:
-                    yield Candidate(first, last, "DATE_TIME", 0.6, "date/1", "a date", yields=True)
+                    yield Candidate(first, last, "DATE_TIME", 0.6, "date/2", "a date", yields=True)
 
 
 def _is_date(written: bytes) -> bool:

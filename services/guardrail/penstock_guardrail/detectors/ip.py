@@ -24,7 +24,7 @@ _HEX = characters("[0-9A-Fa-f]", 1, 4)
 _GROUPS = sequence(_HEX, repeated(sequence(_COLONS, _HEX), 1, 8))
 _ADDRESS = sequence(BOUNDARY, either(_NUMBERS, _GROUPS), BOUNDARY)
 
-_VERSION_BEFORE = r"(?i)(?:version|release|ver|v)[ .:=]{0,2}\z"
+_VERSION_BEFORE = r"(?i)(?:version|release|ver|v|section|chapter|clause)[ .:=]{0,2}\z"
 _VERSION_CHARACTERS_MAX = 12
 # What may be groups of a longer address before a colon ("host:" is none), and what maps version 4 into version 6.
 _GROUPS_END = r"(?:\A|[^0-9A-Za-z])[0-9A-Fa-f]{0,4}:\z"
@@ -41,7 +41,7 @@ class IpDetector:
     """Find addresses of hosts; loopback, unspecified and netmasks are nobody's."""
 
     name = "ip"
-    version = 2
+    version = 3
     trigger = r"[0-9]\.[0-9]{1,3}\.[0-9]|[0-9A-Fa-f]::[0-9A-Fa-f]|[0-9A-Fa-f]:[0-9A-Fa-f]{1,4}:"
     grammar = _ADDRESS
 
@@ -55,7 +55,7 @@ class IpDetector:
         """Give the addresses that begin in [start, end)."""
         for first, last in self._address.spans(view, start, end):
             if self._stands_alone(view, first) and _leads_to_somebody(view[first:last]):
-                yield Candidate(first, last, "IP_ADDRESS", 0.9, "ip/2", "parsed as an address")
+                yield Candidate(first, last, "IP_ADDRESS", 0.9, "ip/3", "parsed as an address")
 
     def _stands_alone(self, view: bytes, start: int) -> bool:
         """Tell an address from the rest of something longer and from the number of a version."""
