@@ -44,6 +44,32 @@ def test_an_answer_is_forgotten_by_its_label_and_that_can_be_proved(stack: Stack
         assert answered(client, question)["cache"] == "CACHE_STATUS_MISS"
 
 
+def test_prompt_versions_share_no_answers_and_each_is_forgotten_by_itself(stack: Stack) -> None:
+    old, new = (
+        ask("Name a colour.", cache_control={"prompt_version": version}, max_tokens=64)
+        for version in ("colours-1", "colours-2")
+    )
+    with stack.client() as client:
+        until_kept(client, old)
+        assert answered(client, new)["cache"] == "CACHE_STATUS_MISS"
+        until_kept(client, new)
+        selector = {"prompt_version": "colours-1"}
+        client.post(f"{CACHE}:invalidate", json={"selector": selector}).raise_for_status()
+        assert answered(client, new)["cache_tier"] == "CACHE_TIER_L1"
+        assert answered(client, old)["cache"] == "CACHE_STATUS_MISS"
+
+
+def test_a_header_forbids_to_be_answered_from_the_cache(stack: Stack) -> None:
+    question = ask("Name a fruit.", max_tokens=64)
+    with stack.client() as client:
+        until_kept(client, question)
+        for directive, name in (("max-age=60", "exact-hit"), ("no-cache", "bypass")):
+            answer = client.post(
+                "/v1/chat/completions", json=question, headers={"cache-control": directive}
+            ).raise_for_status()
+            assert answer.headers["x-penstock-cache"] == name
+
+
 def test_an_answer_that_nobody_knows_cannot_be_reported(stack: Stack) -> None:
     with stack.client() as client:
         verdict = {"verdict": "VERDICT_WRONG"}
