@@ -13,10 +13,9 @@ from collections import deque
 from collections.abc import Collection, Iterator
 
 from penstock_cache.replacement.expert import Expert
+from penstock_cache.replacement.foresight import Foresight
 from penstock_cache.replacement.lirs import Lirs
-from penstock_cache.replacement.multi_queue import MultiQueue
 from penstock_cache.replacement.queue import Item
-from penstock_cache.replacement.recency import Recency
 from penstock_cache.replacement.s3fifo import S3Fifo
 from penstock_cache.replacement.worth import Worth
 
@@ -54,12 +53,10 @@ class Mixture:
 
     def __init__(self) -> None:
         self._experts: tuple[Expert, ...] = (
-            Worth(ghosts=0),  # leads until it is known who saves more: it knows what an item saves
-            Worth(ghosts=4),
-            MultiQueue(lifetime=8, ghosts=8),
+            Worth(),  # leads until it is known who saves more: it needs to learn nothing
+            Foresight(),
             Lirs(),
             S3Fifo(),
-            Recency(),
         )
         self.credits = [0.0] * len(self._experts)
         self._credit_unit = 1.0  # grows, which is the same as all credit fading
