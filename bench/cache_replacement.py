@@ -4,12 +4,15 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from harness import install
+from harness.paths import REPO
 from harness.report import Report, rounded
+from matplotlib.figure import Figure
 from replacement import peers, replay, traces
 
 CAPACITY_SHARES = (0.01, 0.1)
@@ -37,6 +40,7 @@ def main() -> None:
         "replacement_margin_points_min": min(row["margin_points"] for row in rows),
         "cost_margin_points_min": min(row["cost_margin_points"] for row in rows),
     }
+    _plot(rows, report.path(".png"))
     report.finish(figures, {"rows": rows})
 
 
@@ -79,6 +83,24 @@ def _print(row: dict[str, Any]) -> None:
         f"GreedyDual or LRU {row['saved_by_best_peer']:.4f}",
         flush=True,
     )
+
+
+def _plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw each case as a column: libcachesim's policies are dashes, ours a dot below the best possible."""
+    figure = Figure(figsize=(2 + 1.3 * len(rows), 5), layout="constrained")
+    axis = figure.subplots()
+    peers_shown = [(place, ratio) for place, row in enumerate(rows) for ratio in row["hit_ratios"].values()]
+    axis.plot(*zip(*peers_shown, strict=True), "_", color="grey", label="libcachesim's policies")
+    axis.plot([row["penstock"] for row in rows], "o", label="penstock")
+    axis.plot(
+        [row["belady"] for row in rows], "_", markersize=20, color="black", label="Belady, the best possible"
+    )
+    labels = [f"{row['trace'].split('.')[0]}\n{row['objects']} objects" for row in rows]
+    axis.set_xticks(range(len(rows)), labels, rotation=45, ha="right")
+    axis.set(ylabel="hit ratio", ylim=(0, None))
+    axis.legend()
+    figure.savefig(path, dpi=120)
+    print(f"plot: {path.relative_to(REPO)}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,7 +14,7 @@ POLICIES = (
     *("ClockPro", "Clock2QPlus", "GLCache", "LRB", "ThreeLCache"),
 )
 BEST_POSSIBLE = "Belady"
-SECONDS_MAX = 120  # of a replay; LFUDA never ends on some traces
+SECONDS_MAX = 60  # of a replay; most take a few, LFUDA never ends on some traces
 
 
 def hit_ratios(oracle: Path, objects: int, *, quick: bool) -> dict[str, float]:
