@@ -75,7 +75,7 @@ class Plan:
 
 
 FULL = Plan(rounds=5, seconds=0.6, windows=16)
-QUICK = Plan(rounds=2, seconds=0.25, windows=2)
+QUICK = Plan(rounds=1, seconds=0.25, windows=2)
 
 
 def main() -> None:

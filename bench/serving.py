@@ -26,11 +26,25 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 CONCURRENT = 32
-CONTEXT_TOKENS = 224
-PROMPT_TOKENS = 128
-ANSWER_TOKENS = 48
 TEXT = BENCH / "data" / "opticks.txt"
 IN_PROCESS, AT_THE_DOOR, LLAMA_SERVER = "in process", "over gRPC", "llama-server, HTTP"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much to measure."""
+
+    rounds: int
+    seconds: float
+    context_tokens: int  # before the steady streams
+    prompt_tokens: int  # of each who asks in a burst
+    answer_tokens: int
+
+
+FULL = Plan(rounds=7, seconds=2.0, context_tokens=224, prompt_tokens=128, answer_tokens=48)
+QUICK = Plan(
+    rounds=1, seconds=2.0, context_tokens=64, prompt_tokens=64, answer_tokens=24
+)  # the peer reads slowly
 
 
 @dataclass(slots=True)
@@ -50,14 +64,14 @@ def main() -> None:
     if arguments.setup:
         raise SystemExit(absent or None)
     report = Report("serving", quick=arguments.quick)
-    rounds, seconds = (2, 1.0) if arguments.quick else (7, 2.0)
+    plan = QUICK if arguments.quick else FULL
     workers = _start(with_peer=not absent)
     measured: dict[str, Measured] = defaultdict(Measured)
     try:
-        for turn in range(rounds):
+        for turn in range(plan.rounds):
             for name, worker in workers.items():
-                with console.status(f"round {turn + 1} of {rounds}: {name}"):
-                    _measure(worker, measured[name], turn, seconds)
+                with console.status(f"round {turn + 1} of {plan.rounds}: {name}"):
+                    _measure(worker, measured[name], turn, plan)
     finally:
         for worker in workers.values():
             worker.stop()
@@ -81,14 +95,14 @@ def _start(*, with_peer: bool) -> dict[str, Worker]:
     return workers
 
 
-def _measure(worker: Worker, measured: Measured, turn: int, seconds: float) -> None:
-    load = {"concurrent": CONCURRENT, "context": CONTEXT_TOKENS, "seconds": seconds}
+def _measure(worker: Worker, measured: Measured, turn: int, plan: Plan) -> None:
+    load = {"concurrent": CONCURRENT, "context": plan.context_tokens, "seconds": plan.seconds}
     measured.steady.append(worker.turn("decode", **load)["tokens_per_s"])
     text = TEXT.read_text()
     starts = [2000 * turn + 500 * place for place in range(CONCURRENT)]
-    prompts = [beginning(text[start:], PROMPT_TOKENS) for start in starts]
+    prompts = [beginning(text[start:], plan.prompt_tokens) for start in starts]
     organizations = [f"bench-{turn}"] * CONCURRENT
-    asked = worker.turn("burst", prompts=prompts, organizations=organizations, tokens=ANSWER_TOKENS)
+    asked = worker.turn("burst", prompts=prompts, organizations=organizations, tokens=plan.answer_tokens)
     measured.burst.append(asked["tokens_per_s"])
     measured.first_token_ms += [1e3 * seconds for seconds in asked["first_token_seconds"]]
     measured.inter_token_ms += [1e3 * seconds for seconds in asked["inter_token_seconds"]]

@@ -65,10 +65,11 @@ class OverGrpc(Client):
 async def serving(gguf: str, threads: str, text: str) -> AsyncIterator[OverGrpc]:
     """Start the service, wait until it has loaded the model, and end it after."""
     port = processes.free_port()
+    model = ModelSettings(id=MODEL, reference=gguf, kv_at_load=True)
     env = {
         "PENSTOCK_INFERENCE_GRPC_PORT": str(port),
         "PENSTOCK_INFERENCE_HTTP_PORT": str(processes.free_port()),
-        "PENSTOCK_INFERENCE_MODELS": f"[{ModelSettings(id=MODEL, reference=gguf).model_dump_json()}]",
+        "PENSTOCK_INFERENCE_MODELS": f"[{model.model_dump_json()}]",
         "PENSTOCK_INFERENCE_ENCODERS": "[]",
         "PENSTOCK_INFERENCE_THREADS": threads,
         "PENSTOCK_DATA_DIR": str(_DATA_DIR),
