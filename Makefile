@@ -31,6 +31,7 @@ UV_STAMP := $(STAMPS)/uv-$(UV_VERSION)
 MEMBERS_STAMP := $(STAMPS)/members-$(call hash,$(MANIFESTS))
 MODELS_STAMP := $(STAMPS)/models-$(call hash,models/requirements.txt)
 GATEWAY_STAMP := services/edge/bin/.gateway-$(call hash,$(GO_SOURCES))
+OPERATOR_STAMP := services/inference/penstock_inference/lib/.attention-$(call hash,$(sort $(wildcard services/inference/native/*)))
 TEST_STAMP := $(STAMPS)/test-$(call hash,$(MANIFESTS) requirements.in)
 GRPCURL_STAMP := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 remember = @mkdir -p $(STAMPS) && rm -f $(STAMPS)/$(1)-* && touch $@
@@ -49,7 +50,7 @@ help: ## list what can be done
 setup: $(UV_STAMP) ## install what the stack needs into .venv: services, models, gateway (no torch)
 	@$(if $(missing),$(MAKE) --jobs=2 $(missing),:)
 
-SETUP_STAMPS := $(MEMBERS_STAMP) $(MODELS_STAMP) $(GATEWAY_STAMP)
+SETUP_STAMPS := $(MEMBERS_STAMP) $(MODELS_STAMP) $(GATEWAY_STAMP) $(OPERATOR_STAMP)
 missing = $(filter-out $(wildcard $(SETUP_STAMPS)),$(SETUP_STAMPS))
 
 $(UV_STAMP):
@@ -74,6 +75,11 @@ $(GATEWAY_STAMP): $(UV_STAMP)
 	$(call say,Gateway (Go))
 	@services/edge/gateway/build
 	@rm -f services/edge/bin/.gateway-* && touch $@
+
+$(OPERATOR_STAMP): $(UV_STAMP)
+	$(call say,Attention (C++))
+	@services/inference/native/build
+	@rm -f $(dir $@).attention-* && touch $@
 
 .PHONY: setup-test
 setup-test: setup $(TEST_STAMP) $(GRPCURL_STAMP) debian ## add what tests, lint and benchmarks need (torch, Redis, PostgreSQL, …)
@@ -181,5 +187,5 @@ COMPILE := --generate-hashes --no-header --no-annotate --no-emit-index-url --no-
 .PHONY: clean
 clean: ## stop the stack and remove what set-up, runs and tests made
 	@[ ! -x $(BIN)/penstock ] || $(BIN)/penstock down
-	rm -rf $(VENV) .run .cache .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis services/edge/bin services/edge/gateway/docs/node_modules
+	rm -rf $(VENV) .run .cache .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis services/edge/bin services/edge/gateway/docs/node_modules services/inference/penstock_inference/lib
 	find libs services tests bench -name __pycache__ -prune -exec rm -rf {} +

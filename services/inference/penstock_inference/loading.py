@@ -127,7 +127,6 @@ class Loader:
             prefill_chunk_tokens_max=model.prefill_chunk_tokens,
             threads=self._settings.threads,
             cache_dir=self._settings.model_cache_dir,
-            kv_at_load=model.kv_at_load,
             hold=partial(self._memory.hold, model.id),
         )
 

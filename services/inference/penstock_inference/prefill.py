@@ -1,4 +1,4 @@
-"""Which prompts a step reads, and who gets a slot for that: by turn, within the step's budget. Pure."""
+"""Which prompts a step reads, and who gets a slot for that: by turn, within the step's budget of tokens. Pure."""
 
 from penstock_inference.engines import EngineLimits, PrefillChunk
 from penstock_inference.fairness import PROMPT_TOKEN_COST, TokenCounters
@@ -9,7 +9,6 @@ from penstock_inference.slots import Slots
 from penstock_inference.waiting_line import WaitingLine, level
 
 PREEMPTIONS_MAX = 2  # of one sequence; then it keeps its slot
-_COPIED_ROWS_PER_TOKEN = 64  # of a step's budget: then copies take no longer than reading does
 
 
 class Prefill:
@@ -30,14 +29,12 @@ class Prefill:
         Who needs a block that this very step computes for another waits one step, and copies it.
         """
         budget = self._limits.prefill_chunk_tokens_max
-        copied_rows_max = budget * _COPIED_ROWS_PER_TOKEN
-        copies = len(plan.copies)
         chunks: list[PrefillChunk] = []
         reading = sorted(
             (sequence for sequence in self._slots.running if sequence.prefilling),
             key=lambda sequence: (level(sequence, now), sequence.arrival),
         )
-        while budget and sum(copy.tokens for copy in plan.copies[copies:]) < copied_rows_max:
+        while budget:
             sequence = self._next_to_read(reading, plan, now)
             if sequence is None:
                 break

@@ -24,7 +24,6 @@ class ModelSettings(BaseModel):
     slots: int = Field(default=32, ge=1, le=256)
     context_tokens: int = Field(default=2048, ge=16)
     prefill_chunk_tokens: int = Field(default=128, ge=16)
-    kv_at_load: bool = False  # take all KV memory when it is loaded, and not as it is first used
     at_start: bool = True  # load it at the start, and not only when it is asked for
 
     @model_validator(mode="after")
@@ -33,10 +32,6 @@ class ModelSettings(BaseModel):
             raise ValueError(f"the kind {FASTEST} goes with kinds to choose from, and they with it")
         if self.kind == FASTEST and self.engine != "onnxruntime":
             raise ValueError(f"the engine {self.engine} has no kind {FASTEST}")
-        if self.kv_at_load and self.engine != "onnxruntime":
-            raise ValueError(
-                f"the engine {self.engine} takes its KV memory as it does: kv_at_load is not for it"
-            )
         for kind in self.kinds or (self.kind,):
             if kind not in ENGINE_KINDS[self.engine]:
                 kinds = ", ".join(ENGINE_KINDS[self.engine])

@@ -46,8 +46,12 @@ class BlockTables:
 
     def write(self, slot: int, past_rows: int, rows: int) -> list[BlockWrite]:
         """Keep the first rows of a slot, forget the others, and make place for new ones behind."""
-        held = self.held(slot)
         first, kept_rows = divmod(past_rows, self.block_rows)
+        if self._has_place(slot, past_rows, rows):
+            self._filled_rows[self.tables[slot, first]] += rows
+            self.written_rows[slot] += rows
+            return []
+        held = self.held(slot)
         writes = []
         blocks = held[:first]
         if kept_rows:
@@ -86,6 +90,16 @@ class BlockTables:
         held = [block for slot in range(len(self.tables)) for block in self.held(slot)]
         assert self._holders == [held.count(block) for block in range(self.blocks)]
         assert sorted([*self._free, *set(held)]) == list(range(self.blocks))
+
+    def _has_place(self, slot: int, past_rows: int, rows: int) -> bool:
+        """Tell whether rows simply go on in a block that is the slot's alone, as those of most steps do."""
+        if (
+            past_rows != self.written_rows[slot]
+            or not 0 < past_rows % self.block_rows <= self.block_rows - rows
+        ):
+            return False
+        block = self.tables[slot, past_rows // self.block_rows]
+        return (self._holders[block], self._filled_rows[block]) == (1, past_rows % self.block_rows)
 
     def _take(self) -> int:
         block = self._free.pop()

@@ -9,7 +9,7 @@ from penstock_inference.encoder import Encoder
 from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
 from penstock_inference.engines.converted import ConvertedModel
 from penstock_inference.engines.fastest_kind import fastest_kind
-from penstock_inference.engines.kv_memory import KvMemory
+from penstock_inference.engines.kv_blocks import KvBlocks, kv_dtype
 from penstock_inference.engines.onnx_adapters import AdaptableModel, OnnxAdapters
 from penstock_inference.engines.onnx_engine import OnnxEngine
 from penstock_inference.engines.setup import (
@@ -38,7 +38,6 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
     prefill_chunk_tokens_max: int,
     threads: int,
     cache_dir: Path,
-    kv_at_load: bool = False,
     hold: Callable[[int], None] = lambda _: None,
 ) -> LoadedModel:
     """Load a decoder onto one of ENGINE_KINDS's engines, converting it first where that is needed.
@@ -53,19 +52,10 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
         require_kind(named, ENGINE_KINDS[engine])
     source = resolve_reference(reference)
     setup = EngineSetup(
-        source=source,
-        kind=kind,
-        slots_max=slots_max,
-        context_tokens_max=context_tokens_max,
-        prefill_chunk_tokens_max=prefill_chunk_tokens_max,
-        threads=threads,
-        cache_dir=cache_dir,
-        kv_at_load=kv_at_load,
-        hold=hold,
+        source, kind, slots_max, context_tokens_max, prefill_chunk_tokens_max, threads, cache_dir, hold
     )
     if kind == FASTEST:
-        measured = replace(setup, kv_at_load=False)
-        fastest = fastest_kind(measured, kinds, lambda setup: _load_onnx(setup).engine)
+        fastest = fastest_kind(setup, kinds, lambda setup: _load_onnx(setup).engine)
         setup = replace(setup, kind=fastest)
     loaded = _LOADERS[engine](setup)
     warm_up(loaded.engine)
@@ -110,7 +100,9 @@ def _load_onnx(setup: EngineSetup) -> LoadedModel:
     limits = setup.limits(config)
 
     def hold(*, is_adapted: bool) -> None:
-        kv_bytes = KvMemory.size_bytes(config, limits.slots_max, limits.context_tokens_max)
+        kv_bytes = KvBlocks.size_bytes(
+            config, kv_dtype(setup.kind), slots=limits.slots_max, rows=limits.context_tokens_max
+        )
         setup.hold(converted.size_bytes * (1 + is_adapted) + kv_bytes)
 
     hold(is_adapted=False)
@@ -118,8 +110,6 @@ def _load_onnx(setup: EngineSetup) -> LoadedModel:
         config, converted.scale, partial(converted.adapted_session, setup.threads), hold
     )
     engine = OnnxEngine(converted.session(setup.threads), config, limits, OnnxAdapters(adaptable))
-    if setup.kv_at_load:
-        engine.take_memory()
     return LoadedModel(
         engine=engine,
         engine_name="onnxruntime-cpu",

@@ -1,38 +1,37 @@
 """The CPU engine: ONNX Runtime on a step graph of our own."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from penstock_inference.engines import DecodeRow, EngineLimits, Logits, PrefillChunk, StepBatch
+from penstock_inference.engines import EngineLimits, Logits, StepBatch
 from penstock_inference.engines.batch_check import check_adapters, check_batch
-from penstock_inference.engines.kv_memory import KvMemory
+from penstock_inference.engines.kv_blocks import KvBlocks
 from penstock_inference.engines.onnx_adapters import OnnxAdapters, StackPart
 from penstock_inference.engines.onnx_session import Array, Binding, Session
 from penstock_inference.formats import ModelConfig
 
-_BINDINGS_MAX = 128  # one is about 60 KB and takes 1 ms to make
+_BINDINGS_MAX = 512  # one is about 20 KB
 
 
 class OnnxEngine:
-    """Implement Engine on slots that lie side by side, so that neighbours are one batch without a copy.
+    """Implement Engine on paged keys and values: slots that begin alike share blocks until they part.
 
-    A step is several runs of one graph: the decode rows, then each prompt's chunk. A graph that mixes both
-    was measured to be 1 to 8 % faster on such steps, but needs the weights a second time.
+    A step is one run of the graph: all decode rows and all tokens of chunks are rows of the same products. On the 8-bit
+    and 4-bit kinds a row gets the same bits whatever else is in the step, and however its sequence was cut.
     """
 
     def __init__(
         self, session: Session, config: ModelConfig, limits: EngineLimits, adapters: OnnxAdapters
     ) -> None:
         self._session = session
-        self._config = config
         self._limits = limits
-        self._memory = KvMemory(config, slots=limits.slots_max, rows=limits.context_tokens_max)
-        self._cos, self._sin = config.rotary.tables(rows=self._memory.values.shape[4])
+        slots, rows = limits.slots_max, limits.context_tokens_max
+        self._blocks = KvBlocks(config, session.dtype("keys"), slots=slots, rows=rows)
+        self._cos, self._sin = config.rotary.tables(rows)
         # Few rows of it are ever touched, and only those take memory.
-        logits = (limits.slots_max + limits.prefill_chunk_tokens_max + 1, limits.vocabulary_tokens)
+        logits = (limits.slots_max + limits.prefill_chunk_tokens_max, limits.vocabulary_tokens)
         self._logits: Logits = np.empty(logits, np.float32)
         self.adapters = adapters
         self._stack = adapters.stack
@@ -45,29 +44,27 @@ class OnnxEngine:
 
     def step(self, batch: StepBatch) -> Logits:
         """Run one iteration. Raises ValueError, and changes nothing, for a batch that breaks the contract."""
-        check_batch(batch, self._limits, self._memory.written_rows)
+        check_batch(batch, self._limits, self._blocks.tables.written_rows)
         check_adapters(batch, self.adapters)
         self._take_up_adapters()
-        if batch.decode:
-            self._decode(batch.decode)
-        rows = len(batch.decode)
+        rows = _Rows()
+        for row in batch.decode:
+            self._blocks.write(row.slot, row.past_tokens, rows=1)
+            rows.add(row.slot, (row.token,), row.past_tokens, row.adapter, logits=1)
         for chunk in batch.prefills:
-            self._prefill(chunk, logits_start=rows)
-            rows += chunk.logit_rows
-        return self._logits[:rows]
-
-    def take_memory(self) -> None:
-        """Take the memory of all slots, so that no step waits for what is used for the first time."""
-        self._memory.take()
+            self._blocks.write(chunk.slot, chunk.past_tokens, len(chunk.tokens))
+            rows.add(chunk.slot, chunk.tokens, chunk.past_tokens, chunk.adapter, logits=chunk.logit_rows)
+        self._compute(rows)
+        return self._logits[: len(rows.logit_rows)]
 
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
-        """Copy the first `tokens` KV rows of a slot over those of another."""
-        self._memory.copy(source, target, tokens)
+        """Let a slot share the first `tokens` KV rows of another: nothing is copied until one of them writes."""
+        self._blocks.tables.share(source, target, tokens)
 
     def close(self) -> None:
         """Give back memory and threads; no call may follow."""
         self._run.cache_clear()
-        del self._run, self._session, self._memory, self._stack, self.adapters
+        del self._run, self._session, self._blocks, self._stack, self.adapters
 
     def _take_up_adapters(self) -> None:
         """Let go of memory of adapters that went, and see those that came."""
@@ -75,38 +72,14 @@ class OnnxEngine:
             self._stack = self.adapters.stack
             self._run.cache_clear()
 
-    def _decode(self, rows: Sequence[DecodeRow]) -> None:
-        """Step all slots from the lowest to the highest wanted; an idle one between writes past its end."""
-        first, last = min(row.slot for row in rows), max(row.slot for row in rows)
-        part = self._stack_part(row.adapter for row in rows)
-        if part and first == last:  # a single row is summed in another order
-            first, last = max(first - 1, 0), max(last, min(1, self._limits.slots_max - 1))
-        written = self._memory.written_rows
-        run = self._run(
-            _Shape(first, slots=last + 1 - first, tokens=1, logits_start=0, logits=len(rows)), part
-        )
-        run.last_rows[:] = written[first : last + 1]
-        for index, row in enumerate(rows):
-            place = row.slot - first
-            run.ids[place] = row.token
-            run.last_rows[place] = row.past_tokens
-            run.logit_rows[index] = place
-        run.adapt({row.slot - first: row.adapter for row in rows})
+    def _compute(self, rows: "_Rows") -> None:
+        part = self._stack_part(rows.adapters)
+        if part and len(rows.ids) == 1:  # a single row is summed in another order
+            rows.repeat()
+        # One row of logits costs so little that it is computed wanted or not: a batch of none kills the process.
+        run = self._run(len(rows.ids), max(len(rows.logit_rows), 1), part)
+        run.fill(rows)
         run()
-        for row in rows:
-            written[row.slot] = row.past_tokens + 1
-
-    def _prefill(self, chunk: PrefillChunk, logits_start: int) -> None:
-        """Feed a chunk. Its last token's logits cost so little that they are computed wanted or not."""
-        tokens, logits = len(chunk.tokens), max(chunk.logit_rows, 1)
-        shape = _Shape(chunk.slot, slots=1, tokens=tokens, logits_start=logits_start, logits=logits)
-        run = self._run(shape, self._stack_part([chunk.adapter]))
-        run.ids[0] = chunk.tokens
-        run.last_rows[0] = chunk.past_tokens + tokens - 1
-        run.logit_rows[:] = range(tokens - logits, tokens)
-        run.adapt({0: chunk.adapter})
-        run()
-        self._memory.written_rows[chunk.slot] = chunk.past_tokens + tokens
 
     def _stack_part(self, adapters: Iterable[str | None]) -> StackPart | None:
         """Give the adapters that a run needs, if it needs any."""
@@ -116,69 +89,83 @@ class OnnxEngine:
         assert self._stack is not None
         return self._stack.part(*self._stack.span(named))
 
-    def _bind(self, shape: "_Shape", part: StackPart | None) -> "_Run":
-        run = _Run(shape, (part.session if part else self._session).bind(), part)
-        run.binding.input("cos", self._cos)
-        run.binding.input("sin", self._sin)
-        run.binding.output("logits", self._logits[shape.logits_start : shape.logits_start + shape.logits])
-        for layer in range(self._config.layers):
-            for side, name in enumerate(("key", "value")):
-                rows = self._memory.values[layer, side, shape.first_slot : shape.first_slot + shape.slots]
-                run.binding.input(f"past_{name}_{layer}", rows)
-                run.binding.output(f"present_{name}_{layer}", rows)
+    def _bind(self, rows: int, logits: int, part: StackPart | None) -> "_Run":
+        run = _Run((part.session if part else self._session).bind(), rows, logits, part)
+        blocks = self._blocks
+        shared = {"keys": blocks.keys, "values": blocks.values, "block_tables": blocks.tables.tables}
+        for name, array in (shared | {"cos": self._cos, "sin": self._sin}).items():
+            run.binding.input(name, array)
+        run.binding.output("logits", self._logits[:logits])
         return run
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Which slots a run steps, by how many tokens each, and which of the engine's rows take its logits."""
+class _Rows:
+    """The tokens of a step, one after the other."""
 
-    first_slot: int
-    slots: int
-    tokens: int
-    logits_start: int
-    logits: int
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.slots: list[int] = []
+        self.positions: list[int] = []
+        self.adapters: list[str | None] = []
+        self.logit_rows: list[int] = []
+
+    def add(
+        self, slot: int, tokens: Sequence[int], past_tokens: int, adapter: str | None, *, logits: int
+    ) -> None:
+        """Add tokens of a sequence; the logits behind the last ones are wanted."""
+        self.ids.extend(tokens)
+        self.slots.extend([slot] * len(tokens))
+        self.positions.extend(range(past_tokens, past_tokens + len(tokens)))
+        self.adapters.extend([adapter] * len(tokens))
+        self.logit_rows.extend(range(len(self.ids) - logits, len(self.ids)))
+
+    def repeat(self) -> None:
+        """Compute the last token twice."""
+        for column in (self.ids, self.slots, self.positions):
+            column.append(column[-1])
+        self.adapters.append(self.adapters[-1])
 
 
 class _Run:
-    """A run of one shape, on arrays to be filled before each call."""
+    """A run of so many rows and logits, on arrays to be filled before each call."""
 
-    def __init__(self, shape: _Shape, binding: Binding, part: StackPart | None) -> None:
-        assert shape.slots > 0, "a batch of none kills the process"
-        assert shape.tokens > 0
-        assert shape.tokens == 1 or shape.slots == 1, "only one sequence at a time can take several tokens"
+    def __init__(self, binding: Binding, rows: int, logits: int, part: StackPart | None) -> None:
+        assert rows > 0
+        assert logits > 0
         self.binding = binding
-        self.ids = np.zeros((shape.slots, shape.tokens), np.int64)
-        self.last_rows = np.zeros(shape.slots, np.int32)
-        self.logit_rows = np.zeros(shape.logits, np.int64)
-        self._kv_rows = np.zeros((), np.int32)
-        for name in ("ids", "last_rows", "logit_rows"):
+        self.ids = np.zeros((rows, 1), np.int64)
+        self.slots = np.zeros(rows, np.int32)
+        self.positions = np.zeros(rows, np.int32)
+        self.logit_rows = np.zeros(logits, np.int64)
+        for name in ("ids", "slots", "positions", "logit_rows"):
             binding.input(name, getattr(self, name))
-        binding.input("kv_rows", self._kv_rows)
         self._own: dict[str, Array] = {}
         self._part = part
         if part is not None:
-            self._bind_adapters(part, shape)
+            self._bind_adapters(part, rows)
 
-    def adapt(self, adapters: Mapping[int, str | None]) -> None:
-        """Say which sequences, by their place, have which adapter."""
-        if self._part is None:
-            return
+    def fill(self, rows: _Rows) -> None:
+        """Say what the next call computes."""
+        self.ids[:, 0] = rows.ids
+        self.slots[:] = rows.slots
+        self.positions[:] = rows.positions
+        self.logit_rows[:] = rows.logit_rows or [0]
+        if self._part is not None:
+            self._adapt(self._part, rows.adapters)
+
+    def _adapt(self, part: StackPart, adapters: Sequence[str | None]) -> None:
         for matrix, own in self._own.items():
             own[:] = False
-            for place, name in adapters.items():
+            for row, name in enumerate(adapters):
                 if name is not None:
-                    own[place, 0, self._part.own[matrix][name]] = True
+                    own[row, 0, part.own[matrix][name]] = True
 
-    def _bind_adapters(self, part: StackPart, shape: _Shape) -> None:
+    def _bind_adapters(self, part: StackPart, rows: int) -> None:
         for name, array in part.inputs.items():
             self.binding.input(name, array)
-        self.binding.input("batch_tokens", np.array([shape.slots, shape.tokens, -1]))
         for matrix, columns in part.columns.items():
-            self._own[matrix] = np.zeros((shape.slots, 1, columns), np.bool_)
+            self._own[matrix] = np.zeros((rows, 1, columns), np.bool_)
             self.binding.input(f"own_{matrix}", self._own[matrix])
 
     def __call__(self) -> None:
-        # Were it less, the result would be wrong without an error.
-        self._kv_rows[()] = self.last_rows.max() + 1
         self.binding.run()

@@ -10,6 +10,8 @@ import onnxruntime
 
 Array = npt.NDArray[Any]
 LIBRARY_VERSION: str = onnxruntime.__version__
+_OPERATORS = Path(__file__).parent.parent / "lib" / "attention.so"
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _SPIN_MICROSECONDS = 50  # the default spins for milliseconds after each step, on cores that others need
 
 
@@ -17,11 +19,19 @@ class Session:
     """One loaded graph. Several threads may run it at once; a Binding belongs to one."""
 
     def __init__(self, graph: Path, *, threads: int) -> None:
+        if not _OPERATORS.exists():
+            raise FileNotFoundError(f"{_OPERATORS} is missing: services/inference/native/build makes it")
         options = onnxruntime.SessionOptions()
+        options.register_custom_ops_library(str(_OPERATORS))
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_MICROSECONDS))
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def dtype(self, name: str) -> npt.DTypeLike:
+        """Say what numbers an input takes, single or half floats."""
+        found = next(given.type for given in self._session.get_inputs() if given.name == name)
+        return _DTYPES[found]
 
     def run(self, output: str, inputs: Mapping[str, Array]) -> Array:
         """Compute one output."""

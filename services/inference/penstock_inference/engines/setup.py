@@ -30,7 +30,6 @@ class EngineSetup:
     prefill_chunk_tokens_max: int
     threads: int
     cache_dir: Path
-    kv_at_load: bool  # take all KV memory at once, and not as it is first used
     hold: Callable[[int], None]  # told how many bytes may come to be used; may raise to refuse them
 
     def limits(self, config: ModelConfig) -> EngineLimits:

@@ -305,24 +305,6 @@ def test_who_waits_for_anothers_reading_goes_on_alone_when_that_is_cancelled() -
     assert second.tokens == greedy_answer(second.prompt, 8)
 
 
-def test_copies_of_common_beginnings_are_shared_out_among_steps() -> None:
-    limits = EngineLimits(
-        vocabulary_tokens=10, slots_max=8, context_tokens_max=1100, prefill_chunk_tokens_max=16
-    )
-    scheduler = Scheduler(limits, 64)
-    shared = [1] * 1024  # 64 rows for each of the 16 tokens of a step
-    copied = []
-    for prompts in ([[2, 2]], [[3, place] for place in range(6)]):
-        scheduler.submit([make_sequence([*shared, *prompt], max_tokens=1) for prompt in prompts], 0)
-        while not scheduler.idle:
-            plan = scheduler.plan(0)
-            for sequence in plan.sampled:
-                sequence.append(1)
-            scheduler.commit(plan)
-            copied.append(sum(copy.tokens for copy in plan.copies))
-    assert max(copied) == len(shared)  # and not that of five at once
-
-
 def test_who_was_overtaken_while_being_read_copies_what_the_other_has_read_since() -> None:
     scheduler, engine = Scheduler(LIMITS, 64), FakeEngine()
     overtaken = make_sequence([*[1] * 16, 2, 2])

@@ -57,17 +57,7 @@ class Opener:
 def setup(tmp_path: Path) -> EngineSetup:
     source = tmp_path / "model.gguf"
     source.write_bytes(b"weights")
-    return EngineSetup(
-        source=source,
-        kind="auto",
-        slots_max=3,
-        context_tokens_max=20,
-        prefill_chunk_tokens_max=16,
-        threads=1,
-        cache_dir=tmp_path / "cache",
-        kv_at_load=False,
-        hold=lambda _: None,
-    )
+    return EngineSetup(source, "auto", 3, 20, 16, 1, tmp_path / "cache", lambda _: None)
 
 
 def test_the_kind_that_took_the_least_time_is_chosen_and_every_engine_closed(setup):

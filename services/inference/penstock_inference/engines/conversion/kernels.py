@@ -18,6 +18,10 @@ _ROWS_AT_ONCE = 4096  # bounds what quantising a large vocabulary takes beside i
 class Kernels(Protocol):
     """Add the nodes that multiply with, or look up in, one matrix `[outputs, inputs]`."""
 
+    @property
+    def stored(self) -> npt.DTypeLike:
+        """Say in what numbers keys and values are kept."""
+
     def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
         """Multiply each row of values with the matrix transposed."""
 
@@ -30,6 +34,8 @@ class Kernels(Protocol):
 
 class Fp32Kernels:
     """Keep every weight in single precision: the reference."""
+
+    stored = np.float32
 
     def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
         """Multiply each row of values with the matrix transposed."""
@@ -50,6 +56,8 @@ class Int8Kernels:
     Each row is rounded by itself, so a sequence's numbers do not depend on its neighbours in the batch.
     The widest of a layer's matrices, which takes almost half of the time, lies in longer blocks (decision 14).
     """
+
+    stored = np.float16
 
     def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
         """Multiply each row of values with the matrix transposed."""

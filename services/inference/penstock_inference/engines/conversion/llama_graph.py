@@ -11,6 +11,7 @@ from penstock_inference.engines.conversion.kernels import Kernels
 from penstock_inference.engines.conversion.lora_nodes import Product, add_adapters
 from penstock_inference.engines.conversion.onnx_graph import ADAPTED_GRAPH_FILE, Dims, GraphBuilder
 from penstock_inference.engines.conversion.progress import CONVERTING, Progress, say_nothing
+from penstock_inference.engines.kv_blocks import BLOCK_ROWS
 from penstock_inference.formats import ModelWeights
 from penstock_inference.formats.llama_tensors import (
     EMBEDDING,
@@ -28,11 +29,12 @@ def build_llama_graph(
 ) -> None:
     """Write the graph and its weights into a directory.
 
-    Inputs: `ids [batch, tokens]`; `last_rows [batch]`, the KV row of each sequence's last token; `kv_rows`,
-    one more than the largest of these; `logit_rows`, the positions among batch * tokens whose logits are
-    wanted; `cos` and `sin [rows, head_dim / 2]`; for each layer `past_key_<layer>` and `past_value_<layer>`
-    `[batch, kv_heads, rows, head_dim]`. Outputs: `logits [logit_rows, vocabulary]`, and `present_...`, to be
-    bound to the memory of `past_...`. Beside it lies the graph for steps that name adapters (lora_nodes.py).
+    Its rows are tokens of any sequences, those of one side by side and in their order. Inputs: `ids [rows, 1]`;
+    `slots [rows]` and `positions [rows]`, whose each is and where in its sequence; `logit_rows`, the rows whose logits
+    are wanted; `block_tables [slots, blocks]`, the blocks of each sequence; `cos` and `sin [positions, head_dim / 2]`;
+    `keys [layers, blocks, kv_heads, head_dim, 16]` and `values [layers, blocks, kv_heads, 16, head_dim]`, which are
+    written in place (native/operator.cpp). Output: `logits [logit_rows, vocabulary]`.
+    Beside it lies the graph for steps that name adapters (lora_nodes.py).
     """
     with GraphBuilder(directory) as graph:
         decoder = _Decoder(graph, weights, kernels)
@@ -63,11 +65,15 @@ class _Decoder:
 
     def embed(self) -> str:
         graph = self._graph
-        ids = graph.input("ids", np.int64, ["batch", "tokens"])
-        graph.input("last_rows", np.int32, ["batch"])
-        graph.input("kv_rows", np.int32, [])
+        ids = graph.input("ids", np.int64, ["rows", 1])
+        for name in ("slots", "positions"):
+            graph.input(name, np.int32, ["rows"])
+        graph.input("block_tables", np.int32, ["slots", "slot_blocks"])
         for table in ("cos", "sin"):
-            graph.input(table, np.float32, ["rows", self._config.head_dim // 2])
+            graph.input(table, np.float32, ["positions", self._config.head_dim // 2])
+        blocks: Dims = [self._config.layers, "blocks", self._config.kv_heads]
+        graph.input("keys", self._kernels.stored, [*blocks, self._config.head_dim, BLOCK_ROWS])
+        graph.input("values", self._kernels.stored, [*blocks, BLOCK_ROWS, self._config.head_dim])
         return self._kernels.embedding(graph, ids, self._weights.tensor(EMBEDDING))
 
     def layer(self, layer: int, hidden: str, update: str) -> tuple[str, str]:
@@ -108,28 +114,20 @@ class _Decoder:
 
     def _attention(self, layer: int, query_key_value: str) -> str:
         graph, config = self._graph, self._config
-        dims: Dims = ["batch", config.kv_heads, "rows", config.head_dim]
-        past = [graph.input(f"past_{part}_{layer}", np.float32, dims) for part in ("key", "value")]
-        joined = [query_key_value, "", ""]
         if config.has_head_norms:
-            joined = self._norm_heads(layer, query_key_value)
-        attended, *present = graph.add_multiple(
-            "com.microsoft::GroupQueryAttention",
-            *joined, *past, "last_rows", "kv_rows", "cos", "sin",
-            results=["attended", "key", "value"],
+            query_key_value = self._norm_heads(layer, query_key_value)
+        return graph.add(
+            "penstock::PagedAttention",
+            query_key_value, "keys", "values", "block_tables", "slots", "positions", "cos", "sin",
+            layer=layer,
             num_heads=config.heads,
             kv_num_heads=config.kv_heads,
             scale=config.head_dim**-0.5,
-            do_rotary=1,
-            rotary_interleaved=0,
-            local_window_size=(config.attention_windows[layer] if config.attention_windows else 0) or -1,
+            window=(config.attention_windows[layer] if config.attention_windows else 0) or 0,
         )  # fmt: skip
-        for part, value in zip(("key", "value"), present, strict=True):
-            graph.output(f"present_{part}_{layer}", value, np.float32, dims)
-        return attended
 
-    def _norm_heads(self, layer: int, query_key_value: str) -> list[str]:
-        """Split queries, keys and values, and normalise each head of the first two by itself."""
+    def _norm_heads(self, layer: int, query_key_value: str) -> str:
+        """Normalise each head of queries and keys by itself."""
         graph, config = self._graph, self._config
         widths = np.array([config.heads, config.kv_heads, config.kv_heads]) * config.head_dim
         parts = graph.add_multiple(
@@ -141,7 +139,7 @@ class _Decoder:
             joined = graph.constant(np.array([0, 0, widths[place]]))
             heads = graph.add("Reshape", parts[place], by_head)
             parts[place] = graph.add("Reshape", self._norm(heads, names[norm]), joined)
-        return parts
+        return graph.add("Concat", *parts, axis=-1)
 
     def _feed_forward(self, layer: int, normed: str) -> str:
         graph = self._graph

@@ -33,8 +33,8 @@ class Product:
 def add_adapters(graph: GraphBuilder, products: Sequence[Product]) -> None:
     """Add to each product what adapters add to it.
 
-    Inputs: `batch_tokens [3]`, how many sequences of how many tokens, and -1; for each joined matrix
-    `own_<matrix> [batch, 1, columns]`, which columns are those of each sequence's adapter; for each layer and matrix
+    Inputs: for each joined matrix `own_<matrix> [rows, 1, columns]`, which columns are those of each row's adapter; for
+    each layer and matrix
     `lora_a_<layer>_<matrix> [columns / 16, 16, inputs]` and `lora_b_<layer>_<matrix> [columns, outputs]`.
     """
     nodes = _LoraNodes(graph)
@@ -46,9 +46,9 @@ class _LoraNodes:
     def __init__(self, graph: GraphBuilder) -> None:
         self._graph = graph
         self._nothing = graph.constant(np.array(0, np.float32))
-        self._batch_tokens = graph.input("batch_tokens", np.int64, [3])
+        self._by_row = graph.constant(np.array([0, 1, -1]))
         for matrix in JOINED:
-            graph.input(f"own_{matrix}", np.bool_, ["batch", 1, matrix])
+            graph.input(f"own_{matrix}", np.bool_, ["rows", 1, matrix])
 
     def add(self, product: Product) -> str:
         """Give the sum of a product and what each token's adapter adds to it."""
@@ -59,6 +59,6 @@ class _LoraNodes:
         tokens = graph.add("Reshape", product.values, graph.constant(np.array([1, -1, product.inputs])))
         groups = graph.add("com.microsoft::FusedMatMul", tokens, down, transB=1)
         by_token = graph.add("Transpose", groups, perm=[1, 0, 2])
-        low = graph.add("Reshape", by_token, self._batch_tokens)
+        low = graph.add("Reshape", by_token, self._by_row)
         own = graph.add("Where", f"own_{columns}", low, self._nothing)
         return graph.add("Add", product.result, graph.add("MatMul", own, up))

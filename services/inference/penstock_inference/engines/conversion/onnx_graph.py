@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-_OPSETS = {"": 20, "com.microsoft": 1}
+_OPSETS = {"": 20, "com.microsoft": 1, "penstock": 1}
 _IR_VERSION = 10
 _INLINE_BYTES_MAX = 1024  # shapes and axes stay in the graph, where shape inference can see them
 _ALIGNMENT_BYTES = 4096  # so that a tensor can be memory-mapped by itself

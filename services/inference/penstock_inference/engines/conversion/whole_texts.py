@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penstock_inference.engines.kv_blocks import KvBlocks
 from penstock_inference.engines.onnx_session import Array, Session
 from penstock_inference.formats import ModelConfig
 from penstock_inference.tokenizer import Tokenizer
@@ -33,14 +34,17 @@ def run_text(
     """Compute outputs of the graph; `logits` are those after each token."""
     rows = len(ids)
     cos, sin = config.rotary.tables(rows)
-    memory = np.zeros((1, config.kv_heads, rows, config.head_dim), np.float32)
-    past = {f"past_{part}_{layer}": memory for part in ("key", "value") for layer in range(config.layers)}
+    memory = KvBlocks(config, session.dtype("keys"), slots=1, rows=rows)
+    memory.write(0, past_rows=0, rows=rows)
     text = {
-        "ids": np.array([ids]),
-        "last_rows": np.array([rows - 1], np.int32),
-        "kv_rows": np.array(rows, np.int32),
+        "ids": np.array(ids)[:, None],
+        "slots": np.zeros(rows, np.int32),
+        "positions": np.arange(rows, dtype=np.int32),
         "logit_rows": np.arange(rows),
+        "block_tables": memory.tables.tables,
+        "keys": memory.keys,
+        "values": memory.values,
         "cos": cos,
         "sin": sin,
     }
-    return session.run_all(outputs, past | text)
+    return session.run_all(outputs, text)
