@@ -13,7 +13,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -255,7 +255,7 @@ class Simulation:
             operation = self.rng.choice(list(self.settled.values()))
             right, cost_nanos = self._use(operation)
             if self._chance(0.2):
-                right, cost_nanos = replace(right, attempts=[]), 0
+                right, cost_nanos = right._replace(attempts=[]), 0
             request_id = f"c{next(self.numbers)}"
             request = CorrectionRequest("acme", operation.name, right.attempts, "wrong", request_id, "ann")
             for _ in range(1 + self._chance(self.world.doubled)):
