@@ -6,33 +6,24 @@ it one statement a table (`executemany`, or VALUES of many rows).
 
 import asyncio
 import re
-import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, create_engine, event, exc, inspect, text
+from sqlalchemy import URL, Connection, exc, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from servicekit.errors import Unavailable
 from servicekit.logging import get_logger
 from servicekit.settings import ServiceSettings
+from servicekit.sqlite import WRITING, Result, SqliteThreads, Work, sqlite_engine, transact
 
-SQLITE_BUSY_SECONDS = 5
-SQLITE_RETRY_SECONDS = 0.01
 CONNECTIONS_MAX = 8
 CONNECT_SECONDS_MAX = 5
 COMMAND_SECONDS_MAX = 10
 _MIGRATION_LOCK = 0x50454E53
-_WRITER = "penstock_writer"
-
-Result = TypeVar("Result")
-Work = Callable[[Connection], Result]
 
 log = get_logger(__name__)
 
@@ -42,7 +33,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self._threads = _SqliteThreads(engine.url) if self.is_sqlite else None
+        self._threads = SqliteThreads(engine.url, CONNECTIONS_MAX) if self.is_sqlite else None
         # SQLite takes one writer at a time. Queueing here is fair and cheap; its own busy handler polls.
         self._writer = asyncio.Lock() if self.is_sqlite else nullcontext()
 
@@ -60,7 +51,7 @@ class Database:
         """
         with _store_errors():
             async with self._writer, self.engine.connect() as connection:
-                await connection.execution_options(**{_WRITER: True})
+                await connection.execution_options(**WRITING)
                 async with connection.begin():
                     yield connection
 
@@ -89,7 +80,7 @@ class Database:
                 return await connection.run_sync(work)
         with _store_errors():
             async with self._writer:
-                return await self._threads.run(partial(_transact, work))
+                return await self._threads.run(partial(transact, work))
 
     async def read(self, work: Work[Result]) -> Result:
         """Run a function that only reads; each statement sees what is committed when it begins.
@@ -144,90 +135,16 @@ async def open_database(
 @asynccontextmanager
 async def _connected(url: URL, service: str, command_seconds_max: int | None) -> AsyncIterator[Database]:
     is_sqlite = url.get_backend_name() == "sqlite"
-    engine = _sqlite(url) if is_sqlite else _postgresql(url, service, command_seconds_max)
+    engine = (
+        sqlite_engine(url, CONNECTIONS_MAX, CONNECT_SECONDS_MAX)
+        if is_sqlite
+        else _postgresql(url, service, command_seconds_max)
+    )
     database = Database(engine)
     try:
         yield database
     finally:
         await database.close()
-
-
-def _sqlite(url: URL) -> AsyncEngine:
-    assert url.database, "an in-memory store would be another one for each connection"
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(
-        url.set(drivername="sqlite+aiosqlite"),
-        pool_size=CONNECTIONS_MAX,
-        max_overflow=0,
-        pool_timeout=CONNECT_SECONDS_MAX,
-        connect_args={"timeout": SQLITE_BUSY_SECONDS},
-    )
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
-
-
-class _SqliteThreads:
-    """Threads that run functions of a connection whole, each on a connection that it has to itself meanwhile."""
-
-    def __init__(self, url: URL) -> None:
-        self._threads = ThreadPoolExecutor(
-            CONNECTIONS_MAX, "sqlite"
-        )  # none is started before the first function
-        self._engine = create_engine(
-            url.set(drivername="sqlite"),
-            pool_size=CONNECTIONS_MAX,
-            max_overflow=0,
-            pool_use_lifo=True,  # the last one has its pages in memory
-            connect_args={"timeout": SQLITE_BUSY_SECONDS},
-        )
-        event.listen(self._engine, "connect", _prepare_sqlite)
-        event.listen(self._engine, "begin", _begin_sqlite)
-
-    async def run(self, work: Work[Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._connected, work)
-
-    def close(self) -> None:
-        self._threads.shutdown()
-        self._engine.dispose()
-
-    def _connected(self, work: Work[Result]) -> Result:
-        with self._engine.connect() as connection:
-            return work(connection)
-
-
-def _transact(work: Work[Result], connection: Connection) -> Result:
-    with connection.execution_options(**{_WRITER: True}).begin():
-        return work(connection)
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
-    cursor = connection.cursor()
-    _use_wal(cursor)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _use_wal(cursor: Any) -> None:
-    """Switch to the write-ahead log; SQLite does not wait by itself while another process is switching too."""
-    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(SQLITE_RETRY_SECONDS)  # in the driver's thread
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A statement that reads needs no transaction: that is a thread hop less, and the snapshot PostgreSQL gives too.
-    if connection.get_execution_options().get(_WRITER, False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _postgresql(url: URL, service: str, command_seconds_max: int | None) -> AsyncEngine:

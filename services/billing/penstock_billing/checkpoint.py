@@ -12,8 +12,8 @@ from datetime import timedelta
 from functools import partial
 
 from servicekit.background import completed
-from servicekit.database import SQLITE_BUSY_SECONDS
 from servicekit.logging import get_logger
+from servicekit.sqlite import BUSY_SECONDS
 
 from penstock_billing.writer_thread import WriterThread
 
@@ -54,6 +54,6 @@ async def _checkpoint(path: str, writer: WriterThread, log_pages_max: int) -> No
 
 def _copy(path: str) -> int:
     """Copy what no reader needs the old pages of, and give how many pages the log has."""
-    with closing(sqlite3.connect(path, timeout=SQLITE_BUSY_SECONDS)) as connection:
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
         _busy, pages, _copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return int(pages)

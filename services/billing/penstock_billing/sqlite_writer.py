@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from servicekit.database import SQLITE_BUSY_SECONDS
+from servicekit.sqlite import BUSY_SECONDS
 
 from penstock_billing.statements import Row
 from penstock_billing.steps import Fetch, Lock, Step, Steps, Write
@@ -50,7 +50,7 @@ class SqliteWriter:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:
             connection = sqlite3.connect(
-                self._path, timeout=SQLITE_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             prepare(connection)
             self._opened = connection

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from servicekit.background import background
-from servicekit.database import COMMAND_SECONDS_MAX, SQLITE_BUSY_SECONDS, Database, open_database
+from servicekit.database import COMMAND_SECONDS_MAX, Database, open_database
 from servicekit.errors import Unavailable
 from servicekit.settings import ServiceSettings
+from servicekit.sqlite import BUSY_SECONDS
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from penstock_billing.checkpoint import checkpoint_often
@@ -138,7 +139,7 @@ def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url.set(drivername="sqlite"),
         hide_parameters=True,  # labels of callers do not belong into logs
-        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
