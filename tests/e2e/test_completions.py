@@ -1,6 +1,7 @@
 """OpenAI's legacy completions through the edge: the SDK, a typed stub, events as they stand, and what is refused."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -19,8 +20,9 @@ GREEDY = {"model": MODEL, "temperature": 0, "max_tokens": 8}
 
 
 @pytest.fixture
-def client(stack: Stack) -> OpenAI:
-    return OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0, timeout=60)
+def client(stack: Stack) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0, timeout=60) as client:
+        yield client
 
 
 def test_a_text_and_its_tokens_are_continued_alike(client: OpenAI) -> None:

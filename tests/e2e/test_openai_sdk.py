@@ -1,6 +1,7 @@
 """The official OpenAI SDK against the edge, as a caller would use it."""
 
 import json
+from collections.abc import Iterator
 from typing import Literal
 
 import openai
@@ -15,8 +16,9 @@ FRANCE = [{"role": "user", "content": "What is the capital of France? Answer in 
 
 
 @pytest.fixture
-def client(stack: Stack) -> OpenAI:
-    return OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0, timeout=60)
+def client(stack: Stack) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0, timeout=60) as client:
+        yield client
 
 
 def test_a_chat_is_answered(client: OpenAI) -> None:
@@ -160,14 +162,14 @@ def test_models_are_listed_and_found(client: OpenAI) -> None:
     assert client.models.retrieve(MODEL).id == MODEL
 
 
-def test_errors_are_the_sdks_own_classes(client: OpenAI, stack: Stack) -> None:
+def test_errors_are_the_sdks_own_classes(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="gpt-17", messages=FRANCE)
     assert unknown.value.code == "model_not_found"
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model=MODEL, messages=FRANCE, temperature=3)
     with pytest.raises(openai.AuthenticationError) as bad_key:
-        OpenAI(base_url=f"{stack.url}/v1", api_key="psk_" + "x" * 43, max_retries=0).models.list()
+        client.with_options(api_key="psk_" + "x" * 43).models.list()
     assert bad_key.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nothing/of/that/name")
