@@ -7,6 +7,7 @@ from it. As many connections as callers, prepared statements, synchronous commit
 import asyncio
 import itertools
 import time
+import uuid
 from typing import Any
 
 import asyncpg
@@ -46,10 +47,11 @@ async def prepare(url: str, accounts: int) -> None:
 
 async def cycles_per_second(url: str, accounts: int, seconds: float) -> float:
     """Reserve and settle in turn over so many accounts, with every client busy."""
+    run = uuid.uuid4().hex[:8]  # rounds share the tables
     pool = await asyncpg.create_pool(url, min_size=CLIENTS, max_size=CLIENTS)
     begin = time.perf_counter()
     done = await asyncio.gather(
-        *(_client(pool, f"{accounts}-{client}", accounts, begin + seconds) for client in range(CLIENTS))
+        *(_client(pool, f"{run}-{client}", accounts, begin + seconds) for client in range(CLIENTS))
     )
     elapsed = time.perf_counter() - begin
     await pool.close()
