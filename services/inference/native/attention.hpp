@@ -28,6 +28,7 @@ struct Shape {
 template <typename Stored>
 struct Step {
   Shape shape;
+  int tokens;
   const float* query_key_value;  // [tokens, row_width]: all heads' queries, then keys, then values
   Stored* keys;                  // [blocks, kv_heads, head_dim, kBlockRows]
   Stored* values;                // [blocks, kv_heads, kBlockRows, head_dim]

@@ -18,10 +18,10 @@ constexpr int kLanes = 16;
 typedef float Floats __attribute__((vector_size(4 * kLanes), aligned(4)));
 typedef int32_t Ints __attribute__((vector_size(4 * kLanes), aligned(4)));
 
-constexpr int kScoredTogether = 8;    // queries whose sums are in registers at once
-constexpr int kWeighedTogether = 4;   // queries, times
+constexpr int kScoredTogether = 8;   // queries whose sums are in registers at once
+constexpr int kWeighedTogether = 4;  // queries, times
 constexpr int kFetchedAhead = 2 * kBlockRows;
-constexpr int kColumnsTogether = 4;   // vectors of an output row
+constexpr int kColumnsTogether = 4;  // vectors of an output row
 
 inline Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
 inline void store(float* to, Floats values) { *reinterpret_cast<Floats*>(to) = values; }
@@ -33,7 +33,10 @@ inline Floats load(const Half* from) {
 }
 #elif defined(__F16C__)
 inline Floats load(const Half* from) {
-  union { __m256 halves[2]; Floats whole; } both;
+  union {
+    __m256 halves[2];
+    Floats whole;
+  } both;
   both.halves[0] = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   both.halves[1] = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from) + 1));
   return both.whole;
@@ -113,7 +116,8 @@ void fetch(const Stored* block, int dim) {
   for (int at = 0; at < size; at += 64) __builtin_prefetch(from + at);
 }
 
-// Multiply queries [Queries, dim] with a block's keys. Even and odd dimensions are summed apart: no sum waits for itself.
+// Multiply queries [Queries, dim] with a block's keys. Even and odd dimensions are summed apart: no sum waits for
+// itself.
 template <int Queries, typename Stored>
 void score(const float* queries, const Stored* keys, int dim, float* scores, int64_t row) {
   Floats even[Queries] = {}, odd[Queries] = {};
@@ -191,7 +195,9 @@ void attend(const Step<Stored>& step, int first, int last, int kv_head) {
   const int end = step.positions[last - 1] + 1;
   const int64_t row = (end - begin + kBlockRows - 1) / kBlockRows * kBlockRows;
   const int32_t* table = step.table(first);
-  const auto place = [&](int at) { return (int64_t{table[at / kBlockRows]} * shape.kv_heads + kv_head) * dim * kBlockRows; };
+  const auto place = [&](int at) {
+    return (int64_t{table[at / kBlockRows]} * shape.kv_heads + kv_head) * dim * kBlockRows;
+  };
 
   thread_local std::vector<float> turned, scores, outputs, sums;
   turned.resize(queries * dim);
@@ -207,11 +213,13 @@ void attend(const Step<Stored>& step, int first, int last, int kv_head) {
   for (int at = begin; at < end; at += kBlockRows) {
     if (at + kFetchedAhead < end) fetch(step.keys + place(at + kFetchedAhead), dim);
     in_parts<kScoredTogether>(queries, [&](auto size, int query) {
-      score<size>(turned.data() + query * dim, step.keys + place(at), dim, scores.data() + query * row + at - begin, row);
+      score<size>(turned.data() + query * dim, step.keys + place(at), dim, scores.data() + query * row + at - begin,
+                  row);
     });
   }
   for (int query = 0; query < queries; ++query)
-    sums[query] = soften(scores.data() + query * row, begin, begin + row, span(shape, step.positions[first + query / group]));
+    sums[query] =
+        soften(scores.data() + query * row, begin, begin + row, span(shape, step.positions[first + query / group]));
   for (int at = begin; at < end; at += kBlockRows) {
     if (at + kFetchedAhead < end) fetch(step.values + place(at + kFetchedAhead), dim);
     in_parts<kWeighedTogether>(queries, [&](auto size, int query) {

@@ -2,10 +2,10 @@
 #pragma once
 #include "attention.hpp"
 
-#define PENSTOCK_DECLARE(level)            \
-  namespace penstock::level {              \
-  template <typename Stored>               \
-  const Kernels<Stored>& kernels();        \
+#define PENSTOCK_DECLARE(level)     \
+  namespace penstock::level {       \
+  template <typename Stored>        \
+  const Kernels<Stored>& kernels(); \
   }
 PENSTOCK_DECLARE(baseline)
 #if defined(__x86_64__)

@@ -16,7 +16,8 @@ using penstock::Kernels;
 using penstock::Shape;
 using penstock::Step;
 
-constexpr int kTileTokens = 8;      // of one sequence that are attended from together: a block's keys are read once for them
+constexpr int kTileTokens =
+    8;  // of one sequence that are attended from together: a block's keys are read once for them
 constexpr int kStoredTogether = 8;  // tokens whose keys are written by one thread; so few are not worth another
 const OrtApi* ort = nullptr;
 
@@ -94,8 +95,8 @@ class Attention {
 
   void compute(OrtKernelContext* context) const {
     Step<Stored> step = read(context);
-    const int tokens = static_cast<int>(tokens_of(context));
-    const std::vector<Tile> tiles = tiles_of(step, tokens);
+    const int tokens = step.tokens;
+    const std::vector<Tile> tiles = tiles_of(step);
     const Kernels<Stored>& kernels = penstock::kernels<Stored>();
     parallel(context, (tokens + kStoredTogether - 1) / kStoredTogether, [&](int part) {
       kernels.store(step, part * kStoredTogether, std::min(tokens, (part + 1) * kStoredTogether));
@@ -108,14 +109,13 @@ class Attention {
   }
 
  private:
-  static int64_t tokens_of(const OrtKernelContext* context) { return input(context, kSlots).dims[0]; }
-
   Step<Stored> read(OrtKernelContext* context) const {
     const Tensor rows = input(context, kQueryKeyValue), keys = input(context, kKeys), values = input(context, kValues);
     const Tensor tables = input(context, kTables), slots = input(context, kSlots);
     const Tensor positions = input(context, kPositions), cos = input(context, kCos), sin = input(context, kSin);
     const int64_t tokens = slots.dims.at(0);
-    require(keys.dims.size() == 5 && values.dims.size() == 5 && tables.dims.size() == 2, "keys, values or tables have another rank");
+    require(keys.dims.size() == 5 && values.dims.size() == 5 && tables.dims.size() == 2,
+            "keys, values or tables have another rank");
     Step<Stored> step{};
     step.shape = shape_;
     step.shape.head_dim = static_cast<int>(keys.dims[3]);
@@ -124,9 +124,11 @@ class Attention {
             "keys are not [layers, blocks, kv_num_heads, a multiple of 16, 16]");
     require(values.dims[1] == keys.dims[1] && values.dims[4] == keys.dims[3], "values are not as large as keys");
     const int64_t size = std::accumulate(rows.dims.begin(), rows.dims.end(), int64_t{1}, std::multiplies<>());
-    require(rows.dims.back() == step.shape.row_width() && size == tokens * rows.dims.back() && positions.dims.at(0) == tokens,
+    require(rows.dims.back() == step.shape.row_width() && size == tokens * rows.dims.back() &&
+                positions.dims.at(0) == tokens,
             "rows are of another model or step");
     const int64_t layer_size = keys.dims[1] * keys.dims[2] * keys.dims[3] * keys.dims[4];
+    step.tokens = static_cast<int>(tokens);
     step.query_key_value = static_cast<const float*>(rows.data);
     step.keys = static_cast<Stored*>(const_cast<void*>(keys.data)) + layer_ * layer_size;
     step.values = static_cast<Stored*>(const_cast<void*>(values.data)) + layer_ * layer_size;
@@ -154,13 +156,16 @@ class Attention {
     return step;
   }
 
-  static std::vector<Tile> tiles_of(const Step<Stored>& step, int tokens) {
+  static std::vector<Tile> tiles_of(const Step<Stored>& step) {
     std::vector<Tile> tiles;
-    for (int token = 0; token < tokens; ++token) {
+    for (int token = 0; token < step.tokens; ++token) {
       const bool more = !tiles.empty() && token - tiles.back().first < kTileTokens &&
-                        step.slots[token] == step.slots[token - 1] && step.positions[token] == step.positions[token - 1] + 1;
-      if (more) ++tiles.back().last;
-      else tiles.push_back({token, token + 1});
+                        step.slots[token] == step.slots[token - 1] &&
+                        step.positions[token] == step.positions[token - 1] + 1;
+      if (more)
+        ++tiles.back().last;
+      else
+        tiles.push_back({token, token + 1});
     }
     return tiles;
   }
@@ -187,9 +192,15 @@ const OrtCustomOp* described() {
     op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
     op.GetInputType = [](const OrtCustomOp*, size_t index) {
       switch (index) {
-        case kKeys: case kValues: return kStored;
-        case kTables: case kSlots: case kPositions: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
-        default: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+        case kKeys:
+        case kValues:
+          return kStored;
+        case kTables:
+        case kSlots:
+        case kPositions:
+          return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+        default:
+          return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
       }
     };
     op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
@@ -215,7 +226,7 @@ const OrtCustomOp* described() {
 
 // Found by its name in a library that `SessionOptions.register_custom_ops_library` loads.
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
-                                                                             const OrtApiBase* base) {
+                                                                               const OrtApiBase* base) {
   ort = base->GetApi(ORT_API_VERSION);
   return guarded([&] {
     static OrtCustomOpDomain* domain = [] {

@@ -17,6 +17,7 @@ from penstock_inference.formats.lora import LoraPair, LoraWeights
 from penstock_inference.formats.references import fingerprint
 
 _RECORD = "prepared.json"  # says what a directory that an operator asked for holds
+_GRAPH_VERSION = 2  # of the inputs that a decoder's graph takes
 
 
 class ConvertedModel:
@@ -49,7 +50,9 @@ class ConvertedModel:
         if not is_intact(directory):
             raise UnsupportedModelError(f"{directory} is not as it was written: prepare the model again")
         record = json.loads((directory / _RECORD).read_bytes())
-        if record != {"role": role, "kind": kind}:
+        if record.get("graph", 1) != _GRAPH_VERSION:
+            raise UnsupportedModelError(f"{directory} is of another version: prepare the model again")
+        if (record["role"], record["kind"]) != (role, kind):
             raise ValueError(
                 f"{directory} holds a {record['role']} of kind {record['kind']}, not a {role} of {kind}"
             )
@@ -100,7 +103,7 @@ def prepare_decoder(directory: Path, kind: str, build: Callable[[Path], None]) -
 
     def build_with_record(target: Path) -> None:
         build(target)
-        (target / _RECORD).write_text(json.dumps({"role": "decoder", "kind": kind}))
+        (target / _RECORD).write_text(json.dumps({"role": "decoder", "kind": kind, "graph": _GRAPH_VERSION}))
 
     build_entry(directory, build_with_record)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from penstock_cli.app import main
+from penstock_inference.engines.build_cache import MANIFEST, build_entry
 from penstock_inference.engines.conversion.calibration import TEXTS, calibrate
 from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
@@ -151,6 +152,19 @@ def test_a_prepared_directory_that_was_changed_is_refused(prepared, tmp_path):
 
     with pytest.raises(UnsupportedModelError, match="not as it was written"):
         load(copy, tmp_path)
+
+
+def test_a_directory_that_an_older_version_prepared_is_refused(prepared, tmp_path):
+    def build(target: Path) -> None:
+        for file in prepared.iterdir():
+            if file.name != MANIFEST:
+                (target / file.name).write_bytes(file.read_bytes())
+        (target / "prepared.json").write_text('{"role": "decoder", "kind": "int8"}')
+
+    build_entry(tmp_path / "old", build)
+
+    with pytest.raises(UnsupportedModelError, match="of another version: prepare the model again"):
+        load(tmp_path / "old", tmp_path)
 
 
 def test_the_cache_holds_what_a_first_start_would_make(llama, tmp_path):
