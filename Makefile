@@ -31,7 +31,7 @@ UV_STAMP := $(STAMPS)/uv-$(UV_VERSION)
 MEMBERS_STAMP := $(STAMPS)/members-$(call hash,$(MANIFESTS))
 MODELS_STAMP := $(STAMPS)/models-$(call hash,models/requirements.txt)
 GATEWAY_STAMP := services/edge/bin/.gateway-$(call hash,$(GO_SOURCES))
-OPERATOR_STAMP := services/inference/penstock_inference/lib/.attention-$(call hash,$(sort $(wildcard services/inference/native/*)))
+NATIVE_STAMP := services/inference/penstock_inference/lib/.native-$(call hash,$(sort $(wildcard services/inference/native/*)))
 TEST_STAMP := $(STAMPS)/test-$(call hash,$(MANIFESTS) requirements.in)
 GRPCURL_STAMP := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 remember = @mkdir -p $(STAMPS) && rm -f $(STAMPS)/$(1)-* && touch $@
@@ -50,7 +50,7 @@ help: ## list what can be done
 setup: $(UV_STAMP) ## install what the stack needs into .venv: services, models, gateway (no torch)
 	@$(if $(missing),$(MAKE) --jobs=2 $(missing),:)
 
-SETUP_STAMPS := $(MEMBERS_STAMP) $(MODELS_STAMP) $(GATEWAY_STAMP) $(OPERATOR_STAMP)
+SETUP_STAMPS := $(MEMBERS_STAMP) $(MODELS_STAMP) $(GATEWAY_STAMP) $(NATIVE_STAMP)
 missing = $(filter-out $(wildcard $(SETUP_STAMPS)),$(SETUP_STAMPS))
 
 $(UV_STAMP):
@@ -76,10 +76,10 @@ $(GATEWAY_STAMP): $(UV_STAMP)
 	@services/edge/gateway/build
 	@rm -f services/edge/bin/.gateway-* && touch $@
 
-$(OPERATOR_STAMP): $(UV_STAMP)
-	$(call say,Attention (C++))
+$(NATIVE_STAMP): $(UV_STAMP)
+	$(call say,Arithmetic (C++))
 	@services/inference/native/build
-	@rm -f $(dir $@).attention-* && touch $@
+	@rm -f $(dir $@).native-* && touch $@
 
 .PHONY: setup-test
 setup-test: setup $(TEST_STAMP) $(GRPCURL_STAMP) debian ## add what tests, lint and benchmarks need (torch, Redis, PostgreSQL, …)

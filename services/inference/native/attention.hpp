@@ -3,13 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "half.hpp"
+
 namespace penstock {
 
 // Rows of a block. Its keys lie dimension by dimension, so that one load gives one dimension of 16 rows: a query's
 // products with them are sums that grow side by side, and no vector is ever added up across.
 constexpr int kBlockRows = 16;
-
-using Half = uint16_t;  // IEEE binary16, only stored: all arithmetic is in single precision
 
 // What a model's attention is: the same for every step.
 struct Shape {
@@ -46,7 +46,7 @@ struct Step {
 // The two parts of a step. The second reads what the first wrote, of its own tokens too. Whatever else is in the step,
 // and however a sequence's tokens are divided among steps, each gets the same bits.
 template <typename Stored>
-struct Kernels {
+struct AttentionKernels {
   // Turn the keys of tokens [first, last), and write them and the values to where they belong.
   void (*store)(const Step<Stored>& step, int first, int last);
   // Attend from tokens [first, last) of one sequence with the queries of one key head.
@@ -55,6 +55,6 @@ struct Kernels {
 
 // Give what is fastest on this processor.
 template <typename Stored>
-const Kernels<Stored>& kernels();
+const AttentionKernels<Stored>& attention();
 
 }  // namespace penstock

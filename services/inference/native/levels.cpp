@@ -1,16 +1,21 @@
 #include "levels.hpp"
 
+#if defined(__x86_64__)
+#define PENSTOCK_BEST(call)                                                               \
+  (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") ? avx512::call \
+   : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? avx2::call   \
+                                                                           : baseline::call)
+#else
+#define PENSTOCK_BEST(call) baseline::call
+#endif
+
 namespace penstock {
 
 template <typename Stored>
-const Kernels<Stored>& kernels() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return avx512::kernels<Stored>();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kernels<Stored>();
-#endif
-  return baseline::kernels<Stored>();
+const AttentionKernels<Stored>& attention() {
+  return PENSTOCK_BEST(attention<Stored>());
 }
-template const Kernels<float>& kernels<float>();
-template const Kernels<Half>& kernels<Half>();
+template const AttentionKernels<float>& attention<float>();
+template const AttentionKernels<Half>& attention<Half>();
 
 }  // namespace penstock

@@ -1,11 +1,12 @@
-// The levels of vector instructions that kernels.cpp is compiled for.
+// The levels of vector instructions that arithmetic is compiled for. What each gives is declared here, and levels.cpp
+// chooses among them when the library is loaded.
 #pragma once
 #include "attention.hpp"
 
-#define PENSTOCK_DECLARE(level)     \
-  namespace penstock::level {       \
-  template <typename Stored>        \
-  const Kernels<Stored>& kernels(); \
+#define PENSTOCK_DECLARE(level)                \
+  namespace penstock::level {                  \
+  template <typename Stored>                   \
+  const AttentionKernels<Stored>& attention(); \
   }
 PENSTOCK_DECLARE(baseline)
 #if defined(__x86_64__)

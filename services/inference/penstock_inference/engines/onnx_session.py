@@ -10,7 +10,7 @@ import onnxruntime
 
 Array = npt.NDArray[Any]
 LIBRARY_VERSION: str = onnxruntime.__version__
-_OPERATORS = Path(__file__).parent.parent / "lib" / "attention.so"
+_OPERATORS = Path(__file__).parent.parent / "lib" / "native.so"
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _SPIN_MICROSECONDS = 50  # the default spins for milliseconds after each step, on cores that others need
 

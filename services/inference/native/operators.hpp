@@ -1,0 +1,10 @@
+#pragma once
+#include <vector>
+
+#include "onnxruntime_c_api.h"
+
+namespace penstock {
+
+std::vector<const OrtCustomOp*> attention_operators();
+
+}  // namespace penstock
