@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
+_STRING = (
+    r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'  # as RFC 8259 has it: any other is no JSON
+)
 _HEAD = re.compile(
-    r'\s*(?:\[\s*)?\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)'
+    rf'\s*(?:\[\s*)?\{{\s*"name"\s*:\s*({_STRING})\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{{)'
 )
 _TAIL = re.compile(r"\s*\}\s*(?:(,)|\]?\s*" + CLOSE + ")")
 
@@ -114,18 +117,18 @@ class ToolCallParser:
         try:
             calls = json.loads(body)
             calls = calls if isinstance(calls, list) else [calls]
-            named = [(call["name"], call.get("arguments", call.get("parameters", {}))) for call in calls]
-        except (ValueError, TypeError, KeyError, AttributeError):
+            named = [(_name(call), _arguments(call)) for call in calls]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return Parsed(OPEN + body + CLOSE)
         deltas: list[ToolCallDelta] = []
         for name, arguments in named:
             deltas.append(self._begin(name))
-            deltas.append(ToolCallDelta(self.calls - 1, arguments=_text(arguments)))
+            deltas.append(ToolCallDelta(self.calls - 1, arguments=arguments))
         return Parsed(calls=tuple(deltas))
 
-    def _begin(self, name: Any) -> ToolCallDelta:
+    def _begin(self, name: str) -> ToolCallDelta:
         self.calls += 1
-        return ToolCallDelta(self.calls - 1, self._new_id(), str(name))
+        return ToolCallDelta(self.calls - 1, self._new_id(), _unicode(name))
 
 
 class _ObjectScanner:
@@ -160,5 +163,17 @@ def _undecided(text: str) -> int:
     return len(text) - len(text.rstrip())
 
 
-def _text(arguments: Any) -> str:
-    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+def _name(call: dict[str, Any]) -> str:
+    if not isinstance(call["name"], str):
+        raise TypeError
+    return call["name"]
+
+
+def _arguments(call: dict[str, Any]) -> str:
+    arguments = call.get("arguments", call.get("parameters", {}))
+    return _unicode(arguments) if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _unicode(text: str) -> str:
+    """Replace halves of surrogate pairs: JSON can escape one alone, UTF-8 cannot write it."""
+    return text.encode(errors="replace").decode()

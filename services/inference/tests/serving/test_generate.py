@@ -11,7 +11,7 @@ from penstock.router.v1.chat_completion_pb2 import (
     FINISH_REASON_STOP,
     FINISH_REASON_TOOL_CALLS,
 )
-from penstock.router.v1.chat_message_pb2 import CHAT_ROLE_SYSTEM, CHAT_ROLE_USER
+from penstock.router.v1.chat_message_pb2 import CHAT_ROLE_ASSISTANT, CHAT_ROLE_SYSTEM, CHAT_ROLE_USER
 from testkit.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -306,6 +306,39 @@ async def test_a_tool_that_must_be_called_is_called_with_arguments_of_its_schema
     assert deltas[0].id.startswith("call_")
     assert all(not delta.id and not delta.name for delta in deltas[1:])
     assert set(json.loads("".join(delta.arguments for delta in deltas))) == {"city"}
+
+
+async def test_a_call_that_is_no_json_stays_text_and_ends_nobody_s_answer(client: Client) -> None:
+    request = with_tools("How is the weather?", max_tokens=80)
+    request.constraint.regex = r'<tool_call>\{"name": "two\nlines", "arguments": \{\}\}</tool_call>'
+    other = asyncio.create_task(client.answer(CAPITAL, max_tokens=80, ignore_eos=True, **GREEDY))
+    answer = Answer()
+    async for response in client.stream(request):
+        collect(response, [answer])
+    assert answer.text == '<tool_call>{"name": "two\nlines", "arguments": {}}</tool_call>'
+    assert (await other).completion_tokens == 80
+
+
+@pytest.mark.parametrize("depth", [150, 600, 900, 5000])
+async def test_arguments_nested_too_deep_are_read_as_the_text_that_they_are(
+    client: Client, depth: int
+) -> None:
+    request = with_tools("How is the weather?", max_tokens=2)
+    call = request.input.chat.messages.add(role=CHAT_ROLE_ASSISTANT).tool_calls.add(id="1")
+    call.function.name, call.function.arguments = "weather", "[" * depth + "]" * depth
+    if depth * 2 >= 512:
+        assert (await client.refusal(request)).reason == "CONTEXT_LENGTH_EXCEEDED"
+    else:
+        assert [response async for response in client.stream(request)]
+
+
+@pytest.mark.parametrize("depth", [150, 600, 900, 5000])
+async def test_parameters_nested_too_deep_are_refused_with_their_field(client: Client, depth: int) -> None:
+    request = with_tools("How is the weather?")
+    request.input.chat.tools[0].function.parameters_json = '{"not":' * depth + "{}" + "}" * depth
+    refusal = await client.refusal(request)
+    assert refusal.reason == "INVALID_ARGUMENT"
+    assert refusal.metadata["field"] == "input.chat.tools[0].function.parameters_json"
 
 
 async def test_a_tool_that_is_not_there_cannot_be_chosen(client: Client) -> None:

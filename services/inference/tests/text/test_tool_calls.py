@@ -54,6 +54,10 @@ def test_members_may_come_in_another_order() -> None:
         "a < b and <tool> is none",
         "<tool_call>not JSON</tool_call>",
         "<tool_call>[1, 2]</tool_call>",
+        '<tool_call>{"name": null, "arguments": {}}</tool_call>',
+        '<tool_call>{"name": "no\\escape", "arguments": {}}</tool_call>',
+        '<tool_call>{"name": "two\nlines", "arguments": {}}</tool_call>',
+        pytest.param(f"<tool_call>{'[' * 5000}</tool_call>", id="nested too deep"),
         '<tool_call>{"name": "cut',
         "no call <tool_",
         " \n ",
@@ -67,6 +71,18 @@ def test_what_is_no_call_stays_as_it_was_written(text: str) -> None:
 def test_a_call_that_is_cut_off_before_its_name_is_no_content_behind_another(cut_off: str) -> None:
     content, calls = parse([f"{CALL}\n{cut_off}"])
     assert (content, len(calls)) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        r'<tool_call>{"name": "\ud800", "arguments": {}}</tool_call>',
+        r'<tool_call>{"arguments": "\udfff", "name": "\ud800"}</tool_call>',
+    ],
+)
+def test_half_a_surrogate_pair_can_be_sent_on(call: str) -> None:
+    _, ((_, name, arguments),) = parse([call])
+    assert (name + arguments).encode()
 
 
 def test_arguments_flow_before_they_are_whole() -> None:
@@ -86,6 +102,7 @@ PARTS = st.sampled_from(
         "<tool_call>",
         "</tool_call>",
         '{"name": "f", "arguments": {',
+        '{"name": "\\x", "arguments": {',
         "}",
         ",",
     ]
