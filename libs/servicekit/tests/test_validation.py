@@ -2,6 +2,8 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 from penstock.billing.v1 import hold_service_pb2 as pb
+from penstock.router.v1.completion_pb2 import CompletionParameters, CompletionPrompt
+from penstock.router.v1.completion_service_pb2 import CreateCompletionRequest
 from servicekit.errors import InvalidArgument, Violation
 from servicekit.interceptors.validation import validate, validated
 
@@ -42,6 +44,13 @@ def test_a_violation_of_the_whole_message_says_what_is_wrong() -> None:
     assert isinstance(violation, Violation)
     assert violation.field == "items"
     assert violation.description
+
+
+def test_a_rule_between_fields_names_the_one_that_breaks_it() -> None:
+    message = CompletionParameters(model="m", prompts=[CompletionPrompt(text="a")] * 65, n=2)
+    with pytest.raises(InvalidArgument) as caught:
+        validate(CreateCompletionRequest(parameters=message))
+    assert caught.value.metadata == {"field": "parameters.n"}
 
 
 async def test_every_message_of_a_stream_is_checked() -> None:

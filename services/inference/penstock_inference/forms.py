@@ -1,12 +1,15 @@
-"""Forms that an answer can be held to: JSON, of a schema or not, a regular expression, a grammar, calls of tools."""
+"""Forms that an answer can be held to: JSON, of a schema or not, a pattern, a grammar, a choice, calls of tools."""
 
 import enum
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 TOOL_CALLS_MAX = 16  # in one turn
+
+_GBNF_START = re.compile(r"^\s*root\s*::=", re.MULTILINE)  # the rule that every grammar of llama.cpp has
 
 # Room to indent, but not to write blanks for ever, as small models like to.
 _GUIDANCE = {"x-guidance": {"whitespace_pattern": " |\\n {0,16}"}}
@@ -18,6 +21,7 @@ class Notation(enum.Enum):
     JSON_SCHEMA = "JSON Schema"
     REGEX = "a regular expression"
     LARK = "a Lark grammar"
+    GBNF = "a GBNF grammar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,21 @@ def json_object() -> Form:
 def json_schema(schema: Any) -> Form:
     """JSON of a schema, which is an object or a truth value."""
     return Form(Notation.JSON_SCHEMA, json.dumps(_guided(schema)))
+
+
+def regex(pattern: str) -> Form:
+    """Text that a regular expression matches as a whole."""
+    return Form(Notation.REGEX, pattern)
+
+
+def grammar(text: str) -> Form:
+    """Text of a grammar, in Lark's notation or in llama.cpp's."""
+    return Form(Notation.GBNF if _GBNF_START.search(text) else Notation.LARK, text)
+
+
+def choice(texts: Sequence[str]) -> Form:
+    """One of these texts."""
+    return Form(Notation.LARK, "start: " + " | ".join(map(json.dumps, texts)))
 
 
 def tool_calls(functions: Sequence[dict[str, Any]], *, several: bool) -> Form:

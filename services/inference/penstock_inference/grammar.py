@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import llguidance
 import numpy as np
+from llguidance.gbnf_to_lark import gbnf_to_lark
 from servicekit.errors import InvalidArgument
 
 from penstock_inference.forms import Form, Notation
@@ -22,6 +23,7 @@ _READERS: MappingProxyType[Notation, Callable[[str], str]] = MappingProxyType(
         Notation.JSON_SCHEMA: llguidance.LLMatcher.grammar_from_json_schema,
         Notation.REGEX: llguidance.LLMatcher.grammar_from_regex,
         Notation.LARK: llguidance.LLMatcher.grammar_from_lark,
+        Notation.GBNF: lambda text: llguidance.LLMatcher.grammar_from_lark(_lark(text)),
     }
 )
 
@@ -53,14 +55,30 @@ class Grammars:
         self._worker.shutdown()
 
     def _compile(self, form: Form) -> "Grammar":
-        matcher = llguidance.LLMatcher(self._tokenizer, _READERS[form.notation](form.text), log_level=0)
+        try:
+            read = _READERS[form.notation](form.text)
+        except ValueError as error:
+            raise _refusal(form, str(error)) from error
+        matcher = llguidance.LLMatcher(self._tokenizer, read, log_level=0)
         if matcher.is_error():
-            raise InvalidArgument(
-                "INVALID_ARGUMENT",
-                f"It is not {form.notation.value} that can be enforced: {matcher.get_error()}",
-                metadata={"field": "constraint"},
-            )
+            raise _refusal(form, matcher.get_error())
         return Grammar(matcher, self._worker, self._vocabulary_tokens)
+
+
+def _lark(gbnf: str) -> str:
+    """Translate a grammar. Raises ValueError for what is none."""
+    try:
+        return gbnf_to_lark(gbnf)
+    except Exception as error:  # it raises bare ones, too: for a rule that is missing
+        raise ValueError(str(error)) from error
+
+
+def _refusal(form: Form, why: str) -> InvalidArgument:
+    return InvalidArgument(
+        "INVALID_ARGUMENT",
+        f"It is not {form.notation.value} that can be enforced: {why}",
+        metadata={"field": "constraint.response_format"},
+    )
 
 
 class Grammar:

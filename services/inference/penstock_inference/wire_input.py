@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
@@ -10,8 +11,11 @@ from penstock.router.v1 import chat_message_pb2, tool_pb2
 from servicekit.errors import InvalidArgument
 
 from penstock_inference.chat_template import ChatTurn
-from penstock_inference.forms import Form, Notation, json_object, json_schema
+from penstock_inference.forms import Form, choice, grammar, json_object, json_schema, regex
 from penstock_inference.prompt import Chat, PromptInput, unsupported
+
+_NESTING_MAX = 128  # as deep as llguidance reads schemas
+_TOO_DEEP = f"it is nested deeper than {_NESTING_MAX} levels"
 
 _ROLES = MappingProxyType(
     {
@@ -48,14 +52,26 @@ def answer_form(wire: generation_pb2.OutputConstraint) -> Form | None:
     """
     match wire.WhichOneof("form"):
         case "regex":
-            return Form(Notation.REGEX, wire.regex)
+            return regex(wire.regex)
         case "grammar":
-            return Form(Notation.LARK, wire.grammar)
-        case _ if wire.response_format.HasField("json_schema"):
+            return grammar(wire.grammar)
+        case _:
+            return _response_form(wire.response_format)
+
+
+def _response_form(wire: tool_pb2.ResponseFormat) -> Form | None:
+    match wire.WhichOneof("format"):
+        case "json_schema":
             field = "constraint.response_format.json_schema.schema_json"
-            return json_schema(_json(wire.response_format.json_schema.schema_json, field))
-        case _ if wire.response_format.HasField("json_object"):
+            return json_schema(_json(wire.json_schema.schema_json, field))
+        case "json_object":
             return json_object()
+        case "regex":
+            return regex(wire.regex)
+        case "grammar":
+            return grammar(wire.grammar)
+        case "choice":
+            return choice(wire.choice.choices)
         case _:
             return None
 
@@ -92,7 +108,7 @@ def _part_text(part: chat_message_pb2.ContentPart) -> str:
 def _tool_call(call: chat_message_pb2.ToolCall) -> dict[str, Any]:
     arguments: Any = call.function.arguments
     with contextlib.suppress(ValueError):  # a model wrote it: what is not JSON stays text
-        arguments = json.loads(arguments)
+        arguments = _parse(arguments)
     return {
         "id": call.id,
         "type": "function",
@@ -135,9 +151,29 @@ def _tool(function: tool_pb2.FunctionDefinition, place: int) -> dict[str, Any]:
 
 def _json(text: str, field: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return _parse(text)
+    except ValueError as error:
         raise _not_json(str(error), field) from error
+
+
+def _parse(text: str) -> Any:
+    """Read JSON that everybody behind can walk through. Raises ValueError for what is not, or is nested too deep."""
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+    level = [value]
+    for _ in range(_NESTING_MAX):
+        level = [item for outer in level for item in _items(outer)]
+        if not level:
+            return value
+    raise ValueError(_TOO_DEEP)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _not_json(why: str, field: str) -> InvalidArgument:

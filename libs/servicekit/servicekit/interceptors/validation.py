@@ -13,7 +13,7 @@ def validate(message: Message) -> None:
     """Raise InvalidArgument that names each field at fault."""
     found = protovalidate.collect_violations(message)
     if found:
-        violations = [Violation(_path(violation.proto.field), violation.proto.message) for violation in found]
+        violations = [Violation(_field(violation), violation.proto.message) for violation in found]
         text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:4])
         raise InvalidArgument(
             "INVALID_ARGUMENT", text, metadata={"field": violations[0].field}, violations=violations
@@ -25,6 +25,15 @@ async def validated(messages: AsyncIterator[Message]) -> AsyncIterator[Message]:
     async for message in messages:
         validate(message)
         yield message
+
+
+def _field(violation: protovalidate.Violation) -> str:
+    """Name the field at fault. A rule between fields has the id of the one that breaks it."""
+    path, rule = _path(violation.proto.field), violation.proto.rule_id
+    whole = violation.field_value
+    return (
+        f"{path}.{rule}" if isinstance(whole, Message) and rule in whole.DESCRIPTOR.fields_by_name else path
+    )
 
 
 def _path(field: Any) -> str:

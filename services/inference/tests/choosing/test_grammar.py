@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from penstock_inference.forms import Form, Notation, json_object, json_schema, tool_calls
+from penstock_inference.forms import Form, Notation, choice, grammar, json_object, json_schema, tool_calls
 from penstock_inference.grammar import Grammars
 from penstock_inference.sampler import Sampler, SamplingParameters, choose_tokens
 from servicekit.errors import InvalidArgument
@@ -75,6 +75,16 @@ def test_a_grammar_is_followed(smollm2, grammars) -> None:
     assert {babble(smollm2, grammars, form, seed) for seed in range(8)} == {"yes!", "no!"}
 
 
+def test_a_grammar_as_llama_cpp_writes_them_is_followed(smollm2, grammars) -> None:
+    form = grammar('root ::= answer "!"\nanswer ::= "yes" | "no"')
+    assert {babble(smollm2, grammars, form, seed) for seed in range(8)} == {"yes!", "no!"}
+
+
+def test_one_of_several_texts_is_chosen_and_comes_as_it_is_written(smollm2, grammars) -> None:
+    texts = ['say "hi"', "Zürich 🏔", "two\nlines"]
+    assert {babble(smollm2, grammars, choice(texts), seed) for seed in range(24)} == set(texts)
+
+
 def test_a_bias_cannot_break_the_form(smollm2, grammars) -> None:
     forbidden = smollm2.tokenizer.encode("hello", parse_special=False)[0]
     form = Form(Notation.LARK, 'start: ("yes" | "no")')
@@ -117,6 +127,9 @@ def test_there_is_room_to_indent_and_for_no_more_blanks(smollm2, grammars) -> No
     [
         Form(Notation.REGEX, "[a-z"),
         Form(Notation.LARK, "start: nothing_of_that_name"),
+        grammar("root ::= nothing"),
+        grammar("root ::= [\\"),
+        grammar("root ::= " + "(" * 10_000),
         json_schema({"type": "objekt"}),
         json_schema({"if": {"type": "string"}}),
         json_schema({"$ref": "https://example.com/schema"}),

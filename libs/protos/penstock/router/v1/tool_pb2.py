@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpenstock/router/v1/tool.proto\x12\x12penstock.router.v1\x1a\x1b\x62uf/validate/validate.proto\"H\n\x04Tool\x12@\n\x08\x66unction\x18\x01 \x01(\x0b\x32&.penstock.router.v1.FunctionDefinitionB\x06\xbaH\x03\xc8\x01\x01\"\x94\x01\n\x12\x46unctionDefinition\x12*\n\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$\x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12\"\n\x0fparameters_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10\x12\x0e\n\x06strict\x18\x04 \x01(\x08\"\x81\x01\n\nToolChoice\x12>\n\x04mode\x18\x01 \x01(\x0e\x32\".penstock.router.v1.ToolChoiceModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x12\"\n\rfunction_name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x42\x0f\n\x06\x63hoice\x12\x05\xbaH\x02\x08\x01\"\xcb\x01\n\x0eResponseFormat\x12.\n\x04text\x18\x01 \x01(\x0b\x32\x1e.penstock.router.v1.TextFormatH\x00\x12;\n\x0bjson_object\x18\x02 \x01(\x0b\x32$.penstock.router.v1.JsonObjectFormatH\x00\x12;\n\x0bjson_schema\x18\x03 \x01(\x0b\x32$.penstock.router.v1.JsonSchemaFormatH\x00\x42\x0f\n\x06\x66ormat\x12\x05\xbaH\x02\x08\x01\"\x0c\n\nTextFormat\"\x12\n\x10JsonObjectFormat\"\x8e\x01\n\x10JsonSchemaFormat\x12*\n\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$\x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12\x1e\n\x0bschema_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10\x12\x0e\n\x06strict\x18\x04 \x01(\x08*\x87\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03\x42WZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpenstock/router/v1/tool.proto\x12\x12penstock.router.v1\x1a\x1b\x62uf/validate/validate.proto\"H\n\x04Tool\x12@\n\x08\x66unction\x18\x01 \x01(\x0b\x32&.penstock.router.v1.FunctionDefinitionB\x06\xbaH\x03\xc8\x01\x01\"\x94\x01\n\x12\x46unctionDefinition\x12*\n\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$\x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12\"\n\x0fparameters_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10\x12\x0e\n\x06strict\x18\x04 \x01(\x08\"\x81\x01\n\nToolChoice\x12>\n\x04mode\x18\x01 \x01(\x0e\x32\".penstock.router.v1.ToolChoiceModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x12\"\n\rfunction_name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00\x42\x0f\n\x06\x63hoice\x12\x05\xbaH\x02\x08\x01\"\xbd\x02\n\x0eResponseFormat\x12.\n\x04text\x18\x01 \x01(\x0b\x32\x1e.penstock.router.v1.TextFormatH\x00\x12;\n\x0bjson_object\x18\x02 \x01(\x0b\x32$.penstock.router.v1.JsonObjectFormatH\x00\x12;\n\x0bjson_schema\x18\x03 \x01(\x0b\x32$.penstock.router.v1.JsonSchemaFormatH\x00\x12\x1c\n\x05regex\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x04H\x00\x12\x1e\n\x07grammar\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x10H\x00\x12\x32\n\x06\x63hoice\x18\x06 \x01(\x0b\x32 .penstock.router.v1.ChoiceFormatH\x00\x42\x0f\n\x06\x66ormat\x12\x05\xbaH\x02\x08\x01\"\x0c\n\nTextFormat\"\x12\n\x10JsonObjectFormat\"\x8e\x01\n\x10JsonSchemaFormat\x12*\n\x04name\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-zA-Z0-9_-]{1,64}$\x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12\x1e\n\x0bschema_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10\x12\x0e\n\x06strict\x18\x04 \x01(\x08\"5\n\x0c\x43hoiceFormat\x12%\n\x07\x63hoices\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\x80\x08\"\x07r\x05\x10\x01(\x80 *\x87\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03\x42WZUgithub.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1;routerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,14 +49,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCHOICE'].fields_by_name['function_name']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_RESPONSEFORMAT'].oneofs_by_name['format']._loaded_options = None
   _globals['_RESPONSEFORMAT'].oneofs_by_name['format']._serialized_options = b'\272H\002\010\001'
+  _globals['_RESPONSEFORMAT'].fields_by_name['regex']._loaded_options = None
+  _globals['_RESPONSEFORMAT'].fields_by_name['regex']._serialized_options = b'\272H\010r\006\020\001(\200\200\004'
+  _globals['_RESPONSEFORMAT'].fields_by_name['grammar']._loaded_options = None
+  _globals['_RESPONSEFORMAT'].fields_by_name['grammar']._serialized_options = b'\272H\010r\006\020\001(\200\200\020'
   _globals['_JSONSCHEMAFORMAT'].fields_by_name['name']._loaded_options = None
   _globals['_JSONSCHEMAFORMAT'].fields_by_name['name']._serialized_options = b'\272H\031r\0272\025^[a-zA-Z0-9_-]{1,64}$'
   _globals['_JSONSCHEMAFORMAT'].fields_by_name['description']._loaded_options = None
   _globals['_JSONSCHEMAFORMAT'].fields_by_name['description']._serialized_options = b'\272H\006r\004\030\200\200\001'
   _globals['_JSONSCHEMAFORMAT'].fields_by_name['schema_json']._loaded_options = None
   _globals['_JSONSCHEMAFORMAT'].fields_by_name['schema_json']._serialized_options = b'\272H\006r\004(\200\200\020'
-  _globals['_TOOLCHOICEMODE']._serialized_start=825
-  _globals['_TOOLCHOICEMODE']._serialized_end=960
+  _globals['_CHOICEFORMAT'].fields_by_name['choices']._loaded_options = None
+  _globals['_CHOICEFORMAT'].fields_by_name['choices']._serialized_options = b'\272H\021\222\001\016\010\001\020\200\010\"\007r\005\020\001(\200 '
+  _globals['_TOOLCHOICEMODE']._serialized_start=994
+  _globals['_TOOLCHOICEMODE']._serialized_end=1129
   _globals['_TOOL']._serialized_start=82
   _globals['_TOOL']._serialized_end=154
   _globals['_FUNCTIONDEFINITION']._serialized_start=157
@@ -64,11 +70,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCHOICE']._serialized_start=308
   _globals['_TOOLCHOICE']._serialized_end=437
   _globals['_RESPONSEFORMAT']._serialized_start=440
-  _globals['_RESPONSEFORMAT']._serialized_end=643
-  _globals['_TEXTFORMAT']._serialized_start=645
-  _globals['_TEXTFORMAT']._serialized_end=657
-  _globals['_JSONOBJECTFORMAT']._serialized_start=659
-  _globals['_JSONOBJECTFORMAT']._serialized_end=677
-  _globals['_JSONSCHEMAFORMAT']._serialized_start=680
-  _globals['_JSONSCHEMAFORMAT']._serialized_end=822
+  _globals['_RESPONSEFORMAT']._serialized_end=757
+  _globals['_TEXTFORMAT']._serialized_start=759
+  _globals['_TEXTFORMAT']._serialized_end=771
+  _globals['_JSONOBJECTFORMAT']._serialized_start=773
+  _globals['_JSONOBJECTFORMAT']._serialized_end=791
+  _globals['_JSONSCHEMAFORMAT']._serialized_start=794
+  _globals['_JSONSCHEMAFORMAT']._serialized_end=936
+  _globals['_CHOICEFORMAT']._serialized_start=938
+  _globals['_CHOICEFORMAT']._serialized_end=991
 # @@protoc_insertion_point(module_scope)

@@ -262,6 +262,7 @@ func (x *OutputConstraint) GetResponseFormat() *v1.ResponseFormat {
 	return nil
 }
 
+// Deprecated: Marked as deprecated in penstock/inference/v1/generation.proto.
 func (x *OutputConstraint) GetRegex() string {
 	if x != nil {
 		if x, ok := x.Form.(*OutputConstraint_Regex); ok {
@@ -271,6 +272,7 @@ func (x *OutputConstraint) GetRegex() string {
 	return ""
 }
 
+// Deprecated: Marked as deprecated in penstock/inference/v1/generation.proto.
 func (x *OutputConstraint) GetGrammar() string {
 	if x != nil {
 		if x, ok := x.Form.(*OutputConstraint_Grammar); ok {
@@ -285,17 +287,21 @@ type isOutputConstraint_Form interface {
 }
 
 type OutputConstraint_ResponseFormat struct {
-	// As in OpenAI's API: free text, a JSON object, or JSON of a schema.
+	// As callers of the router say it.
 	ResponseFormat *v1.ResponseFormat `protobuf:"bytes,1,opt,name=response_format,json=responseFormat,proto3,oneof"`
 }
 
 type OutputConstraint_Regex struct {
-	// Text that this regular expression matches as a whole, in the syntax of Rust's regex crate. To 64 KiB.
+	// The same as response_format.regex.
+	//
+	// Deprecated: Marked as deprecated in penstock/inference/v1/generation.proto.
 	Regex string `protobuf:"bytes,2,opt,name=regex,proto3,oneof"`
 }
 
 type OutputConstraint_Grammar struct {
-	// Text of this context-free grammar, in llguidance's variant of Lark's syntax. To 256 KiB.
+	// The same as response_format.grammar.
+	//
+	// Deprecated: Marked as deprecated in penstock/inference/v1/generation.proto.
 	Grammar string `protobuf:"bytes,3,opt,name=grammar,proto3,oneof"`
 }
 
@@ -750,11 +756,11 @@ const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"\vtool_choice\x18\x03 \x01(\v2\x1e.penstock.router.v1.ToolChoiceR\n" +
 	"toolChoice\x123\n" +
 	"\x13parallel_tool_calls\x18\x04 \x01(\bH\x00R\x11parallelToolCalls\x88\x01\x01B\x16\n" +
-	"\x14_parallel_tool_calls\"\xbe\x01\n" +
+	"\x14_parallel_tool_calls\"\xc2\x01\n" +
 	"\x10OutputConstraint\x12M\n" +
-	"\x0fresponse_format\x18\x01 \x01(\v2\".penstock.router.v1.ResponseFormatH\x00R\x0eresponseFormat\x12#\n" +
-	"\x05regex\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x04H\x00R\x05regex\x12'\n" +
-	"\agrammar\x18\x03 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x10H\x00R\agrammarB\r\n" +
+	"\x0fresponse_format\x18\x01 \x01(\v2\".penstock.router.v1.ResponseFormatH\x00R\x0eresponseFormat\x12%\n" +
+	"\x05regex\x18\x02 \x01(\tB\r\xbaH\br\x06\x10\x01(\x80\x80\x04\x18\x01H\x00R\x05regex\x12)\n" +
+	"\agrammar\x18\x03 \x01(\tB\r\xbaH\br\x06\x10\x01(\x80\x80\x10\x18\x01H\x00R\agrammarB\r\n" +
 	"\x04form\x12\x05\xbaH\x02\b\x01\"\xae\a\n" +
 	"\x12SamplingParameters\x12>\n" +
 	"\vtemperature\x18\x01 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x121\n" +

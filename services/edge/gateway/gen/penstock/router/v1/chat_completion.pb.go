@@ -1210,7 +1210,7 @@ var File_penstock_router_v1_chat_completion_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\n" +
-	"(penstock/router/v1/chat_completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a%penstock/router/v1/chat_message.proto\x1a penstock/router/v1/receipt.proto\x1a\x1dpenstock/router/v1/tool.proto\"\xb6\x0f\n" +
+	"(penstock/router/v1/chat_completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a%penstock/router/v1/chat_message.proto\x1a penstock/router/v1/receipt.proto\x1a\x1dpenstock/router/v1/tool.proto\"\x9d\x10\n" +
 	"\x18ChatCompletionParameters\x12 \n" +
 	"\x05model\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12H\n" +
@@ -1255,7 +1255,8 @@ const file_penstock_router_v1_chat_completion_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x02R\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x18\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:e\xbaHb\x1a`\n" +
+	"\ftop_logprobs\x12&top_logprobs needs logprobs to be true\x1a(this.logprobs || this.top_logprobs == 0uB\x18\n" +
 	"\x16_max_completion_tokensB\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_pB\x04\n" +

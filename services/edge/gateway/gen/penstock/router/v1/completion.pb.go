@@ -69,9 +69,11 @@ type CompletionParameters struct {
 	// Go on after the model's end token, up to the most tokens. For benchmarks. Default false.
 	IgnoreEos bool `protobuf:"varint,44,opt,name=ignore_eos,json=ignoreEos,proto3" json:"ignore_eos,omitempty"`
 	// Scheduling priority, 1 (first) to 10 (last). Default 0 means the key's own, else 5.
-	Priority      int32 `protobuf:"varint,46,opt,name=priority,proto3" json:"priority,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Priority int32 `protobuf:"varint,46,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Form of every answer; an echoed prompt is no part of it. Default free text.
+	ResponseFormat *ResponseFormat `protobuf:"bytes,47,opt,name=response_format,json=responseFormat,proto3" json:"response_format,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CompletionParameters) Reset() {
@@ -249,6 +251,13 @@ func (x *CompletionParameters) GetPriority() int32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *CompletionParameters) GetResponseFormat() *ResponseFormat {
+	if x != nil {
+		return x.ResponseFormat
+	}
+	return nil
 }
 
 // CompletionPrompt is a text to continue.
@@ -524,7 +533,7 @@ var File_penstock_router_v1_completion_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_completion_proto_rawDesc = "" +
 	"\n" +
-	"#penstock/router/v1/completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a(penstock/router/v1/chat_completion.proto\x1a\"penstock/router/v1/embedding.proto\x1a penstock/router/v1/receipt.proto\"\xa4\v\n" +
+	"#penstock/router/v1/completion.proto\x12\x12penstock.router.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fpenstock/billing/v1/limit.proto\x1a(penstock/router/v1/chat_completion.proto\x1a\"penstock/router/v1/embedding.proto\x1a penstock/router/v1/receipt.proto\x1a\x1dpenstock/router/v1/tool.proto\"\xe5\v\n" +
 	"\x14CompletionParameters\x12 \n" +
 	"\x05model\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12K\n" +
@@ -556,11 +565,12 @@ const file_penstock_router_v1_completion_proto_rawDesc = "" +
 	"\n" +
 	"ignore_eos\x18, \x01(\bR\tignoreEos\x12%\n" +
 	"\bpriority\x18. \x01(\x05B\t\xbaH\x06\x1a\x04\x18\n" +
-	"(\x00R\bpriority\x1a<\n" +
+	"(\x00R\bpriority\x12K\n" +
+	"\x0fresponse_format\x18/ \x01(\v2\".penstock.router.v1.ResponseFormatR\x0eresponseFormat\x1a<\n" +
 	"\x0eLogitBiasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x02R\x05value:\x028\x01:\x85\x01\xbaH\x81\x01\x1a\x7f\n" +
-	"\vanswers_max\x123n answers to every prompt are more than 128 answers\x1a;size(this.prompts) * (has(this.n) ? int(this.n) : 1) <= 128B\r\n" +
+	"\x05value\x18\x02 \x01(\x02R\x05value:\x028\x01:z\xbaHw\x1au\n" +
+	"\x01n\x123n answers to every prompt are more than 128 answers\x1a;size(this.prompts) * (has(this.n) ? int(this.n) : 1) <= 128B\r\n" +
 	"\v_max_tokensB\x0e\n" +
 	"\f_temperatureB\b\n" +
 	"\x06_top_pB\x04\n" +
@@ -614,29 +624,31 @@ var file_penstock_router_v1_completion_proto_goTypes = []any{
 	(*CompletionChoice)(nil),     // 3: penstock.router.v1.CompletionChoice
 	nil,                          // 4: penstock.router.v1.CompletionParameters.LogitBiasEntry
 	(*StreamOptions)(nil),        // 5: penstock.router.v1.StreamOptions
-	(*TokenIds)(nil),             // 6: penstock.router.v1.TokenIds
-	(*Usage)(nil),                // 7: penstock.router.v1.Usage
-	(*Receipt)(nil),              // 8: penstock.router.v1.Receipt
-	(*v1.RateLimit)(nil),         // 9: penstock.billing.v1.RateLimit
-	(FinishReason)(0),            // 10: penstock.router.v1.FinishReason
-	(*TokenLogprob)(nil),         // 11: penstock.router.v1.TokenLogprob
+	(*ResponseFormat)(nil),       // 6: penstock.router.v1.ResponseFormat
+	(*TokenIds)(nil),             // 7: penstock.router.v1.TokenIds
+	(*Usage)(nil),                // 8: penstock.router.v1.Usage
+	(*Receipt)(nil),              // 9: penstock.router.v1.Receipt
+	(*v1.RateLimit)(nil),         // 10: penstock.billing.v1.RateLimit
+	(FinishReason)(0),            // 11: penstock.router.v1.FinishReason
+	(*TokenLogprob)(nil),         // 12: penstock.router.v1.TokenLogprob
 }
 var file_penstock_router_v1_completion_proto_depIdxs = []int32{
 	1,  // 0: penstock.router.v1.CompletionParameters.prompts:type_name -> penstock.router.v1.CompletionPrompt
 	4,  // 1: penstock.router.v1.CompletionParameters.logit_bias:type_name -> penstock.router.v1.CompletionParameters.LogitBiasEntry
 	5,  // 2: penstock.router.v1.CompletionParameters.stream_options:type_name -> penstock.router.v1.StreamOptions
-	6,  // 3: penstock.router.v1.CompletionPrompt.tokens:type_name -> penstock.router.v1.TokenIds
-	3,  // 4: penstock.router.v1.Completion.choices:type_name -> penstock.router.v1.CompletionChoice
-	7,  // 5: penstock.router.v1.Completion.usage:type_name -> penstock.router.v1.Usage
-	8,  // 6: penstock.router.v1.Completion.receipt:type_name -> penstock.router.v1.Receipt
-	9,  // 7: penstock.router.v1.Completion.rate_limits:type_name -> penstock.billing.v1.RateLimit
-	10, // 8: penstock.router.v1.CompletionChoice.finish_reason:type_name -> penstock.router.v1.FinishReason
-	11, // 9: penstock.router.v1.CompletionChoice.logprobs:type_name -> penstock.router.v1.TokenLogprob
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	6,  // 3: penstock.router.v1.CompletionParameters.response_format:type_name -> penstock.router.v1.ResponseFormat
+	7,  // 4: penstock.router.v1.CompletionPrompt.tokens:type_name -> penstock.router.v1.TokenIds
+	3,  // 5: penstock.router.v1.Completion.choices:type_name -> penstock.router.v1.CompletionChoice
+	8,  // 6: penstock.router.v1.Completion.usage:type_name -> penstock.router.v1.Usage
+	9,  // 7: penstock.router.v1.Completion.receipt:type_name -> penstock.router.v1.Receipt
+	10, // 8: penstock.router.v1.Completion.rate_limits:type_name -> penstock.billing.v1.RateLimit
+	11, // 9: penstock.router.v1.CompletionChoice.finish_reason:type_name -> penstock.router.v1.FinishReason
+	12, // 10: penstock.router.v1.CompletionChoice.logprobs:type_name -> penstock.router.v1.TokenLogprob
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_penstock_router_v1_completion_proto_init() }
@@ -647,6 +659,7 @@ func file_penstock_router_v1_completion_proto_init() {
 	file_penstock_router_v1_chat_completion_proto_init()
 	file_penstock_router_v1_embedding_proto_init()
 	file_penstock_router_v1_receipt_proto_init()
+	file_penstock_router_v1_tool_proto_init()
 	file_penstock_router_v1_completion_proto_msgTypes[0].OneofWrappers = []any{}
 	file_penstock_router_v1_completion_proto_msgTypes[1].OneofWrappers = []any{
 		(*CompletionPrompt_Text)(nil),

@@ -295,6 +295,9 @@ type ResponseFormat struct {
 	//	*ResponseFormat_Text
 	//	*ResponseFormat_JsonObject
 	//	*ResponseFormat_JsonSchema
+	//	*ResponseFormat_Regex
+	//	*ResponseFormat_Grammar
+	//	*ResponseFormat_Choice
 	Format        isResponseFormat_Format `protobuf_oneof:"format"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -364,6 +367,33 @@ func (x *ResponseFormat) GetJsonSchema() *JsonSchemaFormat {
 	return nil
 }
 
+func (x *ResponseFormat) GetRegex() string {
+	if x != nil {
+		if x, ok := x.Format.(*ResponseFormat_Regex); ok {
+			return x.Regex
+		}
+	}
+	return ""
+}
+
+func (x *ResponseFormat) GetGrammar() string {
+	if x != nil {
+		if x, ok := x.Format.(*ResponseFormat_Grammar); ok {
+			return x.Grammar
+		}
+	}
+	return ""
+}
+
+func (x *ResponseFormat) GetChoice() *ChoiceFormat {
+	if x != nil {
+		if x, ok := x.Format.(*ResponseFormat_Choice); ok {
+			return x.Choice
+		}
+	}
+	return nil
+}
+
 type isResponseFormat_Format interface {
 	isResponseFormat_Format()
 }
@@ -383,11 +413,33 @@ type ResponseFormat_JsonSchema struct {
 	JsonSchema *JsonSchemaFormat `protobuf:"bytes,3,opt,name=json_schema,json=jsonSchema,proto3,oneof"`
 }
 
+type ResponseFormat_Regex struct {
+	// Text that this regular expression matches as a whole, in the syntax of Rust's regex crate. 1 byte to 64 KiB.
+	Regex string `protobuf:"bytes,4,opt,name=regex,proto3,oneof"`
+}
+
+type ResponseFormat_Grammar struct {
+	// Text of this context-free grammar, in llguidance's variant of Lark's syntax, or in GBNF, whose first rule is root. 1 byte to
+	// 256 KiB.
+	Grammar string `protobuf:"bytes,5,opt,name=grammar,proto3,oneof"`
+}
+
+type ResponseFormat_Choice struct {
+	// One of several texts.
+	Choice *ChoiceFormat `protobuf:"bytes,6,opt,name=choice,proto3,oneof"`
+}
+
 func (*ResponseFormat_Text) isResponseFormat_Format() {}
 
 func (*ResponseFormat_JsonObject) isResponseFormat_Format() {}
 
 func (*ResponseFormat_JsonSchema) isResponseFormat_Format() {}
+
+func (*ResponseFormat_Regex) isResponseFormat_Format() {}
+
+func (*ResponseFormat_Grammar) isResponseFormat_Format() {}
+
+func (*ResponseFormat_Choice) isResponseFormat_Format() {}
 
 // TextFormat is free text.
 type TextFormat struct {
@@ -536,6 +588,52 @@ func (x *JsonSchemaFormat) GetStrict() bool {
 	return false
 }
 
+// ChoiceFormat is one of several texts, as it is written.
+type ChoiceFormat struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The texts. 1 to 1,024, of 1 to 4,096 bytes.
+	Choices       []string `protobuf:"bytes,1,rep,name=choices,proto3" json:"choices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChoiceFormat) Reset() {
+	*x = ChoiceFormat{}
+	mi := &file_penstock_router_v1_tool_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChoiceFormat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChoiceFormat) ProtoMessage() {}
+
+func (x *ChoiceFormat) ProtoReflect() protoreflect.Message {
+	mi := &file_penstock_router_v1_tool_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChoiceFormat.ProtoReflect.Descriptor instead.
+func (*ChoiceFormat) Descriptor() ([]byte, []int) {
+	return file_penstock_router_v1_tool_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ChoiceFormat) GetChoices() []string {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
 var File_penstock_router_v1_tool_proto protoreflect.FileDescriptor
 
 const file_penstock_router_v1_tool_proto_rawDesc = "" +
@@ -553,13 +651,16 @@ const file_penstock_router_v1_tool_proto_rawDesc = "" +
 	"\x04mode\x18\x01 \x01(\x0e2\".penstock.router.v1.ToolChoiceModeB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00H\x00R\x04mode\x120\n" +
 	"\rfunction_name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\ffunctionNameB\x0f\n" +
-	"\x06choice\x12\x05\xbaH\x02\b\x01\"\xe9\x01\n" +
+	"\x06choice\x12\x05\xbaH\x02\b\x01\"\xf3\x02\n" +
 	"\x0eResponseFormat\x124\n" +
 	"\x04text\x18\x01 \x01(\v2\x1e.penstock.router.v1.TextFormatH\x00R\x04text\x12G\n" +
 	"\vjson_object\x18\x02 \x01(\v2$.penstock.router.v1.JsonObjectFormatH\x00R\n" +
 	"jsonObject\x12G\n" +
 	"\vjson_schema\x18\x03 \x01(\v2$.penstock.router.v1.JsonSchemaFormatH\x00R\n" +
-	"jsonSchemaB\x0f\n" +
+	"jsonSchema\x12#\n" +
+	"\x05regex\x18\x04 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x04H\x00R\x05regex\x12'\n" +
+	"\agrammar\x18\x05 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x10H\x00R\agrammar\x12:\n" +
+	"\x06choice\x18\x06 \x01(\v2 .penstock.router.v1.ChoiceFormatH\x00R\x06choiceB\x0f\n" +
 	"\x06format\x12\x05\xbaH\x02\b\x01\"\f\n" +
 	"\n" +
 	"TextFormat\"\x12\n" +
@@ -569,7 +670,9 @@ const file_penstock_router_v1_tool_proto_rawDesc = "" +
 	"\vdescription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\vdescription\x12*\n" +
 	"\vschema_json\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\n" +
 	"schemaJson\x12\x16\n" +
-	"\x06strict\x18\x04 \x01(\bR\x06strict*\x87\x01\n" +
+	"\x06strict\x18\x04 \x01(\bR\x06strict\">\n" +
+	"\fChoiceFormat\x12.\n" +
+	"\achoices\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\x80\b\"\ar\x05\x10\x01(\x80 R\achoices*\x87\x01\n" +
 	"\x0eToolChoiceMode\x12 \n" +
 	"\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15TOOL_CHOICE_MODE_NONE\x10\x01\x12\x19\n" +
@@ -589,7 +692,7 @@ func file_penstock_router_v1_tool_proto_rawDescGZIP() []byte {
 }
 
 var file_penstock_router_v1_tool_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_penstock_router_v1_tool_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_penstock_router_v1_tool_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_penstock_router_v1_tool_proto_goTypes = []any{
 	(ToolChoiceMode)(0),        // 0: penstock.router.v1.ToolChoiceMode
 	(*Tool)(nil),               // 1: penstock.router.v1.Tool
@@ -599,6 +702,7 @@ var file_penstock_router_v1_tool_proto_goTypes = []any{
 	(*TextFormat)(nil),         // 5: penstock.router.v1.TextFormat
 	(*JsonObjectFormat)(nil),   // 6: penstock.router.v1.JsonObjectFormat
 	(*JsonSchemaFormat)(nil),   // 7: penstock.router.v1.JsonSchemaFormat
+	(*ChoiceFormat)(nil),       // 8: penstock.router.v1.ChoiceFormat
 }
 var file_penstock_router_v1_tool_proto_depIdxs = []int32{
 	2, // 0: penstock.router.v1.Tool.function:type_name -> penstock.router.v1.FunctionDefinition
@@ -606,11 +710,12 @@ var file_penstock_router_v1_tool_proto_depIdxs = []int32{
 	5, // 2: penstock.router.v1.ResponseFormat.text:type_name -> penstock.router.v1.TextFormat
 	6, // 3: penstock.router.v1.ResponseFormat.json_object:type_name -> penstock.router.v1.JsonObjectFormat
 	7, // 4: penstock.router.v1.ResponseFormat.json_schema:type_name -> penstock.router.v1.JsonSchemaFormat
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	8, // 5: penstock.router.v1.ResponseFormat.choice:type_name -> penstock.router.v1.ChoiceFormat
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_penstock_router_v1_tool_proto_init() }
@@ -626,6 +731,9 @@ func file_penstock_router_v1_tool_proto_init() {
 		(*ResponseFormat_Text)(nil),
 		(*ResponseFormat_JsonObject)(nil),
 		(*ResponseFormat_JsonSchema)(nil),
+		(*ResponseFormat_Regex)(nil),
+		(*ResponseFormat_Grammar)(nil),
+		(*ResponseFormat_Choice)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -633,7 +741,7 @@ func file_penstock_router_v1_tool_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penstock_router_v1_tool_proto_rawDesc), len(file_penstock_router_v1_tool_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
