@@ -26,7 +26,9 @@ class Tokenizer:
         self._added_bytes = {i: b"" if t.special else t.content.encode() for i, t in added.items()}
         self.special_tokens: dict[str, int] = {t.content: i for i, t in added.items() if t.special}
         self._special_bytes = {i: content.encode() for content, i in self.special_tokens.items()}
-        self.vocabulary_tokens: int = self._parsing.get_vocab_size()
+        self.vocabulary_tokens: int = (
+            max(self._parsing.get_vocab().values(), default=-1) + 1
+        )  # ids may have gaps
 
     def encode(self, text: str, *, parse_special: bool) -> list[int]:
         """Turn text into token ids, nothing added.
@@ -76,8 +78,13 @@ def _encode(tokenizer: HuggingFaceTokenizer, text: str) -> list[int]:
 
 def _bytes_of_pieces(tokenizer: HuggingFaceTokenizer) -> Callable[[str], bytes]:
     """Say how a tokenizer writes bytes as pieces. Raises UnsupportedModelError if it cannot write all."""
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    if unknown is not None and tokenizer.token_to_id(unknown) is None:
+        raise UnsupportedModelError(
+            f"the tokenizer has no token {unknown!r}, which it writes for unknown ones"
+        )
     if isinstance(tokenizer.decoder, decoders.ByteLevel):
-        return lambda piece: bytes(map(_BYTES_BY_SYMBOL.__getitem__, piece))
+        return _byte_level
     # One that cuts words first adds spaces before some parts of a text only.
     if (
         isinstance(tokenizer.model, models.BPE)
@@ -86,6 +93,13 @@ def _bytes_of_pieces(tokenizer: HuggingFaceTokenizer) -> Callable[[str], bytes]:
     ):
         return lambda piece: _BYTES_BY_PIECE.get(piece) or piece.replace(SPACE, " ").encode()
     raise UnsupportedModelError("only byte-level and SentencePiece tokenizers with all bytes are supported")
+
+
+def _byte_level(piece: str) -> bytes:
+    try:
+        return bytes(map(_BYTES_BY_SYMBOL.__getitem__, piece))
+    except KeyError as error:
+        raise UnsupportedModelError(f"the token {piece!r} is not written in GPT-2's alphabet") from error
 
 
 def _byte_symbols() -> dict[str, int]:

@@ -20,7 +20,7 @@ from penstock_inference.engines.setup import (
     LoadedModel,
     require_kind,
 )
-from penstock_inference.formats import ModelConfig, SentenceEncoderConfig
+from penstock_inference.formats import ModelConfig, SentenceEncoderConfig, UnsupportedModelError
 from penstock_inference.formats.references import resolve_reference
 from penstock_inference.tokenizer import Tokenizer
 
@@ -58,6 +58,7 @@ def load_engine(  # noqa: PLR0913 - they are settings, and each has its name at 
         fastest = fastest_kind(setup, kinds, lambda setup: _load_onnx(setup).engine)
         setup = replace(setup, kind=fastest)
     loaded = _LOADERS[engine](setup)
+    _require_tokens(loaded)
     warm_up(loaded.engine)
     return loaded
 
@@ -92,6 +93,15 @@ def warm_up(engine: Engine) -> None:
         engine.step(StepBatch([], [PrefillChunk(slot, tokens, 0, wants_logits=True)]))
     for rows in range(1, min(2, engine.limits.slots_max) + 1):
         engine.step(StepBatch([DecodeRow(slot, 0, len(tokens)) for slot in range(rows)]))
+
+
+def _require_tokens(loaded: LoadedModel) -> None:
+    """Refuse a tokenizer of another model, and a model that nothing ends."""
+    known, written = loaded.config.vocabulary_tokens, loaded.tokenizer.vocabulary_tokens
+    if written > known:
+        raise UnsupportedModelError(f"the tokenizer has {written} tokens, the model {known}")
+    if not loaded.config.eos_ids:
+        raise UnsupportedModelError("the model names no token that ends an answer")
 
 
 def _load_onnx(setup: EngineSetup) -> LoadedModel:

@@ -49,6 +49,8 @@ class ModelConfig:
             raise UnsupportedModelError(f"the epsilon of norms cannot be {self.rms_epsilon}")
         if self.heads % self.kv_heads:
             raise UnsupportedModelError(f"{self.heads} query heads cannot share {self.kv_heads} KV heads")
+        if not all(0 <= token < self.vocabulary_tokens for token in self.eos_ids):
+            raise UnsupportedModelError(f"{self.vocabulary_tokens} tokens have no end tokens {self.eos_ids}")
         if self.head_dim % 16:
             raise UnsupportedModelError(f"head dimension {self.head_dim} is not a multiple of 16")
 

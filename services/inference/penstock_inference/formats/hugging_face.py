@@ -117,6 +117,8 @@ class HuggingFaceWeights:
 
     def _attention_windows(self) -> tuple[int, ...]:
         fields, layers = self._fields, self._fields.integer("num_hidden_layers")
+        if layers > len(self._shapes):
+            return ()  # it is a lie, which is refused with its number
         window = fields.integer("sliding_window", 0)
         is_qwen = fields.text("model_type").startswith("qwen")
         if (

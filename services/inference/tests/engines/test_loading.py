@@ -1,4 +1,6 @@
 import ast
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,26 @@ def test_a_context_that_the_model_does_not_know_is_refused(llama, tmp_path):
 def test_a_model_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UnsupportedModelError, match="no model at"):
         load("/no/such/model.gguf", tmp_path)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(llama, tmp_path):
+    directory = shutil.copytree(llama[0], tmp_path / "model")
+    tokenizer = json.loads((directory / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["a"] = 320
+    (directory / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    with pytest.raises(UnsupportedModelError, match="the tokenizer has 321 tokens, the model 320"):
+        load(directory, tmp_path / "cache")
+
+
+def test_a_model_that_nothing_ends_is_refused(llama, tmp_path):
+    directory = shutil.copytree(llama[0], tmp_path / "model")
+    (directory / "generation_config.json").unlink()
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"eos_token_id": None}))
+
+    with pytest.raises(UnsupportedModelError, match="no token that ends an answer"):
+        load(directory, tmp_path / "cache")
 
 
 def test_an_encoder_is_no_decoder_and_a_decoder_no_encoder(llama, tmp_path):

@@ -124,6 +124,19 @@ def test_a_field_of_any_type_is_read_or_refused(tmp_path, field, data):
     read_all(lambda: HuggingFaceWeights(tmp_path))
 
 
+@pytest.mark.parametrize("layers", [2**28, 2**64])
+def test_more_layers_than_tensors_cost_nothing_before_they_are_refused(tmp_path, layers):
+    write_model(tmp_path, model_type="mistral", sliding_window=4, num_hidden_layers=layers)
+
+    read_all(lambda: HuggingFaceWeights(tmp_path))
+
+
+@pytest.mark.parametrize("end", [-1, 10, 2**63])
+def test_an_end_token_that_the_model_does_not_have_is_refused(tmp_path, end):
+    with pytest.raises(UnsupportedModelError, match=f"10 tokens have no end tokens .{end},"):
+        HuggingFaceWeights(write_model(tmp_path, eos_token_id=end))
+
+
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [

@@ -86,14 +86,30 @@ def test_a_tokenizer_that_is_not_byte_level_is_refused():
         Tokenizer(byte_tokenizer_json(decoder={"type": "WordPiece", "prefix": "##", "cleanup": True}))
 
 
-def byte_tokenizer_json(truncation=None, padding=None, decoder=None) -> str:
-    letters = {letter: i for i, letter in enumerate("abc")}
+def test_a_tokenizer_without_its_token_for_unknown_ones_is_refused():
+    with pytest.raises(UnsupportedModelError, match="no token '<unk>'"):
+        Tokenizer(byte_tokenizer_json(unknown="<unk>"))
+
+
+def test_a_token_that_is_not_written_in_bytes_is_refused():
+    with pytest.raises(UnsupportedModelError, match="'ab€' is not written in GPT-2's alphabet"):
+        Tokenizer(byte_tokenizer_json(tokens=["a", "b", "ab€"])).token_bytes(2)
+
+
+def test_ids_with_gaps_count_to_the_last():
+    text = json.loads(byte_tokenizer_json())
+    text["model"]["vocab"]["c"] = 9
+    assert Tokenizer(json.dumps(text)).vocabulary_tokens == 10
+
+
+def byte_tokenizer_json(truncation=None, padding=None, decoder=None, tokens="abc", unknown=None) -> str:
+    letters = {letter: i for i, letter in enumerate(tokens)}
     if truncation:
         truncation |= {"strategy": "LongestFirst", "stride": 0, "direction": "Right"}
     if padding:
         padding |= {"direction": "Right", "pad_id": 0, "pad_type_id": 0, "pad_token": "a"}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    model = {"type": "BPE", "vocab": letters, "merges": []}
+    model = {"type": "BPE", "vocab": letters, "merges": [], "unk_token": unknown}
     return json.dumps(
         {
             "version": "1.0",
