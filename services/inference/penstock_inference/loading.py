@@ -47,7 +47,7 @@ class Loader:
         grammars = await asyncio.to_thread(
             Grammars, loaded.tokenizer, loaded.engine.limits.vocabulary_tokens, loaded.config.eos_ids
         )
-        work = WorkModel.of(loaded.config, loaded.engine_name, loaded.kind)
+        work = WorkModel.of(loaded.config, loaded.kind)
         metrics = BatchMetrics(self._metrics, model.id, work)
         scheduler = Scheduler(loaded.engine.limits, self._settings.waiting_max)
         metrics.watch(scheduler)

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from penstock_inference.engines import StepBatch
 from penstock_inference.formats import ModelConfig
 
-_WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}  # of one weight; other kinds have 1, and scales beside
-_KV_BYTES_ONNX = 4
+_WEIGHT_BYTES = {
+    "fp32": 4,
+    "bf16": 2,
+    "fp16": 2,
+    "int4": 0.5,
+}  # of one weight; other kinds have 1, and scales beside
+_KV_BYTES_MIN = 2  # of one number: what has smaller weights keeps half floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +34,15 @@ class WorkModel:
     head_weights: int
     attention_width: int  # of all layers' queries
     kv_row_bytes: int  # keys and values of one token
-    weight_bytes: int
+    weight_bytes: float
 
     @classmethod
-    def of(cls, config: ModelConfig, engine: str, kind: str) -> "WorkModel":
-        """Read the sizes off a model, as an engine holds it."""
+    def of(cls, config: ModelConfig, kind: str) -> "WorkModel":
+        """Read the sizes off a model of a kind."""
         queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
         layer = config.hidden_size * (2 * queries + 2 * keys + 3 * config.feed_forward_size)
         weight_bytes = _WEIGHT_BYTES.get(kind, 1)
-        kv_bytes = _KV_BYTES_ONNX if engine.startswith("onnxruntime") else max(weight_bytes, 2)
+        kv_bytes = max(int(weight_bytes), _KV_BYTES_MIN)
         return cls(
             layer_weights=config.layers * layer,
             head_weights=config.vocabulary_tokens * config.hidden_size,
@@ -48,14 +53,14 @@ class WorkModel:
 
     def of_step(self, batch: StepBatch) -> Work:
         """Count two operations a weight and token, and four a query's number and token that it looks at."""
-        spans = [(row.past_tokens, 1) for row in batch.decode]
+        spans = [(row.past_tokens, len(row.tokens)) for row in batch.decode]
         spans += [(chunk.past_tokens, len(chunk.tokens)) for chunk in batch.prefills]
         tokens = sum(new for _, new in spans)
-        logit_rows = len(batch.decode) + sum(chunk.logit_rows for chunk in batch.prefills)
+        logit_rows = batch.decode_tokens + sum(chunk.logit_rows for chunk in batch.prefills)
         looked_at = sum(new * past + new * (new + 1) // 2 for past, new in spans)
         weights = self.layer_weights + (self.head_weights if logit_rows else 0)
         return Work(
             flops=2 * (self.layer_weights * tokens + self.head_weights * logit_rows)
             + 4 * self.attention_width * looked_at,
-            read_bytes=weights * self.weight_bytes + self.kv_row_bytes * sum(past for past, _ in spans),
+            read_bytes=int(weights * self.weight_bytes) + self.kv_row_bytes * sum(past for past, _ in spans),
         )
