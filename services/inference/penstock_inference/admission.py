@@ -10,10 +10,11 @@ from penstock_inference.waiting_line import WaitingLine
 class Admission:
     """Refuse at once what cannot be served."""
 
-    def __init__(self, limits: EngineLimits, waiting_max: int, pace: Pace) -> None:
+    def __init__(self, limits: EngineLimits, waiting_max: int, pace: Pace, step_tokens_max: int) -> None:
         self._limits = limits
         self._waiting_max = waiting_max
         self._pace = pace
+        self._step_tokens_max = step_tokens_max  # of an answer
 
     def check(self, sequences: list[Sequence], line: WaitingLine, free_slots: int, now: float) -> None:
         """Admit all answers to a request or none. Raises as Scheduler.submit does."""
@@ -30,5 +31,5 @@ class Admission:
         if sequence.slot is not None:
             return sequence.urgency.deadline
         steps = -(-len(sequence.prompt) // self._limits.prefill_chunk_tokens_max)
-        steps += max(sequence.ends.min_tokens - 1, 0)
+        steps += -(-max(sequence.ends.min_tokens - 1, 0) // self._step_tokens_max)
         return sequence.urgency.deadline - steps * self._pace.step_seconds

@@ -85,11 +85,7 @@ class Delivery:
             return self._accounts.fail(item.sequences, item.error)
         for chunk in item.tokens.scored:
             self._score(chunk)
-        deltas: Deltas = []
-        for sampled in item.tokens.sampled:
-            answer = self._accounts.answer(sampled.sequence)
-            if answer is not None:
-                deltas.append((sampled.sequence, answer.accept(sampled.token, _logprob(sampled))))
+        deltas = self._deltas(item.tokens)
         ended = [sequence for sequence, delta in deltas if delta.finish_reason and not sequence.finished]
         if ended:
             self._stop(ended)
@@ -97,8 +93,23 @@ class Delivery:
         results += self._accounts.fail(item.tokens.unfit, not_finite())
         if item.plan.batch is not None:
             self._metrics.step(item.seconds, item.plan.batch, len(deltas))
+            self._metrics.guessed(item.plan.guesses, item.tokens.guessed)
             self._metrics.preempted.inc(len(item.plan.preempted))
         return results
+
+    def _deltas(self, tokens: StepTokens) -> Deltas:
+        """Say what became of the answers that somebody still waits for; nothing comes behind an answer's end."""
+        deltas: Deltas = []
+        over: set[Sequence] = set()
+        for sampled in tokens.sampled:
+            answer = self._accounts.answer(sampled.sequence)
+            if answer is None or sampled.sequence in over:
+                continue
+            delta = answer.accept(sampled.token, _logprob(sampled))
+            deltas.append((sampled.sequence, delta))
+            if delta.finish_reason:
+                over.add(sampled.sequence)
+        return deltas
 
     def _score(self, chunk: ScoredChunk) -> None:
         answer, top = self._accounts.answer(chunk.sequence), chunk.sequence.sampler.top_logprobs or 0

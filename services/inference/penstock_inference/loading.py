@@ -49,7 +49,7 @@ class Loader:
         )
         work = WorkModel.of(loaded.config, loaded.kind)
         metrics = BatchMetrics(self._metrics, model.id, work)
-        scheduler = Scheduler(loaded.engine.limits, self._settings.waiting_max)
+        scheduler = Scheduler(loaded.engine.limits, self._settings.waiting_max, model.speculative_tokens)
         metrics.watch(scheduler)
         return GenerativeModel(
             id=model.id,

@@ -35,6 +35,10 @@ class BatchMetrics:
             "cached_prompt_tokens_total", "Prompt tokens copied from another prompt."
         )
         self._completion_tokens = self._counter("completion_tokens_total", "Tokens generated.")
+        self._draft_tokens = self._counter("spec_decode_draft_tokens_total", "Tokens guessed ahead.")
+        self._accepted_tokens = self._counter(
+            "spec_decode_accepted_tokens_total", "Tokens generated that were guessed, and took no step."
+        )
         self._prefix_hits = self._counter(
             "prefix_hits_total", "Prompts that began as another whose keys and values were there."
         )
@@ -71,6 +75,11 @@ class BatchMetrics:
         work = self._work.of_step(batch)
         self._flops.inc(work.flops)
         self._read_bytes.inc(work.read_bytes)
+
+    def guessed(self, drafted: int, accepted: int) -> None:
+        """Count tokens that a step checked, and those of them that stood."""
+        self._draft_tokens.inc(drafted)
+        self._accepted_tokens.inc(accepted)
 
     def finished(self, reason: FinishReason) -> None:
         """Count a whole answer."""

@@ -1,5 +1,6 @@
 """What one step of the batch loop does."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from penstock_inference.engines import DecodeRow, PrefillChunk, StepBatch
@@ -15,6 +16,15 @@ class SlotCopy:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A next token that comes of a row of a step's logits; those behind come of the next rows if they were guessed."""
+
+    sequence: Sequence
+    row: int
+    guesses: list[int] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Plan:
     """One step: the copies first, then the batch."""
@@ -28,24 +38,34 @@ class Plan:
     coming_blocks: set[bytes] = field(
         default_factory=set
     )  # that the chunks complete, for others to copy later
-    sampled: list[Sequence] = field(default_factory=list)  # whose next token comes of it
-    sampled_rows: list[int] = field(default_factory=list)  # of the logits, one for each of them
+    choices: list[Choice] = field(default_factory=list)
     batch: StepBatch | None = None  # None: there is nothing to compute
 
-    def build(self, chunks: list[PrefillChunk]) -> None:
+    @property
+    def guesses(self) -> int:
+        """Count the tokens that are guessed."""
+        return sum(len(choice.guesses) for choice in self.choices)
+
+    def build(self, chunks: list[PrefillChunk], tokens_ahead: Iterable[list[int]]) -> None:
         """Make the batch of those who decode and of the chunks, and note whose next token comes of which row."""
-        rows = [DecodeRow(s.held_slot, s.next_token, s.computed_tokens, s.adapter) for s in self.decoding]
-        for row, sequence in enumerate(self.decoding):
-            if sequence.completed_by(1):
-                self._sample(sequence, row)
-        logit_rows = len(rows)
+        rows, logit_rows = [], 0
+        for sequence, ahead in zip(self.decoding, tokens_ahead, strict=True):
+            rows.append(
+                DecodeRow(
+                    sequence.held_slot,
+                    sequence.next_token,
+                    sequence.computed_tokens,
+                    sequence.adapter,
+                    ahead,
+                )
+            )
+            known = len(sequence.known_ahead)
+            if known <= len(ahead):
+                self.choices.append(Choice(sequence, logit_rows + known, ahead[known:]))
+            logit_rows += 1 + len(ahead)
         for sequence, chunk in zip(self.prefilling, chunks, strict=True):
             logit_rows += chunk.logit_rows
             if chunk.wants_logits:
-                self._sample(sequence, logit_rows - 1)
+                self.choices.append(Choice(sequence, logit_rows - 1))
         if rows or chunks:
             self.batch = StepBatch(rows, chunks)
-
-    def _sample(self, sequence: Sequence, row: int) -> None:
-        self.sampled.append(sequence)
-        self.sampled_rows.append(row)

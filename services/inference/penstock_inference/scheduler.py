@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 
 from penstock_inference.admission import Admission
-from penstock_inference.engines import EngineLimits
+from penstock_inference.engines import EngineLimits, PrefillChunk
 from penstock_inference.fairness import ANSWER_TOKEN_COST, TokenCounters
 from penstock_inference.pace import Pace
 from penstock_inference.plan import Plan
@@ -18,6 +18,7 @@ from penstock_inference.prefill import Prefill
 from penstock_inference.prefixes import hash_blocks
 from penstock_inference.sequence import Sequence
 from penstock_inference.slots import Slots
+from penstock_inference.speculation import tokens_ahead
 from penstock_inference.waiting_line import WaitingLine
 
 
@@ -27,13 +28,15 @@ class Scheduler:
     The caller alternates `plan` and `commit`; everything else may come between.
     """
 
-    def __init__(self, limits: EngineLimits, waiting_max: int) -> None:
+    def __init__(self, limits: EngineLimits, waiting_max: int, guesses_max: int = 0) -> None:
+        """Begin with empty slots. An answer guesses `guesses_max` tokens a step, if the engine reads as it decodes."""
         self._limits = limits
+        self._guesses_max = guesses_max if limits.reads_as_it_decodes else 0
         self._counters = TokenCounters()
         self._line = WaitingLine(self._counters)
         self._slots = Slots(limits)
         self._pace = Pace()
-        self._admission = Admission(limits, waiting_max, self._pace)
+        self._admission = Admission(limits, waiting_max, self._pace, 1 + self._guesses_max)
         self._prefill = Prefill(limits, self._line, self._slots, self._counters, self._pace)
         self._arrivals = 0
         self._reap_at = math.inf  # when somebody may have to be sent away
@@ -97,21 +100,27 @@ class Scheduler:
         if not self._line:
             self._slots.close_gap(plan)
         plan.decoding = [sequence for sequence in self.running if not sequence.prefilling]
-        plan.build(self._prefill.fill(plan, now))
+        chunks = self._prefill.fill(plan, now)
+        plan.build(chunks, tokens_ahead(plan.decoding, self._room_ahead(chunks), self._guesses_max))
         return plan
 
     def commit(self, plan: Plan, seconds: float = 0.0) -> None:
         """Note that the planned step was computed, in how many seconds, and free the slots of finished answers."""
-        for sequence in plan.decoding:
+        rows, chunks = (plan.batch.decode, plan.batch.prefills) if plan.batch else ((), ())
+        for sequence, row in zip(plan.decoding, rows, strict=True):
             if sequence.slot is not None:  # nobody evicted it meanwhile
-                sequence.computed_tokens += 1
-        chunks = plan.batch.prefills if plan.batch else ()
+                computed = row.past_tokens + len(row.tokens)
+                sequence.computed_tokens = min(
+                    computed, sequence.known_tokens - 1
+                )  # behind are wrong guesses
         for sequence, chunk in zip(plan.prefilling, chunks, strict=True):
             if sequence.slot is not None:
                 sequence.computed_tokens += len(chunk.tokens)
                 self._slots.prefixes.extend(sequence.slot, sequence.computed_tokens)
-        for sequence in plan.sampled:
-            self._counters.charge(sequence.organization, ANSWER_TOKEN_COST)
+        for sequence in (choice.sequence for choice in plan.choices):
+            new_tokens = len(sequence.tokens) - sequence.charged_tokens
+            self._counters.charge(sequence.organization, ANSWER_TOKEN_COST * new_tokens)
+            sequence.charged_tokens += new_tokens
             if sequence.finished and sequence.slot is not None:
                 self._slots.release(sequence)
         if plan.batch is not None:
@@ -145,6 +154,12 @@ class Scheduler:
         assert all(bool(sequence.tokens) <= bool(sequence.preemptions) for sequence in waiting)
         assert len(waiting) == len(self._line)
         assert sum(map(self._counters.waiting, {s.organization for s in waiting})) == len(waiting)
+
+    def _room_ahead(self, chunks: list[PrefillChunk]) -> int:
+        """Count the tokens that a step may compute beside its chunks and the next token of each answer."""
+        if not self._limits.reads_as_it_decodes:
+            return 0
+        return self._limits.prefill_chunk_tokens_max - sum(len(chunk.tokens) for chunk in chunks)
 
     def _reap(self, plan: Plan, now: float) -> None:
         """Send away who was cancelled, has ended or is late."""

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from penstock_inference.prompt_lookup import PromptLookup
 from penstock_inference.sampler import Sampler
 
 
@@ -52,10 +53,12 @@ class Sequence:
         self.slot: int | None = None
         self.computed_tokens = 0  # rows of KV that hold this sequence
         self.cached_tokens = 0  # those of them that were copied from another
+        self.charged_tokens = 0  # of the answer, to its organization's share
         self.preemptions = 0
         self.cancelled = False  # by its caller
         self.stopped = False  # by its own text
         self.finished = False  # by its last token
+        self._lookup: PromptLookup | None = None
 
     @property
     def held_slot(self) -> int:
@@ -83,15 +86,34 @@ class Sequence:
         """Give the answer's first token that has no row of KV yet."""
         return self.tokens[self.computed_tokens - len(self.prompt)]
 
+    @property
+    def known_ahead(self) -> list[int]:
+        """Give those behind it: none but to a sequence that was preempted and catches up with itself."""
+        return self.tokens[self.computed_tokens - len(self.prompt) + 1 :]
+
+    @property
+    def known_tokens(self) -> int:
+        """Count the tokens of prompt and answer."""
+        return len(self.prompt) + len(self.tokens)
+
+    @property
+    def lookup(self) -> PromptLookup:
+        """Give what guesses the answer's next tokens; it is made when it is first asked for."""
+        if self._lookup is None:
+            self._lookup = PromptLookup(self.prompt, self.tokens)
+        return self._lookup
+
     def completed_by(self, rows: int) -> bool:
         """Tell whether so many more rows hold all that is known, so that the next token comes of them.
 
         It is false while a sequence that was preempted catches up with itself.
         """
-        return self.computed_tokens + rows == len(self.prompt) + len(self.tokens)
+        return self.computed_tokens + rows == self.known_tokens
 
     def append(self, token: int) -> None:
         """Take the next token of the answer."""
         assert not self.finished
         self.tokens.append(token)
+        if self._lookup is not None:
+            self._lookup.append(token)
         self.finished = token in self.ends.end_tokens or len(self.tokens) >= self.ends.max_tokens

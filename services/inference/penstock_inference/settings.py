@@ -24,6 +24,7 @@ class ModelSettings(BaseModel):
     slots: int = Field(default=32, ge=1, le=256)
     context_tokens: int = Field(default=2048, ge=16)
     prefill_chunk_tokens: int = Field(default=128, ge=16)
+    speculative_tokens: int = Field(default=8, ge=0, le=16)  # guessed in a step where that changes no bit
     at_start: bool = True  # load it at the start, and not only when it is asked for
 
     @model_validator(mode="after")

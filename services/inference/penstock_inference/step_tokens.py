@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from penstock_inference.engines import Logits
-from penstock_inference.plan import Plan
+from penstock_inference.plan import Choice, Plan
 from penstock_inference.sampler import choose_tokens
 from penstock_inference.sampling import Floats
 from penstock_inference.sequence import Sequence
@@ -37,19 +37,26 @@ class StepTokens:
     scored: list[ScoredChunk] = field(default_factory=list)
     unfit: list[Sequence] = field(default_factory=list)
 
+    @property
+    def guessed(self) -> int:
+        """Count the tokens that came of a guess and not of a step of their own."""
+        return len(self.sampled) - len({sampled.sequence for sampled in self.sampled})
+
 
 def read_logits(plan: Plan, logits: Logits) -> StepTokens:
     """Choose the next tokens, and copy what prompts are scored by."""
     read = StepTokens()
     _score(plan, logits, read)
-    _sample(plan, logits, read)
+    choices = plan.choices
+    while choices:
+        choices = _choose(choices, logits, read)
     return read
 
 
 def _score(plan: Plan, logits: Logits, read: StepTokens) -> None:
     """Copy the logits of prompts whose own probability is wanted; the last token's are those of the answer's first."""
     assert plan.batch is not None
-    row = len(plan.decoding)
+    row = plan.batch.decode_tokens
     for sequence, chunk in zip(plan.prefilling, plan.batch.prefills, strict=True):
         if chunk.wants_all_logits:
             start = chunk.past_tokens + 1
@@ -62,11 +69,15 @@ def _score(plan: Plan, logits: Logits, read: StepTokens) -> None:
         row += chunk.logit_rows
 
 
-def _sample(plan: Plan, logits: Logits, read: StepTokens) -> None:
-    if plan.sampled_rows != list(range(len(logits))):
-        logits = logits[plan.sampled_rows]
-    tokens = choose_tokens(logits, [sequence.sampler for sequence in plan.sampled])
-    for row, sequence, token in zip(logits, plan.sampled, tokens, strict=True):
+def _choose(choices: list[Choice], logits: Logits, read: StepTokens) -> list[Choice]:
+    """Choose a token of each row, and give what is to be chosen then: behind those tokens that were guessed."""
+    rows = [choice.row for choice in choices]
+    if rows != list(range(len(logits))):
+        logits = logits[rows]
+    tokens = choose_tokens(logits, [choice.sequence.sampler for choice in choices])
+    further = []
+    for row, choice, token in zip(logits, choices, tokens, strict=True):
+        sequence = choice.sequence
         if sequence in read.unfit:
             continue
         if token is None:
@@ -75,3 +86,6 @@ def _sample(plan: Plan, logits: Logits, read: StepTokens) -> None:
             sequence.append(token)
             wanted = sequence.sampler.top_logprobs is not None
             read.sampled.append(SampledToken(sequence, token, row.copy() if wanted else None))
+            if [token] == choice.guesses[:1] and not sequence.finished:
+                further.append(Choice(sequence, choice.row + 1, choice.guesses[1:]))
+    return further

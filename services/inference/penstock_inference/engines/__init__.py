@@ -22,6 +22,9 @@ class EngineLimits:
     slots_max: int
     context_tokens_max: int  # rows of KV a slot holds: prompt and answer together
     prefill_chunk_tokens_max: int  # prompt tokens that one step may carry, at least 3
+    reads_as_it_decodes: bool = (
+        False  # a token gets the same bits beside others of its sequence as one by one
+    )
 
     @property
     def block_tokens(self) -> int:
@@ -31,12 +34,18 @@ class EngineLimits:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRow:
-    """Feed one token of a running sequence."""
+    """Feed the next token of a running sequence and, on an engine that reads as it decodes, tokens ahead of it."""
 
     slot: int
     token: int
     past_tokens: int  # rows of KV already written in the slot; the token is written at this row
     adapter: str | None = None  # what changes the model for this row, on an engine that has it loaded
+    ahead: Sequence[int] = ()  # what is known or guessed to come then
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Give all its tokens. Each gets a row of logits."""
+        return (self.token, *self.ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,18 @@ class PrefillChunk:
 class StepBatch:
     """One iteration: at most one row a running sequence, and chunks of prompts.
 
-    At least one part is present. Slots are distinct, and chunks together have at most as many tokens as one may have.
+    At least one part is present. Slots are distinct, and chunks and what rows carry ahead have together at most as many
+    tokens as one chunk may have.
     (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024.)
     """
 
     decode: Sequence[DecodeRow]
     prefills: Sequence[PrefillChunk] = ()
+
+    @property
+    def decode_tokens(self) -> int:
+        """Count the tokens, and so the rows of logits, of `decode`."""
+        return sum(len(row.tokens) for row in self.decode)
 
     @property
     def adapters(self) -> set[str]:
@@ -82,7 +97,7 @@ class Engine(Protocol):
         """Say what the engine was built for."""
 
     def step(self, batch: StepBatch) -> Logits:
-        """Run one iteration and return logits `[len(decode) + logit_rows of each prefill, vocabulary]`.
+        """Run one iteration and return logits `[decode_tokens + logit_rows of each prefill, vocabulary]`.
 
         Rows come in the order of `decode`, then of `prefills`. The array may be reused by the next step.
         Slots from the lowest to the highest of `decode` are computed, wanted or not: keep them together.

@@ -11,7 +11,7 @@ def check_batch(batch: StepBatch, limits: EngineLimits, written_rows: Sequence[i
 
     `written_rows` says how many KV rows each slot holds. Raises ValueError.
     """
-    parts = [_Part(row.slot, (row.token,), row.past_tokens) for row in batch.decode]
+    parts = [_Part(row.slot, row.tokens, row.past_tokens) for row in batch.decode]
     parts += [_Part(chunk.slot, chunk.tokens, chunk.past_tokens) for chunk in batch.prefills]
     if not parts:
         raise ValueError("a step needs at least one decode row or a prefill chunk")
@@ -19,8 +19,11 @@ def check_batch(batch: StepBatch, limits: EngineLimits, written_rows: Sequence[i
         raise ValueError("a slot occurs twice in one step")
     for part in parts:
         part.check(limits, written_rows)
-    if sum(len(chunk.tokens) for chunk in batch.prefills) > limits.prefill_chunk_tokens_max:
-        raise ValueError(f"a step takes {limits.prefill_chunk_tokens_max} tokens of prompts")
+    ahead = batch.decode_tokens - len(batch.decode)
+    if ahead and not limits.reads_as_it_decodes:
+        raise ValueError("this engine decodes one token of a sequence a step")
+    if ahead + sum(len(chunk.tokens) for chunk in batch.prefills) > limits.prefill_chunk_tokens_max:
+        raise ValueError(f"a step takes {limits.prefill_chunk_tokens_max} tokens of prompts and ahead")
 
 
 def check_adapters(batch: StepBatch, known: Container[object]) -> None:

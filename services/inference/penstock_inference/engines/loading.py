@@ -107,7 +107,7 @@ def _require_tokens(loaded: LoadedModel) -> None:
 def _load_onnx(setup: EngineSetup) -> LoadedModel:
     converted = ConvertedModel.open(setup.source, "decoder", setup.kind, setup.cache_dir)
     config = ModelConfig.from_json(converted.text("config.json"))
-    limits = setup.limits(config)
+    limits = replace(setup.limits(config), reads_as_it_decodes=setup.kind != "fp32")
 
     def hold(*, is_adapted: bool) -> None:
         kv_bytes = KvBlocks.size_bytes(

@@ -49,8 +49,9 @@ class OnnxEngine:
         self._take_up_adapters()
         rows = _Rows()
         for row in batch.decode:
-            self._blocks.write(row.slot, row.past_tokens, rows=1)
-            rows.add(row.slot, (row.token,), row.past_tokens, row.adapter, logits=1)
+            tokens = row.tokens
+            self._blocks.write(row.slot, row.past_tokens, len(tokens))
+            rows.add(row.slot, tokens, row.past_tokens, row.adapter, logits=len(tokens))
         for chunk in batch.prefills:
             self._blocks.write(chunk.slot, chunk.past_tokens, len(chunk.tokens))
             rows.add(chunk.slot, chunk.tokens, chunk.past_tokens, chunk.adapter, logits=chunk.logit_rows)

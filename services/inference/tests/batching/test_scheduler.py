@@ -11,9 +11,9 @@ from penstock_inference.engines import EngineLimits
 from penstock_inference.fairness import ANSWER_TOKEN_COST, PROMPT_TOKEN_COST
 from penstock_inference.plan import Plan
 from penstock_inference.prefill import PREEMPTIONS_MAX
-from penstock_inference.sampler import choose_tokens
 from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import Sequence, Urgency
+from penstock_inference.step_tokens import read_logits
 from penstock_inference.waiting_line import AGEING_SECONDS
 from servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 
@@ -25,10 +25,7 @@ def run_step(scheduler: Scheduler, engine: FakeEngine, now: float = 0.0, seconds
     for copy in plan.copies:
         engine.copy_slot(copy.source, copy.target, copy.tokens)
     if plan.batch is not None:
-        logits = engine.step(plan.batch)[plan.sampled_rows]
-        tokens = choose_tokens(logits, [sequence.sampler for sequence in plan.sampled])
-        for sequence, token in zip(plan.sampled, tokens, strict=True):
-            sequence.append(token)
+        read_logits(plan, engine.step(plan.batch))
     scheduler.commit(plan, seconds)
     scheduler.check_integrity()
     return plan
@@ -347,7 +344,7 @@ def test_short_prompts_are_read_together_within_the_budget() -> None:
     scheduler.submit([make_sequence([1]), make_sequence([2, 3]), make_sequence([4]), make_sequence([5])], 0)
     plan = run_step(scheduler, engine)
     assert [len(chunk.tokens) for chunk in plan.batch.prefills] == [1, 2, 1]
-    assert len(plan.sampled) == 3
+    assert len(plan.choices) == 3
     plan = run_step(scheduler, engine)
     assert (len(plan.batch.decode), len(plan.batch.prefills)) == (3, 1)
 
@@ -438,8 +435,8 @@ def test_two_tenants_who_always_wait_are_served_alike_within_the_bound(mine, the
             served[sequence.organization] += PROMPT_TOKEN_COST * (
                 len(sequence.prompt) - sequence.cached_tokens
             )
-        for sequence in plan.sampled:
-            served[sequence.organization] += ANSWER_TOKEN_COST
+        for choice in plan.choices:
+            served[choice.sequence.organization] += ANSWER_TOKEN_COST
         assert abs(served["mine"] - served["theirs"]) <= bound
     assert min(served.values()) > bound
 

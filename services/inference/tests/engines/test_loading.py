@@ -23,7 +23,7 @@ def logits(model: LoadedModel) -> np.ndarray:
 def test_a_loaded_model_says_what_it_is(llama, tmp_path):
     model = load(llama[0], tmp_path)
 
-    assert model.engine.limits == EngineLimits(320, 2, 32, 16)
+    assert model.engine.limits == EngineLimits(320, 2, 32, 16, reads_as_it_decodes=True)
     assert model.config.eos_ids == (0,)
     assert model.config.layers == 3
     assert model.tokenizer.special_tokens == {"<|end|>": 0}
