@@ -73,13 +73,49 @@ def test_a_body_that_is_not_a_request_is_refused(
         ({"stop": [""]}, "stop[0]"),
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"presence_penalty": -3}, "presence_penalty"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"structured_outputs": {"choice": []}}, "response_format.choice.choices"),
+        ({"structured_outputs": {"regex": "(unclosed"}}, "response_format"),
+        ({"structured_outputs": {"grammar": "root ::= nothing"}}, "response_format"),
+        ({"structured_outputs": {"json": "{"}}, "response_format.json_schema.schema"),
+        ({"structured_outputs": {"regex": "jane.doe@example.com"}}, "response_format.regex"),
     ],
 )
-def test_a_parameter_out_of_range_is_named(uncharged: httpx.Client, more: dict[str, Any], param: str) -> None:
+def test_a_parameter_that_cannot_be_is_named(
+    uncharged: httpx.Client, more: dict[str, Any], param: str
+) -> None:
     response = uncharged.post(CHAT, json=ask("hi", **more))
     assert response.status_code == 400, response.text
     assert response.json()["error"]["reason"] == "INVALID_ARGUMENT"
     assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        (CHAT, "regex"),
+        (CHAT, "guided_decoding_backend"),
+        (CHAT, "chat_template_kwargs"),
+        ("/v1/completions", "stop_token_ids"),
+        ("/v1/embeddings", "truncate_prompt_tokens"),
+    ],
+)
+def test_what_is_not_known_is_refused_as_openai_does_and_never_ignored(
+    stack: Stack, path: str, param: str
+) -> None:
+    with stack.client() as client:
+        response = client.post(path, json={"model": MODEL, param: {"x": 1}})
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert error["message"] == f"Unrecognized request argument supplied: {param}"
+    assert (error["reason"], error["param"]) == ("UNSUPPORTED_FEATURE", param)
+
+
+def test_a_member_of_a_typed_resource_that_is_not_known_is_refused_too(stack: Stack) -> None:
+    with stack.client() as client:
+        response = client.post(f"/v1/{ORGANIZATION}/budgets", json={"amount_nano": "1"})
+    assert response.status_code == 400
+    assert "amount_nano" in response.json()["error"]["message"]
 
 
 def test_an_unknown_model_is_not_found(stack: Stack) -> None:
@@ -115,7 +151,7 @@ def test_a_text_of_three_megabytes_is_read_to_its_end_and_counted(uncharged: htt
 
 def test_three_megabytes_are_taken_and_forty_are_not(stack: Stack) -> None:
     with stack.client() as client:
-        large = ask("hi", metadata={}, unknown_member="x" * (3 << 20), max_tokens=4)
+        large = ask("hi", prediction={"type": "content", "content": "x" * (3 << 20)}, max_tokens=4)
         assert client.post(CHAT, json=large).status_code == 200
         too_large = client.post(CHAT, content=b'{"x": "' + b"x" * (40 << 20) + b'"}')
     assert too_large.status_code == 413

@@ -120,7 +120,7 @@ async def test_a_typed_stub_completes_and_streams(stack: Stack) -> None:
     [
         ({"prompt": {}}, "MALFORMED_REQUEST", "prompt"),
         ({"prompt": []}, "INVALID_ARGUMENT", "prompt"),
-        ({"prompt": ["a"] * 65, "n": 2}, "INVALID_ARGUMENT", None),
+        ({"prompt": ["a"] * 65, "n": 2}, "INVALID_ARGUMENT", "n"),
         ({"prompt": [49_152]}, "INVALID_ARGUMENT", "prompt"),
         ({"prompt": "word " * 9000}, "CONTEXT_LENGTH_EXCEEDED", None),
         ({"prompt": [1] * 8192}, "CONTEXT_LENGTH_EXCEEDED", None),

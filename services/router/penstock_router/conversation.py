@@ -64,7 +64,11 @@ def segment(text: str, role: str) -> finding_pb2.Segment:
 
 
 def redact(parameters: Parameters, redactions: Sequence[finding_pb2.Redaction]) -> Parameters:
-    """Give the parameters with redacted texts; the same object when there are none."""
+    """Give the parameters with redacted texts; the same object when there are none.
+
+    Raises:
+        InvalidArgument: a pattern for the answer would have to be redacted.
+    """
     if not redactions:
         return parameters
     redacted = Parameters()
@@ -149,14 +153,27 @@ def _put(redactions: Sequence[finding_pb2.Redaction], texts: Iterable[Text]) -> 
 def _asked_texts(parameters: Parameters) -> Iterator[Text]:
     """Walk every text of a request. Who defines tools and formats is the developer."""
     yield from _texts(parameters.messages)
-    schema = parameters.response_format.json_schema
+    form = parameters.response_format
     for role, owner, fields in (
         *(("developer", tool.function, ("description", "parameters_json")) for tool in parameters.tools),
-        ("developer", schema, ("description", "schema_json")),
+        ("developer", form.json_schema, ("description", "schema_json")),
     ):
         yield from _filled(role, owner, fields)
-    for position, text in enumerate(parameters.stop):
-        yield "developer", text, partial(parameters.stop.__setitem__, position)
+    for texts in (form.choice.choices, parameters.stop):
+        for position, text in enumerate(texts):
+            yield "developer", text, partial(texts.__setitem__, position)
+    for field in ("regex", "grammar"):
+        if text := getattr(form, field):
+            yield "developer", text, partial(_refuse_redaction, field)
+
+
+def _refuse_redaction(field: str, _redacted: str) -> None:
+    """Refuse what a token in brackets would make another pattern of."""
+    raise InvalidArgument(
+        "INVALID_ARGUMENT",
+        f"The {field} holds data that would have to be redacted, and would be another {field} then.",
+        metadata={"field": f"parameters.response_format.{field}"},
+    )
 
 
 def _texts(messages: Sequence[Message]) -> Iterator[Text]:

@@ -48,6 +48,8 @@ def as_chat(
     for name in _SHARED:
         if parameters.HasField(name):
             setattr(chat, name, getattr(parameters, name))
+    if parameters.HasField("response_format"):
+        chat.response_format.CopyFrom(parameters.response_format)
     if parameters.HasField("logprobs"):
         chat.logprobs, chat.top_logprobs = True, parameters.logprobs
     return chat

@@ -68,7 +68,7 @@ def catalog(tmp_path: Path, upstream: Upstream) -> Path:
         {
             "id": "smollm2",
             "context_tokens": 2048,
-            "capabilities": ["chat", "completions", "logprobs"],
+            "capabilities": ["chat", "completions", "logprobs", "structured_output"],
             "targets": [own],
         },
         {"id": "gpt", "context_tokens": 128000, "capabilities": able, "targets": [mock]},

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from aiohttp import web
 from penstock.billing.v1 import hold_pb2, limit_pb2
-from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2
+from penstock.router.v1 import chat_completion_pb2, chat_message_pb2, receipt_pb2, tool_pb2
 from penstock_router.identity import Principal
 from penstock_router.memory import personal_room
 from router_fakes import EMAIL, FORBIDDEN, TOKEN
@@ -71,6 +71,24 @@ async def test_an_address_never_reaches_the_model_and_comes_back_restored(world:
     assert EMAIL not in str(prompt)
     assert completion.choices[0].message.text == f"Write to {EMAIL}."
     assert completion.receipt.redacted_types == ["EMAIL_ADDRESS"]
+
+
+async def test_an_address_to_choose_from_never_reaches_the_model(world: World) -> None:
+    choice = tool_pb2.ResponseFormat(choice=tool_pb2.ChoiceFormat(choices=["nobody", EMAIL]))
+    await ask(world, response_format=choice)
+    (asked,) = world.inference.prompts
+    assert list(asked.constraint.response_format.choice.choices) == ["nobody", TOKEN]
+
+
+@pytest.mark.parametrize("field", ["regex", "grammar"])
+async def test_an_address_in_a_pattern_is_refused_since_a_token_would_be_another_pattern(
+    world: World, field: str
+) -> None:
+    form = tool_pb2.ResponseFormat(**{field: f"start: '{EMAIL}'"})
+    error = await refusal(ask(world, response_format=form))
+    assert error.metadata["field"] == f"parameters.response_format.{field}"
+    assert not world.inference.prompts
+    assert not world.billing.authorized
 
 
 async def test_a_streamed_answer_is_restored_too_and_equals_the_whole_one(world: World) -> None:
@@ -157,6 +175,7 @@ async def test_who_is_not_known_is_not_let_in(world: World, metadata: Any, reaso
         ({"model": "gpt-17"}, grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
         ({"model": "minilm"}, grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_FEATURE"),
         ({"temperature": 3}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+        ({"top_logprobs": 2}, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
         ({"text": "word " * 3000}, grpc.StatusCode.INVALID_ARGUMENT, "CONTEXT_LENGTH_EXCEEDED"),
     ],
 )

@@ -14,6 +14,7 @@ from penstock.router.v1 import (
     completion_service_pb2_grpc,
     embedding_pb2,
     receipt_pb2,
+    tool_pb2,
 )
 from router_fakes import EMAIL, FORBIDDEN, TOKEN, VOCABULARY
 from router_world import AUTHORIZED, World, ask, refusal
@@ -51,6 +52,11 @@ async def test_several_prompts_are_one_operation_whose_answers_are_numbered_thro
     settlement = await world.billing.only_settlement()
     (attempt,) = settlement.attempts
     assert (attempt.tokens.input, attempt.tokens.output) == (3, 16)
+
+
+async def test_a_form_reaches_the_model(world: World) -> None:
+    await finish(world, "ask", response_format=tool_pb2.ResponseFormat(regex="[a-z]+"))
+    assert world.inference.prompts[0].constraint.response_format.regex == "[a-z]+"
 
 
 async def test_token_ids_reach_the_model_as_they_were_sent_and_the_guardrail_as_text(world: World) -> None:
@@ -159,7 +165,7 @@ async def test_a_caller_that_hangs_up_stops_every_prompt(world: World) -> None:
     ("wrong", "field"),
     [
         ({"prompts": []}, "parameters.prompts"),
-        ({"prompts": ["a"] * 65, "n": 2}, "parameters"),
+        ({"prompts": ["a"] * 65, "n": 2}, "parameters.n"),
         ({"prompts": ["a"], "n": 17}, "parameters.n"),
         ({"prompts": ["a"], "logprobs": 21}, "parameters.logprobs"),
         ({"prompts": [""]}, "parameters.prompts[0].text"),

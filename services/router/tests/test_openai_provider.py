@@ -78,6 +78,24 @@ async def test_the_request_is_openais(world: World, upstream: Upstream) -> None:
     assert "top_p" not in body
 
 
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ({"regex": "a+"}, {"regex": "a+"}),
+        ({"grammar": "root ::= A"}, {"grammar": "root ::= A"}),
+        ({"choice": {"choices": ["a", "b"]}}, {"choice": ["a", "b"]}),
+    ],
+)
+async def test_a_form_that_openai_has_not_is_asked_for_as_vllm_has_it(
+    world: World, upstream: Upstream, form: Any, written: Any
+) -> None:
+    upstream.handler = says(answer())
+    await ask(world, model="gpt", response_format=tool_pb2.ResponseFormat(**form))
+    (body,) = upstream.bodies
+    assert body["structured_outputs"] == written
+    assert "response_format" not in body
+
+
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
 async def test_crlf_sse_usage_counted(world: World, upstream: Upstream, end: str) -> None:
     """envoyproxy/ai-gateway#2463: usage is found whatever ends the lines and wherever the pieces are cut."""

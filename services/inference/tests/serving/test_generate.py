@@ -374,7 +374,7 @@ async def test_an_answer_is_json_of_the_schema_streamed_and_with_a_seed(client: 
 
 async def test_a_form_that_cannot_be_enforced_is_refused_with_its_fault(client: Client) -> None:
     request = generate_request(CAPITAL)
-    request.constraint.regex = "(unclosed"
+    request.constraint.response_format.regex = "(unclosed"
     refusal = await client.refusal(request)
     assert refusal.reason == "INVALID_ARGUMENT"
     assert "unclosed group" in str(refusal)

@@ -54,18 +54,21 @@ def requests(draw: st.DrawFn) -> inference_service_pb2.GenerateRequest:
     request.sampling.stop.extend(draw(st.lists(TEXTS, max_size=2)))
     request.sampling.top_k = draw(st.sampled_from([0, 1, 99_999, 2**32 - 1]))
     request.sampling.prompt_logprobs = request.sampling.logprobs = draw(st.booleans())
-    match draw(st.integers(0, 4)):
+    form = request.constraint.response_format
+    match draw(st.integers(0, 5)):
         case 1:
-            request.constraint.regex = draw(TEXTS)
+            form.regex = draw(TEXTS)
         case 2:
-            request.constraint.grammar = draw(TEXTS | st.just("start: start"))
+            form.grammar = draw(TEXTS | st.sampled_from(["start: start", "root ::= root", "root ::= ["]))
         case 3:
-            request.constraint.response_format.json_schema.schema_json = draw(
+            form.choice.choices.extend(draw(st.lists(TEXTS, max_size=3)))
+        case 4:
+            form.json_schema.schema_json = draw(
                 st.sampled_from(
                     ["", "7", "true", "[]", "{}", '{"$ref": "#"}', '{"type": ["string", 1]}', "{" * 5000]
                 )
             )
-            request.constraint.response_format.json_schema.name = "any"
+            form.json_schema.name = "any"
     request.context.priority = draw(st.integers(0, 10))
     return request
 

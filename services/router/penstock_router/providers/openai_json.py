@@ -75,7 +75,7 @@ def _write_tools(parameters: chat_completion_pb2.ChatCompletionParameters, body:
     if parameters.HasField("tool_choice"):
         body["tool_choice"] = _tool_choice(parameters.tool_choice)
     if parameters.HasField("response_format"):
-        body["response_format"] = _response_format(parameters.response_format)
+        body |= _form(parameters.response_format)
 
 
 def read_answer(body: bytes) -> Iterator[Event]:
@@ -242,6 +242,19 @@ def _tool_choice(choice: tool_pb2.ToolChoice) -> "str | dict[str, Any]":
     if choice.HasField("function_name"):
         return {"type": "function", "function": {"name": choice.function_name}}
     return _TOOL_CHOICES[choice.mode]
+
+
+def _form(response_format: tool_pb2.ResponseFormat) -> dict[str, Any]:
+    """Write what OpenAI has in its way, and the rest in vLLM's."""
+    match response_format.WhichOneof("format"):
+        case "regex":
+            return {"structured_outputs": {"regex": response_format.regex}}
+        case "grammar":
+            return {"structured_outputs": {"grammar": response_format.grammar}}
+        case "choice":
+            return {"structured_outputs": {"choice": list(response_format.choice.choices)}}
+        case _:
+            return {"response_format": _response_format(response_format)}
 
 
 def _response_format(response_format: tool_pb2.ResponseFormat) -> dict[str, Any]:

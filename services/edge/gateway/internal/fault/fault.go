@@ -170,6 +170,8 @@ var members = []struct{ field, member string }{
 	{"input.prompt", "prompt"},
 	{"input.tokens", "prompt"},
 	{"input.chat.", ""},
+	{"constraint.response_format.json_schema.schema_json", "response_format.json_schema.schema"},
+	{"constraint.", ""},
 }
 
 // memberPath turns the path of a proto field into that of the JSON member that it was read from.

@@ -69,8 +69,6 @@ func (c *chatReader) member(name string) (err error) {
 		p.Metadata, err = c.labels()
 	case "reasoning_effort":
 		p.ReasoningEffort, err = c.text()
-	case "response_format":
-		p.ResponseFormat, err = c.responseFormat()
 	case "logprobs":
 		p.Logprobs, err = c.boolean()
 	case "top_logprobs":
@@ -108,12 +106,15 @@ func (c *chatReader) sampling(name string) (err error) {
 	case "ignore_eos":
 		p.IgnoreEos, err = c.boolean()
 	default:
+		if isForm, err := c.form(name, &p.ResponseFormat); isForm {
+			return err
+		}
 		return c.toolsAndOurs(name)
 	}
 	return err
 }
 
-// toolsAndOurs reads tools, what Penstock adds, and refuses what would change the answer if it were ignored.
+// toolsAndOurs reads tools and what Penstock adds, passes over what is of no consequence for the answer, and refuses the rest.
 func (c *chatReader) toolsAndOurs(name string) (err error) {
 	p := c.Parameters
 	switch name {
@@ -129,12 +130,14 @@ func (c *chatReader) toolsAndOurs(name string) (err error) {
 		p.Priority, err = c.int32()
 	case "functions", "function_call":
 		return fault.Unsupported(name, "%s is deprecated and not served; use tools and tool_choice.", name)
-	case "audio", "web_search_options":
+	case "audio", "verbosity", "web_search_options":
 		return fault.Unsupported(name, "%s is not served.", name)
 	case "modalities":
 		return c.modalities()
-	default:
+	case "store", "service_tier", "prediction", "prompt_cache_key", "prompt_cache_retention":
 		return c.skip()
+	default:
+		return c.unrecognized()
 	}
 	return err
 }
@@ -175,7 +178,7 @@ func (c *chatReader) cacheControl() (*routerv1.CacheControl, error) {
 		case "locale":
 			control.Locale, err = c.text()
 		default:
-			err = c.skip()
+			err = c.unrecognized()
 		}
 		return err
 	})

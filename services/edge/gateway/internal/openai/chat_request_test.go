@@ -15,9 +15,9 @@ import (
 // Each JSON text is read into the message that the prototext beside it says.
 func TestEachFormOfEachMemberIsRead(t *testing.T) {
 	for json, want := range map[string]string{
-		`{}`:                               ``,
-		`{"model":"m","unknown":{"a":[]}}`: `model:"m"`,
-		`{"model":null,"n":null,"stop":null,"messages":null}`: ``,
+		`{}`: ``,
+		`{"model":"m","unknown":null,"store":{"a":[]},"service_tier":"auto","prompt_cache_key":"k"}`: `model:"m"`,
+		`{"model":null,"n":null,"stop":null,"messages":null}`:                                        ``,
 
 		// content: a string, parts, null
 		`{"messages":[{"role":"user","content":"a \"b\" \u00e9\ud83d\ude00"}]}`: `messages:{role:CHAT_ROLE_USER text:"a \"b\" é😀"}`,
@@ -78,7 +78,21 @@ func TestEachFormOfEachMemberIsRead(t *testing.T) {
 		`{"response_format":{"type":"json_object"}}`: `response_format:{json_object:{}}`,
 		`{"response_format":{"json_schema":{"name":"s","description":"d","schema":{"type":"object"},"strict":true},"type":"json_schema"}}`: `
 			response_format:{json_schema:{name:"s" description:"d" schema_json:"{\"type\":\"object\"}" strict:true}}`,
-		`{"modalities":["text"]}`: ``,
+		`{"response_format":{"type":"regex","regex":"[a-c]+"}}`:       `response_format:{regex:"[a-c]+"}`,
+		`{"response_format":{"grammar":"start: A","type":"grammar"}}`: `response_format:{grammar:"start: A"}`,
+		`{"structured_outputs":{"json":{"b": 1},"regex":null}}`: `
+			response_format:{json_schema:{name:"answer" schema_json:"{\"b\": 1}" strict:true}}`,
+		`{"structured_outputs":{"json":"{}"}}`:            `response_format:{json_schema:{name:"answer" schema_json:"{}" strict:true}}`,
+		`{"structured_outputs":{"json_object":true}}`:     `response_format:{json_object:{}}`,
+		`{"structured_outputs":{"regex":"a"}}`:            `response_format:{regex:"a"}`,
+		`{"structured_outputs":{"choice":["a","b"]}}`:     `response_format:{choice:{choices:"a" choices:"b"}}`,
+		`{"structured_outputs":{"grammar":"root ::= A"}}`: `response_format:{grammar:"root ::= A"}`,
+		`{"guided_json":{"type":"object"}}`: `
+			response_format:{json_schema:{name:"answer" schema_json:"{\"type\":\"object\"}" strict:true}}`,
+		`{"guided_regex":"a"}`:          `response_format:{regex:"a"}`,
+		`{"guided_choice":["a"]}`:       `response_format:{choice:{choices:"a"}}`,
+		`{"guided_grammar":"start: A"}`: `response_format:{grammar:"start: A"}`,
+		`{"modalities":["text"]}`:       ``,
 	} {
 		request, err := DecodeChatRequest([]byte(json))
 		if err != nil {
@@ -147,14 +161,26 @@ func TestWhatIsWrongIsRefusedWithItsReasonAndItsPath(t *testing.T) {
 		`{"tool_choice":3}`:                                                 {"MALFORMED_REQUEST", "tool_choice", "a string or an object"},
 		`{"tool_choice":{"type":"allowed_tools"}}`:                          {"UNSUPPORTED_FEATURE", "tool_choice.type", "must be function"},
 		`{"response_format":{"type":"xml"}}`:                                {"INVALID_ARGUMENT", "response_format.type", "json_schema"},
+		`{"response_format":{"type":"regex"}}`:                              {"INVALID_ARGUMENT", "response_format.type", "a member of that name"},
+		`{"response_format":{"type":"json_object","schema":{}}}`:            {"UNSUPPORTED_FEATURE", "response_format.schema", "Unrecognized"},
+		`{"structured_outputs":{}}`:                                         {"INVALID_ARGUMENT", "structured_outputs", "must have json"},
+		`{"structured_outputs":{"structural_tag":"a"}}`:                     {"UNSUPPORTED_FEATURE", "structured_outputs.structural_tag", "Unrecognized"},
+		`{"structured_outputs":{"regex":"a","json":{}}}`:                    {"INVALID_ARGUMENT", "structured_outputs.json", "second form"},
+		`{"structured_outputs":{"json_object":false}}`:                      {"INVALID_ARGUMENT", "structured_outputs.json_object", "must be true"},
+		`{"structured_outputs":{"json":true}}`:                              {"MALFORMED_REQUEST", "structured_outputs.json", "must be an object"},
+		`{"structured_outputs":{"choice":"a"}}`:                             {"MALFORMED_REQUEST", "structured_outputs.choice", "must be an array"},
+		`{"guided_regex":"a","guided_json":{}}`:                             {"INVALID_ARGUMENT", "guided_json", "beside another"},
+		`{"regex":"a"}`:                                                     {"UNSUPPORTED_FEATURE", "regex", "Unrecognized request argument supplied: regex"},
+		`{"cache_control":{"no_cach":true}}`:                                {"UNSUPPORTED_FEATURE", "cache_control.no_cach", "Unrecognized"},
 		`{"functions":[]}`:                                                  {"UNSUPPORTED_FEATURE", "functions", "deprecated"},
 		`{"function_call":"auto"}`:                                          {"UNSUPPORTED_FEATURE", "function_call", "deprecated"},
 		`{"modalities":["text","audio"]}`:                                   {"UNSUPPORTED_FEATURE", "modalities[1]", "text only"},
 		`{"audio":{"voice":"v"}}`:                                           {"UNSUPPORTED_FEATURE", "audio", "not served"},
 		`{"web_search_options":{}}`:                                         {"UNSUPPORTED_FEATURE", "web_search_options", "not served"},
-		`{"` + strings.Repeat("x", 9999) + `":{"a":` + "\x01}}":             {"MALFORMED_REQUEST", "…", "not valid JSON"},
+		`{"` + strings.Repeat("x", 9999) + `":1}`:                           {"UNSUPPORTED_FEATURE", "…", "Unrecognized"},
+		`{"store":{"` + strings.Repeat("x", 9999) + `":` + "\x01}}":         {"MALFORMED_REQUEST", "store…", "not valid JSON"},
 		strings.Repeat(`[`, 20000):                                          {"MALFORMED_REQUEST", "", "max depth"},
-		`{"x":` + strings.Repeat(`[`, 20000):                                {"MALFORMED_REQUEST", "x[0][0]", "not valid JSON"},
+		`{"store":` + strings.Repeat(`[`, 20000):                            {"MALFORMED_REQUEST", "store[0][0]", "not valid JSON"},
 	} {
 		_, err := DecodeChatRequest([]byte(json))
 		f, ok := err.(*fault.Fault)

@@ -30,7 +30,7 @@ func DecodeEmbeddingRequest(body []byte) (*EmbeddingRequest, error) {
 		case "user":
 			p.User, err = r.text()
 		default:
-			err = r.skip()
+			err = r.unrecognized()
 		}
 		return err
 	})

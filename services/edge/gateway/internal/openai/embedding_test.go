@@ -16,12 +16,12 @@ import (
 func TestEachFormOfInputIsRead(t *testing.T) {
 	for json, want := range map[string]string{
 		`{"model":"m","input":"a","user":"u","dimensions":64}`: `model:"m" inputs:{text:"a"} user:"u" dimensions:64`,
-		`{"input":["a","b"]}`:     `inputs:{text:"a"} inputs:{text:"b"}`,
-		`{"input":[1,2,3]}`:       `inputs:{tokens:{ids:1 ids:2 ids:3}}`,
-		`{"input":[[1,2],[3]]}`:   `inputs:{tokens:{ids:1 ids:2}} inputs:{tokens:{ids:3}}`,
-		`{"input":["a",[1]]}`:     `inputs:{text:"a"} inputs:{tokens:{ids:1}}`,
-		`{"input":[]}`:            ``,
-		`{"input":null,"else":1}`: ``,
+		`{"input":["a","b"]}`:        `inputs:{text:"a"} inputs:{text:"b"}`,
+		`{"input":[1,2,3]}`:          `inputs:{tokens:{ids:1 ids:2 ids:3}}`,
+		`{"input":[[1,2],[3]]}`:      `inputs:{tokens:{ids:1 ids:2}} inputs:{tokens:{ids:3}}`,
+		`{"input":["a",[1]]}`:        `inputs:{text:"a"} inputs:{tokens:{ids:1}}`,
+		`{"input":[]}`:               ``,
+		`{"input":null,"else":null}`: ``,
 	} {
 		request, err := DecodeEmbeddingRequest([]byte(json))
 		if err != nil {

@@ -20,8 +20,8 @@ type reader struct{ dec *jsontext.Decoder }
 
 func newReader(body []byte) reader { return reader{jsontext.NewDecoder(bytes.NewBuffer(body))} }
 
-// object reads an object member by member. A member that is null counts as absent; one that is not known, as the
-// callback says by calling skip, is ignored.
+// object reads an object member by member. A member that is null counts as absent. One that is not known the callback skips,
+// where it may be the remains of an answer, or calls unrecognized.
 func (r reader) object(member func(name string) error) error {
 	if err := r.open(jsontext.BeginObject, "an object"); err != nil {
 		return err
@@ -69,6 +69,11 @@ func (r reader) skip() error {
 		return r.syntax(err)
 	}
 	return nil
+}
+
+// unrecognized refuses the member whose name was read last, in OpenAI's words: what it asks for would not be done.
+func (r reader) unrecognized() error {
+	return fault.Unsupported(r.path(), "Unrecognized request argument supplied: %s", r.path())
 }
 
 func (r reader) text() (string, error) {

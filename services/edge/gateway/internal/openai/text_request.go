@@ -86,7 +86,10 @@ func (t *textReader) sampling(name string) (err error) {
 	case "priority":
 		p.Priority, err = t.int32()
 	default:
-		return t.skip()
+		if isForm, err := t.form(name, &p.ResponseFormat); isForm {
+			return err
+		}
+		return t.unrecognized()
 	}
 	return err
 }

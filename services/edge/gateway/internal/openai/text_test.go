@@ -16,7 +16,7 @@ import (
 func TestEachFormOfEachMemberOfACompletionIsRead(t *testing.T) {
 	for json, want := range map[string]string{
 		`{}`: ``,
-		`{"model":"m","prompt":null,"suffix":null,"best_of":null,"x":{}}`: `model:"m"`,
+		`{"model":"m","prompt":null,"suffix":null,"best_of":null,"x":null}`: `model:"m"`,
 		`{"prompt":"a"}`:         `prompts:{text:"a"}`,
 		`{"prompt":["a","b"]}`:   `prompts:{text:"a"} prompts:{text:"b"}`,
 		`{"prompt":[1,2]}`:       `prompts:{tokens:{ids:1 ids:2}}`,
@@ -27,7 +27,9 @@ func TestEachFormOfEachMemberOfACompletionIsRead(t *testing.T) {
 			temperature:0 top_p:0.5 presence_penalty:-2 frequency_penalty:1 seed:7 logit_bias:{key:5 value:-1}`,
 		`{"top_k":4,"min_p":0.1,"repetition_penalty":1.1,"min_tokens":3,"ignore_eos":true}`: `
 			top_k:4 min_p:0.1 repetition_penalty:1.1 min_tokens:3 ignore_eos:true`,
-		`{"stream_options":{"include_usage":true}}`: `stream_options:{include_usage:true}`,
+		`{"stream_options":{"include_usage":true}}`:  `stream_options:{include_usage:true}`,
+		`{"structured_outputs":{"choice":["a"]}}`:    `response_format:{choice:{choices:"a"}}`,
+		`{"response_format":{"type":"json_object"}}`: `response_format:{json_object:{}}`,
 	} {
 		got, err := DecodeTextRequest([]byte(json))
 		if err != nil {
@@ -54,6 +56,7 @@ func TestWhatIsNoCompletionIsRefusedByItsMember(t *testing.T) {
 		`{"logprobs":true}`:    {"MALFORMED_REQUEST", "logprobs"},
 		`{"best_of":2}`:        {"UNSUPPORTED_FEATURE", "best_of"},
 		`{"suffix":"a"}`:       {"UNSUPPORTED_FEATURE", "suffix"},
+		`{"messages":[]}`:      {"UNSUPPORTED_FEATURE", "messages"},
 	} {
 		_, err := DecodeTextRequest([]byte(json))
 		f, ok := err.(*fault.Fault)

@@ -21,10 +21,9 @@ import (
 	routerv1 "github.com/penstock-ai/penstock/services/edge/gateway/gen/penstock/router/v1"
 )
 
-// Lists and zeros are always written, so that callers need not know proto's defaults; unknown members are ignored.
+// Lists and zeros are always written, so that callers need not know proto's defaults; unknown members are refused.
 var protoJSON = &runtime.JSONPb{
-	MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true},
-	UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
+	MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true},
 }
 
 // NewMux makes the handler of every annotated path, but for those whose JSON is OpenAI's own.
