@@ -135,6 +135,12 @@ async def test_a_cached_answer_streams_as_well(world: World) -> None:
     assert chunks[-1].receipt.cache == receipt_pb2.CACHE_STATUS_EXACT_HIT
 
 
+async def test_a_request_s_own_priority_reaches_the_engine(world: World) -> None:
+    for priority in (1, 10, 0):
+        await ask(world, text=f"Question {priority}", priority=priority)
+    assert [request.context.priority for request in world.inference.prompts] == [1, 10, 0]
+
+
 async def test_several_answers_come_by_index(world: World) -> None:
     completion = await ask(world, n=3)
     assert [choice.index for choice in completion.choices] == [0, 1, 2]

@@ -1,7 +1,7 @@
 """What the cache predicts is answered ahead within a budget, through the whole router, or not at all."""
 
 import pytest
-from penstock_router.foresight import AHEAD, HOUR_SECONDS, Purse
+from penstock_router.foresight import AHEAD, HOUR_SECONDS, PRIORITY, Purse
 from router_world import World, ask
 from testkit.waiting import until
 
@@ -18,6 +18,7 @@ async def test_what_is_predicted_is_answered_ahead_charged_and_kept(world: World
     assert asked.partition == ahead.partition
     labels = [dict(item.metadata) for item in world.billing.settled.values()]
     assert sorted(AHEAD in each for each in labels) == [False, True]
+    assert sorted(request.context.priority for request in world.inference.prompts) == [0, PRIORITY]
     generated = len(world.billing.authorized)
     said = await ask(world, text="What is the capital of Spain?")
     assert said.receipt.cost_nanos == 0

@@ -106,8 +106,10 @@ def _request(call: GenerationCall) -> inference_service_pb2.GenerateRequest:
     for name in _SHARED:
         if _is_set(parameters, name):
             setattr(sampling, name, getattr(parameters, name))
+    context = request_context.to_proto(request_context.current())
+    context.priority = parameters.priority or context.priority
     request = inference_service_pb2.GenerateRequest(
-        context=request_context.to_proto(request_context.current()),
+        context=context,
         model=call.target.model,
         input=_input(call),
         sampling=sampling,
