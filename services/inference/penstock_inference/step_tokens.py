@@ -56,7 +56,7 @@ def read_logits(plan: Plan, logits: Logits) -> StepTokens:
 def _score(plan: Plan, logits: Logits, read: StepTokens) -> None:
     """Copy the logits of prompts whose own probability is wanted; the last token's are those of the answer's first."""
     assert plan.batch is not None
-    row = plan.batch.decode_tokens
+    row = sum(row.logit_rows for row in plan.batch.decode)
     for sequence, chunk in zip(plan.prefilling, plan.batch.prefills, strict=True):
         if chunk.wants_all_logits:
             start = chunk.past_tokens + 1

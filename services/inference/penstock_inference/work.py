@@ -53,10 +53,9 @@ class WorkModel:
 
     def of_step(self, batch: StepBatch) -> Work:
         """Count two operations a weight and token, and four a query's number and token that it looks at."""
-        spans = [(row.past_tokens, len(row.tokens)) for row in batch.decode]
-        spans += [(chunk.past_tokens, len(chunk.tokens)) for chunk in batch.prefills]
+        spans = [(part.past_tokens, len(part.tokens)) for part in batch.parts]
         tokens = sum(new for _, new in spans)
-        logit_rows = batch.decode_tokens + sum(chunk.logit_rows for chunk in batch.prefills)
+        logit_rows = sum(part.logit_rows for part in batch.parts)
         looked_at = sum(new * past + new * (new + 1) // 2 for past, new in spans)
         weights = self.layer_weights + (self.head_weights if logit_rows else 0)
         return Work(

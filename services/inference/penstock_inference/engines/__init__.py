@@ -44,8 +44,13 @@ class DecodeRow:
 
     @property
     def tokens(self) -> tuple[int, ...]:
-        """Give all its tokens. Each gets a row of logits."""
+        """Give all that it feeds."""
         return (self.token, *self.ahead)
+
+    @property
+    def logit_rows(self) -> int:
+        """Count the rows of logits that a step gives for it: one behind each of its tokens."""
+        return 1 + len(self.ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +83,14 @@ class StepBatch:
     prefills: Sequence[PrefillChunk] = ()
 
     @property
-    def decode_tokens(self) -> int:
-        """Count the tokens, and so the rows of logits, of `decode`."""
-        return sum(len(row.tokens) for row in self.decode)
+    def parts(self) -> tuple[DecodeRow | PrefillChunk, ...]:
+        """Give its rows and chunks, in the order in which their logits come."""
+        return (*self.decode, *self.prefills)
 
     @property
     def adapters(self) -> set[str]:
         """Give the adapters that it names."""
-        named = {row.adapter for row in self.decode} | {chunk.adapter for chunk in self.prefills}
-        return {name for name in named if name is not None}
+        return {part.adapter for part in self.parts if part.adapter is not None}
 
 
 class Engine(Protocol):
@@ -97,9 +101,9 @@ class Engine(Protocol):
         """Say what the engine was built for."""
 
     def step(self, batch: StepBatch) -> Logits:
-        """Run one iteration and return logits `[decode_tokens + logit_rows of each prefill, vocabulary]`.
+        """Run one iteration and return logits `[logit_rows of each part, vocabulary]`, in the order of the parts.
 
-        Rows come in the order of `decode`, then of `prefills`. The array may be reused by the next step.
+        The array may be reused by the next step.
         Slots from the lowest to the highest of `decode` are computed, wanted or not: keep them together.
         Raises ValueError for a batch that breaks these rules; nothing has changed then.
         """

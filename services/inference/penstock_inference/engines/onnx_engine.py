@@ -48,13 +48,10 @@ class OnnxEngine:
         check_adapters(batch, self.adapters)
         self._take_up_adapters()
         rows = _Rows()
-        for row in batch.decode:
-            tokens = row.tokens
-            self._blocks.write(row.slot, row.past_tokens, len(tokens))
-            rows.add(row.slot, tokens, row.past_tokens, row.adapter, logits=len(tokens))
-        for chunk in batch.prefills:
-            self._blocks.write(chunk.slot, chunk.past_tokens, len(chunk.tokens))
-            rows.add(chunk.slot, chunk.tokens, chunk.past_tokens, chunk.adapter, logits=chunk.logit_rows)
+        for part in batch.parts:
+            tokens = part.tokens
+            self._blocks.write(part.slot, part.past_tokens, len(tokens))
+            rows.add(part.slot, tokens, part.past_tokens, part.adapter, logits=part.logit_rows)
         self._compute(rows)
         return self._logits[: len(rows.logit_rows)]
 

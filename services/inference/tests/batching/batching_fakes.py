@@ -5,6 +5,7 @@ import itertools
 import threading
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from penstock_inference.accounts import Accounts
@@ -12,11 +13,12 @@ from penstock_inference.answer import Answer, Delta, FinishReason
 from penstock_inference.answer_text import AnswerText
 from penstock_inference.batcher import Batcher
 from penstock_inference.engines import EngineLimits, Logits, StepBatch
+from penstock_inference.engines.batch_check import check_batch
 from penstock_inference.formats.byte_level_bpe import ByteLevelVocabulary, byte_level_tokenizer_json
 from penstock_inference.job import Job, Outcome, deliver
 from penstock_inference.journal import Journal
 from penstock_inference.metrics import BatchMetrics
-from penstock_inference.sampler import Sampler, SamplingParameters
+from penstock_inference.sampler import Sampler, SamplingParameters, TokenMask, choose_tokens
 from penstock_inference.sampling import Controls
 from penstock_inference.scheduler import Scheduler
 from penstock_inference.sequence import EndConditions, Sequence, Urgency
@@ -30,14 +32,18 @@ from testkit.waiting import SECONDS_MAX, until
 VOCABULARY = 64
 END = 0
 LIMITS = EngineLimits(VOCABULARY, slots_max=4, context_tokens_max=48, prefill_chunk_tokens_max=4)
+GUESSING = replace(LIMITS, reads_as_it_decodes=True)
 GREEDY = SamplingParameters(Controls(temperature=0))
 
 
 class FakeEngine:
     """Keeps the tokens of each slot as an engine keeps keys and values, and refuses what an engine would."""
 
-    def __init__(self, limits: EngineLimits = LIMITS) -> None:
+    def __init__(
+        self, limits: EngineLimits = LIMITS, compute: Callable[[list[int]], np.ndarray] | None = None
+    ) -> None:
         self._limits = limits
+        self._compute = compute or next_logits
         self._rows: list[list[int]] = [[] for _ in range(limits.slots_max)]
         self.batches: list[StepBatch] = []
         self.copies: list[tuple[int, int, int]] = []
@@ -50,20 +56,14 @@ class FakeEngine:
 
     def step(self, batch: StepBatch) -> Logits:
         self.before_step()
-        assert batch.decode or batch.prefills
+        check_batch(batch, self._limits, [len(rows) for rows in self._rows])
         self.batches.append(batch)
-        parts = [(row.slot, [row.token], row.past_tokens) for row in batch.decode]
-        parts += [(chunk.slot, list(chunk.tokens), chunk.past_tokens) for chunk in batch.prefills]
-        assert sum(len(chunk.tokens) for chunk in batch.prefills) <= self._limits.prefill_chunk_tokens_max
-        assert all(chunk.tokens for chunk in batch.prefills)
-        assert len({slot for slot, _, _ in parts}) == len(parts)
-        for slot, tokens, past in parts:
-            self._write(slot, tokens, past)
-        wanted = [self._rows[row.slot] for row in batch.decode]
-        for chunk in batch.prefills:
-            history = self._rows[chunk.slot]
-            wanted += [history[: len(history) - behind] for behind in reversed(range(chunk.logit_rows))]
-        logits = [next_logits(history) for history in wanted]
+        wanted: list[list[int]] = []
+        for part in batch.parts:
+            history = self._rows[part.slot]
+            history[part.past_tokens :] = part.tokens
+            wanted += [history[: len(history) - behind] for behind in reversed(range(part.logit_rows))]
+        logits = [self._compute(history) for history in wanted]
         return np.stack(logits) if logits else np.empty((0, VOCABULARY), np.float32)
 
     def copy_slot(self, source: int, target: int, tokens: int) -> None:
@@ -74,16 +74,14 @@ class FakeEngine:
     def close(self) -> None:
         self.closed = True
 
-    def _write(self, slot: int, tokens: list[int], past: int) -> None:
-        assert 0 <= past <= len(self._rows[slot])
-        assert past + len(tokens) <= self._limits.context_tokens_max
-        assert all(0 <= token < VOCABULARY for token in tokens)
-        self._rows[slot][past:] = tokens
-
 
 def next_logits(history: list[int]) -> np.ndarray:
-    rng = np.random.default_rng(zlib.crc32(bytes(history)))
-    return (rng.standard_normal(VOCABULARY) * 2).astype(np.float32)
+    """Follow a habit of the last token mostly, so that answers repeat themselves, but heed every token before it."""
+    habit, mood = (
+        np.random.default_rng(zlib.crc32(bytes(heeded))).standard_normal(VOCABULARY)
+        for heeded in (history[-1:], history)
+    )
+    return (2 * habit + mood).astype(np.float32)
 
 
 def greedy_answer(
@@ -94,6 +92,15 @@ def greedy_answer(
     while len(tokens) < max_tokens and not (tokens and tokens[-1] in end_tokens):
         tokens.append(int(next_logits([*prompt, *tokens]).argmax()))
     return tokens
+
+
+def answer_alone(sequence: Sequence) -> list[int]:
+    """Answer token by token, however it is to be chosen, without slots, chunks or batches."""
+    while not sequence.finished:
+        logits = next_logits([*sequence.prompt, *sequence.tokens])
+        (token,) = choose_tokens(logits[np.newaxis], [sequence.sampler])
+        sequence.append(token)
+    return sequence.tokens
 
 
 def byte_tokenizer() -> Tokenizer:
@@ -119,6 +126,7 @@ def make_sequence(
     key: tuple[int, int] = (1, 0),
     min_tokens: int = 0,
     scores_prompt: bool = False,
+    mask: TokenMask | None = None,
 ) -> Sequence:
     max_tokens = min(max_tokens, LIMITS.context_tokens_max - len(prompt))
     return Sequence(
@@ -126,7 +134,7 @@ def make_sequence(
         organization=organization,
         urgency=urgency or Urgency(),
         ends=EndConditions(end_tokens, max_tokens, min_tokens),
-        sampler=Sampler(sampling, prompt, max_tokens, key),
+        sampler=Sampler(sampling, prompt, max_tokens, key, mask),
         scores_prompt=scores_prompt,
     )
 

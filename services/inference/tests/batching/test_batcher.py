@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from batching_fakes import (
     END,
+    GUESSING,
     LIMITS,
     TOKENIZER,
     Caller,
@@ -83,12 +84,14 @@ async def test_a_stop_text_frees_the_slot_and_what_was_computed_behind_it_is_not
     assert attempt.ended
 
 
+@pytest.mark.parametrize("guesses", [0, 8])
 async def test_random_traffic_with_cancels_and_preemptions_is_answered_as_one_by_one(
-    batch_loop: Start,
+    batch_loop: Start, guesses: int
 ) -> None:
-    engine = FakeEngine()
+    engine = FakeEngine(GUESSING if guesses else LIMITS)
     gate = Gate(engine)
-    loop, dice = batch_loop(engine), random.Random(20261122)
+    scheduler = Scheduler(engine.limits, 64, guesses)
+    loop, dice = batch_loop(engine, scheduler), random.Random(20261122)
     patient = [loop.submit(endless([1], urgency=Urgency(priority=10))) for _ in range(LIMITS.slots_max)]
     await gate.entered()
     callers: list[tuple[Caller, list[int], int]] = []
@@ -114,8 +117,12 @@ async def test_random_traffic_with_cancels_and_preemptions_is_answered_as_one_by
         assert caller.text == TOKENIZER.decode(greedy_answer([1], 40, frozenset()))
     await loop.settled()
     loop.scheduler.check_integrity()
-    preempted = re.search(r'preempted_total\{model="fake"\} (\d+)', loop.metrics.exposition().decode())
-    assert int(preempted[1]) > 0
+    preempted, accepted = (
+        int(re.search(rf'{name}_total\{{model="fake"\}} (\d+)', loop.metrics.exposition().decode())[1])
+        for name in ("preempted", "spec_decode_accepted_tokens")
+    )
+    assert preempted > 0
+    assert (accepted > 0) == (guesses > 0)
     assert len(callers) - len(cancelled) > 50
 
 

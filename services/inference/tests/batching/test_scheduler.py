@@ -523,10 +523,17 @@ def test_whose_prompt_is_scored_gets_a_row_for_each_of_its_tokens_and_nothing_fr
 class Storm(RuleBasedStateMachine):
     """Submit, step, cancel and expire in any order: slots never leak and answers never change."""
 
-    @initialize(slots=st.integers(1, 5), chunk=st.integers(3, 8) | st.integers(40, 48))
-    def start(self, slots: int, chunk: int) -> None:
-        limits = EngineLimits(LIMITS.vocabulary_tokens, slots, LIMITS.context_tokens_max, chunk)
-        self.scheduler, self.engine = Scheduler(limits, waiting_max=6), FakeEngine(limits)
+    @initialize(
+        slots=st.integers(1, 5),
+        chunk=st.integers(3, 8) | st.integers(40, 48),
+        reads_as_it_decodes=st.booleans(),
+        guesses=st.integers(0, 8),
+    )
+    def start(self, slots: int, chunk: int, reads_as_it_decodes: bool, guesses: int) -> None:
+        limits = EngineLimits(
+            LIMITS.vocabulary_tokens, slots, LIMITS.context_tokens_max, chunk, reads_as_it_decodes
+        )
+        self.scheduler, self.engine = Scheduler(limits, 6, guesses), FakeEngine(limits)
         self.now = 0.0
         self.sequences: list[Sequence] = []
         self.ended: list[Sequence] = []

@@ -103,6 +103,24 @@ def test_a_row_gets_the_same_bits_whatever_is_in_its_step_and_whichever_adapters
     assert len({row.tobytes() for row in together}) == 5
 
 
+def test_tokens_ahead_get_the_bits_of_one_a_step(load, files) -> None:
+    engine, names, answer = (model := load()).engine, ["a0", None, "a1"], [7, 8, 9]
+    add(model, files, 0, 1)
+    for slot, name in enumerate(names):
+        read(engine, slot, name)
+    one_by_one = np.stack(
+        [
+            engine.step(
+                StepBatch([DecodeRow(slot, token, CONTEXT + place, name) for slot, name in enumerate(names)])
+            ).copy()
+            for place, token in enumerate(answer)
+        ],
+        axis=1,
+    )
+    rows = [DecodeRow(slot, answer[0], CONTEXT, name, answer[1:]) for slot, name in enumerate(names)]
+    assert np.array_equal(engine.step(StepBatch(rows)), one_by_one.reshape(9, -1))
+
+
 CUTS = [(CONTEXT,), (4, 8), (CONTEXT,), (2, 7, 3), (6, 6), (CONTEXT,)]
 
 

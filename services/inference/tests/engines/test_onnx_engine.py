@@ -125,6 +125,42 @@ def test_what_is_decoded_has_the_bits_of_what_is_read(open_llama):
     assert np.array_equal(last, whole)
 
 
+@pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4"])
+def test_tokens_ahead_get_the_bits_of_one_a_step_and_wrong_ones_leave_no_trace(open_llama, kind):
+    engine = open_llama(kind)
+    prompt, answer = PROMPTS[1], [50, 60, 70, 80, 90, 100, 110]
+    for slot in (0, 1, 2):
+        prefill(engine, slot, prompt)
+    expected = [decode(engine, (0, token, len(prompt) + place))[0] for place, token in enumerate(answer)]
+    found, cuts = [], [0, 1, 4, 7]
+
+    for step, (start, end) in enumerate(pairwise(cuts)):
+        ahead = [*answer[start + 1 : end], *[3] * (9 * step)]
+        row = DecodeRow(1, answer[start], len(prompt) + start, ahead=ahead)
+        beside = DecodeRow(2, 50, len(prompt))
+        logits = engine.step(StepBatch([row, beside], [PrefillChunk(3, [7, 8], 0, wants_logits=True)]))
+        assert len(logits) == len(row.tokens) + 2
+        assert np.array_equal(logits[len(row.tokens)], expected[0])
+        found += [*logits[: end - start].copy()]
+        engine.copy_slot(1, 4, len(prompt) + end)
+        assert np.array_equal(
+            decode(engine, (4, 5, len(prompt) + end)), decode(engine, (1, 5, len(prompt) + end))
+        )
+
+    assert np.array_equal(found, expected)
+
+
+def test_tokens_ahead_are_refused_where_they_would_get_other_bits_or_are_too_many(open_llama):
+    for kind, complaint in (("fp32", "one token of a sequence"), ("int8", "32 tokens of prompts and ahead")):
+        engine = open_llama(kind)
+        prefill(engine, 0, PROMPTS[0])
+        batch = StepBatch(
+            [DecodeRow(0, 5, 3, ahead=[6] * 25)], [PrefillChunk(1, [7] * 8, 0, wants_logits=True)]
+        )
+        with pytest.raises(ValueError, match=complaint):
+            engine.step(batch)
+
+
 def held_rows(engine, slot, rows):
     """Give what a slot holds as `[layers, 2, kv_heads, rows, head_dim]`."""
     blocks = engine._blocks
@@ -240,8 +276,8 @@ def test_the_last_row_of_a_slot_is_usable_and_the_next_is_refused(engine):
         (StepBatch([DecodeRow(0, 1, -1)]), "holds 3 rows, not -1"),
         (StepBatch([DecodeRow(0, 320, 3)]), "between 0 and 319"),
         (StepBatch([DecodeRow(0, -1, 3)]), "between 0 and 319"),
-        (StepBatch([], [PrefillChunk(1, [], 0, wants_logits=True)]), "0 tokens are not 1 to 32"),
-        (StepBatch([], [PrefillChunk(1, [1] * 33, 0, wants_logits=True)]), "33 tokens are not 1 to 32"),
+        (StepBatch([], [PrefillChunk(1, [], 0, wants_logits=True)]), "slot 1 is to compute no token"),
+        (StepBatch([], [PrefillChunk(1, [1] * 33, 0, wants_logits=True)]), "a step takes 32 tokens"),
         (StepBatch([], [PrefillChunk(1, [1, 320, 1], 0, wants_logits=True)]), "between 0 and 319"),
     ],
 )
