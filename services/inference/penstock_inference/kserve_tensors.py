@@ -35,7 +35,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "min_p": (0, 1),
     "presence_penalty": (-2, 2),
     "frequency_penalty": (-2, 2),
-    "repetition_penalty": (1e-9, 2),
+    "repetition_penalty": (0.01, 2),
     "max_tokens": (0, 2**31),
     "min_tokens": (0, 2**31),
     "seed": (-(2**63), 2**63 - 1),

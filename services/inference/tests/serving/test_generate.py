@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 
 import pytest
 from inference_client import GREEDY, MODEL, Answer, Client, collect, generate_request
@@ -220,6 +221,9 @@ async def test_work_whose_deadline_is_past_is_not_started(client: Client) -> Non
         ({"stop": ("",)}, "INVALID_ARGUMENT"),
         ({"min_tokens": 9, "max_tokens": 3}, "INVALID_ARGUMENT"),
         ({"temperature": 3.0}, "INVALID_ARGUMENT"),
+        ({"repetition_penalty": 1e-38}, "INVALID_ARGUMENT"),
+        ({"logit_bias": {5: math.nan}}, "INVALID_ARGUMENT"),
+        ({"logit_bias": {5: math.inf}}, "INVALID_ARGUMENT"),
     ],
     ids=str,
 )

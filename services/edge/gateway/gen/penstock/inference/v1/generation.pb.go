@@ -326,9 +326,9 @@ type SamplingParameters struct {
 	PresencePenalty float64 `protobuf:"fixed64,5,opt,name=presence_penalty,json=presencePenalty,proto3" json:"presence_penalty,omitempty"`
 	// Lowers tokens by how often they occurred in the answer, -2 to 2.
 	FrequencyPenalty float64 `protobuf:"fixed64,6,opt,name=frequency_penalty,json=frequencyPenalty,proto3" json:"frequency_penalty,omitempty"`
-	// Divides (above 1) the logits of tokens seen in prompt or answer. Default 1 when absent.
+	// Divides (above 1) the logits of tokens seen in prompt or answer, 0.01 to 2. Default 1 when absent.
 	RepetitionPenalty *float64 `protobuf:"fixed64,7,opt,name=repetition_penalty,json=repetitionPenalty,proto3,oneof" json:"repetition_penalty,omitempty"`
-	// Added to the logits of token ids.
+	// Added to the logits of token ids, -100 to 100. At most 1,024.
 	LogitBias map[uint32]float32 `protobuf:"bytes,8,rep,name=logit_bias,json=logitBias,proto3" json:"logit_bias,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"fixed32,2,opt,name=value"`
 	// Same seed, same parameters, same tokens. Absent: a new one.
 	Seed *int64 `protobuf:"varint,9,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
@@ -761,7 +761,7 @@ const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"\x0fresponse_format\x18\x01 \x01(\v2\".penstock.router.v1.ResponseFormatH\x00R\x0eresponseFormat\x12%\n" +
 	"\x05regex\x18\x02 \x01(\tB\r\xbaH\br\x06\x10\x01(\x80\x80\x04\x18\x01H\x00R\x05regex\x12)\n" +
 	"\agrammar\x18\x03 \x01(\tB\r\xbaH\br\x06\x10\x01(\x80\x80\x10\x18\x01H\x00R\agrammarB\r\n" +
-	"\x04form\x12\x05\xbaH\x02\b\x01\"\xae\a\n" +
+	"\x04form\x12\x05\xbaH\x02\b\x01\"\xbc\a\n" +
 	"\x12SamplingParameters\x12>\n" +
 	"\vtemperature\x18\x01 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vtemperature\x88\x01\x01\x121\n" +
 	"\x05top_p\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x04topP\x88\x01\x01\x12\x1e\n" +
@@ -769,9 +769,11 @@ const file_penstock_inference_v1_generation_proto_rawDesc = "" +
 	"\x05min_p\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\x04minP\x12B\n" +
 	"\x10presence_penalty\x18\x05 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\xc0R\x0fpresencePenalty\x12D\n" +
 	"\x11frequency_penalty\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\xc0R\x10frequencyPenalty\x12K\n" +
-	"\x12repetition_penalty\x18\a \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@!\x00\x00\x00\x00\x00\x00\x00\x00H\x02R\x11repetitionPenalty\x88\x01\x01\x12b\n" +
+	"\x12repetition_penalty\x18\a \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@){\x14\xaeG\xe1z\x84?H\x02R\x11repetitionPenalty\x88\x01\x01\x12p\n" +
 	"\n" +
-	"logit_bias\x18\b \x03(\v28.penstock.inference.v1.SamplingParameters.LogitBiasEntryB\t\xbaH\x06\x9a\x01\x03\x10\x80\bR\tlogitBias\x12\x17\n" +
+	"logit_bias\x18\b \x03(\v28.penstock.inference.v1.SamplingParameters.LogitBiasEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x80\b*\f\n" +
+	"\n" +
+	"\x1d\x00\x00\xc8B-\x00\x00\xc8\xc2R\tlogitBias\x12\x17\n" +
 	"\x04seed\x18\t \x01(\x03H\x03R\x04seed\x88\x01\x01\x12\x1c\n" +
 	"\x04stop\x18\n" +
 	" \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\x04stop\x12\x1d\n" +

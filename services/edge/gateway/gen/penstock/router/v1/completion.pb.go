@@ -62,7 +62,7 @@ type CompletionParameters struct {
 	TopK *uint32 `protobuf:"varint,40,opt,name=top_k,json=topK,proto3,oneof" json:"top_k,omitempty"`
 	// Drop tokens less likely than this share of the likeliest, 0 to 1. Default 0.
 	MinP *float64 `protobuf:"fixed64,41,opt,name=min_p,json=minP,proto3,oneof" json:"min_p,omitempty"`
-	// Divides (above 1) the logits of tokens seen in prompt or answer, above 0 to 2. Default 1.
+	// Divides (above 1) the logits of tokens seen in prompt or answer, 0.01 to 2. Default 1.
 	RepetitionPenalty *float64 `protobuf:"fixed64,42,opt,name=repetition_penalty,json=repetitionPenalty,proto3,oneof" json:"repetition_penalty,omitempty"`
 	// Fewest tokens of an answer before it may end. Default 0.
 	MinTokens *uint32 `protobuf:"varint,43,opt,name=min_tokens,json=minTokens,proto3,oneof" json:"min_tokens,omitempty"`
@@ -558,7 +558,7 @@ const file_penstock_router_v1_completion_proto_rawDesc = "" +
 	"\x04user\x18\x0f \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x04user\x12#\n" +
 	"\x05top_k\x18( \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06H\bR\x04topK\x88\x01\x01\x121\n" +
 	"\x05min_p\x18) \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\tR\x04minP\x88\x01\x01\x12K\n" +
-	"\x12repetition_penalty\x18* \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@!\x00\x00\x00\x00\x00\x00\x00\x00H\n" +
+	"\x12repetition_penalty\x18* \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@){\x14\xaeG\xe1z\x84?H\n" +
 	"R\x11repetitionPenalty\x88\x01\x01\x12\"\n" +
 	"\n" +
 	"min_tokens\x18+ \x01(\rH\vR\tminTokens\x88\x01\x01\x12\x1d\n" +
