@@ -19,3 +19,23 @@ template const AttentionKernels<float>& attention<float>();
 template const AttentionKernels<Half>& attention<Half>();
 
 }  // namespace penstock
+
+// Drawing at a level of vector instructions, numbered from 1, or what is fastest on this processor (0); null where
+// there is no such level.
+extern "C" __attribute__((visibility("default"))) const penstock::DrawingKernels* penstock_drawing(int level) {
+  using namespace penstock;
+  switch (level) {
+    case 0:
+      return &PENSTOCK_BEST(drawing());
+    case 1:
+      return &baseline::drawing();
+#if defined(__x86_64__)
+    case 2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &avx2::drawing() : nullptr;
+    case 3:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") ? &avx512::drawing() : nullptr;
+#endif
+    default:
+      return nullptr;
+  }
+}

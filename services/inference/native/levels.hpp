@@ -2,11 +2,13 @@
 // chooses among them when the library is loaded.
 #pragma once
 #include "attention.hpp"
+#include "drawing.hpp"
 
 #define PENSTOCK_DECLARE(level)                \
   namespace penstock::level {                  \
   template <typename Stored>                   \
   const AttentionKernels<Stored>& attention(); \
+  const DrawingKernels& drawing();             \
   }
 PENSTOCK_DECLARE(baseline)
 #if defined(__x86_64__)

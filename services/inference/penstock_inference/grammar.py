@@ -11,7 +11,7 @@ from llguidance.gbnf_to_lark import gbnf_to_lark
 from servicekit.errors import InvalidArgument
 
 from penstock_inference.forms import Form, Notation
-from penstock_inference.sampling import Bools
+from penstock_inference.sampling import Bits
 from penstock_inference.tokenizer import Tokenizer
 
 _COMPILED_MAX = 64  # forms that are remembered
@@ -33,7 +33,6 @@ class Grammars:
 
     def __init__(self, tokenizer: Tokenizer, vocabulary_tokens: int, end_tokens: Sequence[int]) -> None:
         """Read the vocabulary, which takes a fifth of a second. A form can be ended by any of `end_tokens`."""
-        self._vocabulary_tokens = vocabulary_tokens
         self._tokenizer = llguidance.LLTokenizer(
             llguidance.TokenizerWrapper(_Vocabulary(tokenizer, vocabulary_tokens, end_tokens)),
             n_vocab=vocabulary_tokens,
@@ -62,7 +61,7 @@ class Grammars:
         matcher = llguidance.LLMatcher(self._tokenizer, read, log_level=0)
         if matcher.is_error():
             raise _refusal(form, matcher.get_error())
-        return Grammar(matcher, self._worker, self._vocabulary_tokens)
+        return Grammar(matcher, self._worker)
 
 
 def _lark(gbnf: str) -> str:
@@ -84,45 +83,37 @@ def _refusal(form: Form, why: str) -> InvalidArgument:
 class Grammar:
     """A compiled form, from which each answer begins anew."""
 
-    def __init__(
-        self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor, vocabulary_tokens: int
-    ) -> None:
+    def __init__(self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor) -> None:
         self._matcher = matcher
         self._worker = worker
-        self._vocabulary_tokens = vocabulary_tokens
 
     def begin(self) -> "GrammarMask":
         """Begin an answer."""
-        return GrammarMask(self._matcher.deep_copy(), self._worker, self._vocabulary_tokens)
+        return GrammarMask(self._matcher.deep_copy(), self._worker)
 
 
 class GrammarMask:
     """Implement TokenMask: one answer's way through its form. The next mask is computed while the engine steps."""
 
-    def __init__(
-        self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor, vocabulary_tokens: int
-    ) -> None:
+    def __init__(self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor) -> None:
         self._matcher = matcher
         self._worker = worker
-        self._vocabulary_tokens = vocabulary_tokens
-        self._next: Future[Bools] = worker.submit(self._forbidden)
+        self._next: Future[Bits] = worker.submit(self._allowed)
 
-    def forbidden(self) -> Bools:
-        """Tell which tokens may not come next `[vocabulary]`; one at least may."""
+    def allowed(self) -> Bits:
+        """Tell which tokens may come next; one at least may."""
         return self._next.result(_MASK_SECONDS_MAX)
 
     def advance(self, token: int) -> None:
         """Go on by a token that may come."""
-        self._next = self._worker.submit(self._forbidden_after, token)
+        self._next = self._worker.submit(self._allowed_after, token)
 
-    def _forbidden_after(self, token: int) -> Bools:
+    def _allowed_after(self, token: int) -> Bits:
         self._matcher.consume_token(token)  # after an error it allows the end only
-        return self._forbidden()
+        return self._allowed()
 
-    def _forbidden(self) -> Bools:
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        forbidden: Bools = np.unpackbits(bits, bitorder="little")[: self._vocabulary_tokens] == 0
-        return forbidden
+    def _allowed(self) -> Bits:
+        return np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
 
 
 class _Vocabulary:

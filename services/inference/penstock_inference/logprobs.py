@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from penstock_inference.sampling import Floats, largest
+from penstock_inference.drawing import drawing
+from penstock_inference.sampling import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +17,6 @@ class TokenLogprob:
 
 def token_logprob(logits: Floats, token: int, top_tokens: int) -> TokenLogprob:
     """Measure a token against all others: logits `[vocabulary]` before penalties and cut-offs."""
-    peak = float(logits.max())
-    normaliser = peak + float(np.log(np.exp(logits - np.float32(peak)).sum(dtype=np.float64)))
-    top: tuple[tuple[int, float], ...] = ()
-    if top_tokens:
-        places = largest(logits, top_tokens)
-        places = places[np.argsort(-logits[places], kind="stable")]
-        top = tuple((int(place), float(logits[place]) - normaliser) for place in places)
+    normaliser, likeliest = drawing().normaliser(logits, top_tokens)
+    top = tuple((place, float(logits[place]) - normaliser) for place in likeliest)
     return TokenLogprob(token, float(logits[token]) - normaliser, top)

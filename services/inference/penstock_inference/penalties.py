@@ -1,10 +1,12 @@
-"""Make tokens that occurred before less likely."""
+"""Change the logits of single tokens: biases, and penalties for what occurred before."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from penstock_inference.sampling import Floats
+from penstock_inference.drawing import EDIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +25,41 @@ class Penalties:
         return self == Penalties()
 
 
-class PenaltyTally:
-    """Count what one sequence has said; each step costs as much as it has different tokens.
+class LogitEdits:
+    """The changes of single tokens' logits for one sequence: a table that each step reads as it stands.
 
-    Repetition is CTRL's (arXiv 1909.05858), presence and frequency are OpenAI's; in this order.
+    Biases are added first; then come CTRL's repetition (arXiv 1909.05858), and OpenAI's presence and frequency.
     """
 
-    def __init__(self, penalties: Penalties, prompt: list[int], answer_tokens_max: int) -> None:
+    def __init__(
+        self, penalties: Penalties, bias: Mapping[int, float], prompt: list[int], answer_tokens_max: int
+    ) -> None:
         self._penalties = penalties
+        self._counts: Counter[int] = Counter()
         seen = dict.fromkeys(prompt) if penalties.repetition != 1 else {}
-        self._places = {token: place for place, token in enumerate(seen)}
-        self._ids = np.empty(len(seen) + answer_tokens_max, np.int64)
-        self._ids[: len(seen)] = list(seen)
-        self._counts = np.zeros(self._ids.size, np.float32)
+        self._places = {token: place for place, token in enumerate(seen | dict.fromkeys(bias))}
+        room = 0 if penalties.neutral else answer_tokens_max
+        self.table = np.zeros(len(self._places) + room, EDIT)
+        self.table["token"][: len(self._places)] = list(self._places)
+        self.table["repetition"] = 1
+        self.table["repetition"][: len(seen)] = penalties.repetition
+        for token, value in bias.items():
+            self.set_bias(token, value)
+
+    def __len__(self) -> int:
+        """Count the tokens that are changed: the first rows of the table."""
+        return len(self._places)
+
+    def set_bias(self, token: int, value: float) -> None:
+        """Let something else be added to the logit of a token that had a bias from the start."""
+        self.table["bias"][self._places[token]] = value
 
     def add(self, token: int) -> None:
         """Count a token of the answer."""
+        if self._penalties.neutral:
+            return
+        self._counts[token] += 1
         place = self._places.setdefault(token, len(self._places))
-        self._ids[place] = token
-        self._counts[place] += 1
-
-    def apply(self, logits: Floats) -> None:
-        """Change logits `[vocabulary]` in place."""
-        penalties, seen = self._penalties, len(self._places)
-        ids, counts = self._ids[:seen], self._counts[:seen]
-        values = logits[ids]
-        factor = np.float32(penalties.repetition)
-        values = np.where(values > 0, values / factor, values * factor)
-        values -= np.float32(penalties.frequency) * counts
-        values -= np.float32(penalties.presence) * (counts > 0)
-        logits[ids] = values
+        deduction = self._penalties.presence + self._penalties.frequency * self._counts[token]
+        bias = self.table["bias"][place]
+        self.table[place] = (token, bias, self._penalties.repetition, deduction)

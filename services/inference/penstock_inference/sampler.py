@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from penstock_inference.penalties import Penalties, PenaltyTally
-from penstock_inference.sampling import Bools, Controls, Floats, draw_token
+from penstock_inference.drawing import Rule, drawing
+from penstock_inference.penalties import LogitEdits, Penalties
+from penstock_inference.sampling import Bits, Controls, Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class SamplingParameters:
 class TokenMask(Protocol):
     """What an answer's form lets come next."""
 
-    def forbidden(self) -> Bools:
-        """Tell which tokens may not come next `[vocabulary]`; one at least may."""
+    def allowed(self) -> Bits:
+        """Tell which tokens may come next; one at least may."""
 
     def advance(self, token: int) -> None:
         """Go on by a token that may come."""
@@ -51,67 +52,63 @@ class Sampler:
         mask: TokenMask | None = None,
     ) -> None:
         self._parameters = parameters
-        self._bias_ids = np.fromiter(parameters.logit_bias, np.int64)
-        self._bias = np.fromiter(parameters.logit_bias.values(), np.float32)
-        neutral = parameters.penalties.neutral
-        self._tally = None if neutral else PenaltyTally(parameters.penalties, prompt, answer_tokens_max)
-        self._mask = mask
-        self._edits = not neutral or bool(parameters.logit_bias) or mask is not None
         self._tokens = 0
-        self._random = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
+        self._mask = mask
+        may_not_end = dict.fromkeys(parameters.end_tokens if parameters.min_tokens else (), -math.inf)
+        bias = {**parameters.logit_bias, **may_not_end}
+        self._edits = LogitEdits(parameters.penalties, bias, prompt, answer_tokens_max)
+        controls = parameters.controls
+        self._random = (
+            None if controls.greedy else np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
+        )
+        self._rule = Rule(
+            edits=self._edits.table.ctypes.data,
+            temperature=0 if controls.greedy else controls.temperature,
+            min_p=controls.min_p,
+            top_p=controls.top_p,
+            top_k=controls.top_k,
+        )
 
     @property
     def top_logprobs(self) -> int | None:
         """Say how many likeliest tokens to report, None when no log probability is wanted."""
         return self._parameters.top_logprobs
 
-    @property
-    def takes_argmax(self) -> bool:
-        """Tell whether the next token is that of the largest logit as it is."""
-        return self._parameters.controls.greedy and not self._edits and not self._may_not_end()
-
-    def choose(self, logits: Floats) -> int:
-        """Choose from logits `[vocabulary]`, which stay as they are."""
-        if self._edits or self._may_not_end():
-            logits = self._edit(logits.copy())
-        controls = self._parameters.controls
-        return draw_token(logits, controls, 0.0 if controls.greedy else self._random.random())
+    def next_rule(self) -> Rule:
+        """Say how the next token is chosen; it holds until that is recorded, and each call takes a random number."""
+        rule = self._rule
+        rule.edit_count = len(self._edits)
+        if self._random is not None:
+            rule.uniform = self._random.random()
+        if self._mask is not None:
+            self._allowed = self._mask.allowed()
+            rule.allowed = self._allowed.ctypes.data
+        return rule
 
     def record(self, token: int) -> None:
         """Remember a token of the answer."""
         self._tokens += 1
-        if self._tally is not None:
-            self._tally.add(token)
+        self._edits.add(token)
         if self._mask is not None:
             self._mask.advance(token)
-
-    def _may_not_end(self) -> bool:
-        return self._tokens < self._parameters.min_tokens
-
-    def _edit(self, logits: Floats) -> Floats:
-        logits[self._bias_ids] += self._bias
-        if self._tally is not None:
-            self._tally.apply(logits)
-        if self._may_not_end():
-            logits[list(self._parameters.end_tokens)] = -np.inf
-        if self._mask is not None:
-            logits[self._mask.forbidden()] = -np.inf
-        return logits
+        if self._tokens == self._parameters.min_tokens:
+            for end in self._parameters.end_tokens:
+                self._edits.set_bias(end, self._parameters.logit_bias.get(end, 0.0))
 
 
-def choose_tokens(logits: Floats, samplers: Sequence[Sampler]) -> list[int | None]:
-    """Choose a token from each row of logits `[samplers, vocabulary]`, which stay as they are.
+def choose_tokens(
+    logits: Floats, samplers: Sequence[Sampler], rows: Sequence[int] | None = None
+) -> list[int | None]:
+    """Choose a token for each sampler from its row of logits `[rows, vocabulary]`, which stay as they are.
 
-    Row by row, so that a row's weights stay in the processor's cache: one pass over all was measured to be no faster.
-    There is none (None) in a row whose largest logit is not finite: what computed it overflowed.
+    Without `rows` the first sampler's row is the first, and so on. No sampler may come twice. There is no token (None)
+    where the largest logit is not finite: what computed it overflowed.
     """
-    likeliest: list[int] = logits.argmax(axis=1).tolist()
-    tokens: list[int | None] = []
-    for sampler, row, best in zip(samplers, logits, likeliest, strict=True):
-        if not math.isfinite(row[best]):  # argmax finds NaN and infinity first
-            tokens.append(None)
-            continue
-        token = best if sampler.takes_argmax else sampler.choose(row)
-        sampler.record(token)
-        tokens.append(token)
+    chosen = drawing().choose(
+        logits, range(len(samplers)) if rows is None else rows, [sampler.next_rule() for sampler in samplers]
+    )
+    tokens = [None if token < 0 else token for token in chosen]
+    for sampler, token in zip(samplers, tokens, strict=True):
+        if token is not None:
+            sampler.record(token)
     return tokens

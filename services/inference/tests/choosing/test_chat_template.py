@@ -133,6 +133,8 @@ async def test_what_the_template_refuses_is_the_callers_mistake(read) -> None:
         "{{ ''.__class__.__base__.__subclasses__() }}",
         "{{ messages.append(1) }}",
         "{% for i in range(999999999) %}x{% endfor %}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro two(n) %}{% if n %}{{ two(n - 1) }}{{ two(n - 1) }}{% endif %}{% endmacro %}{{ two(60) }}",
     ],
 )
 async def test_a_hostile_template_gets_nowhere(read, source: str) -> None:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from distributions import edited
 from penstock_inference.logprobs import token_logprob
-from penstock_inference.penalties import Penalties, PenaltyTally
+from penstock_inference.penalties import LogitEdits, Penalties
 from penstock_inference.sampler import Sampler, SamplingParameters, choose_tokens
 from penstock_inference.sampling import Controls
 
@@ -54,22 +55,34 @@ def test_the_engines_logits_stay_as_they_are() -> None:
 
 
 def test_penalties_are_those_of_the_formula() -> None:
-    tally = PenaltyTally(
-        Penalties(presence=0.5, frequency=0.25, repetition=2.0), prompt=[4, 5, 5], answer_tokens_max=9
-    )
+    penalties = Penalties(presence=0.5, frequency=0.25, repetition=2.0)
+    edits = LogitEdits(penalties, {1: 3.0, 5: -1.5}, prompt=[4, 5, 5], answer_tokens_max=9)
     for token in (6, 7, 7, 5):
-        tally.add(token)
+        edits.add(token)
     logits = np.array([1, 1, 1, 1, 1, -1, 1, 1], np.float32)
-    tally.apply(logits)
-    expected = [1, 1, 1, 1, 1 / 2, -1 * 2 - 0.5 - 0.25, 1 / 2 - 0.5 - 0.25, 1 / 2 - 0.5 - 2 * 0.25]
-    np.testing.assert_allclose(logits, expected)
+    expected = [1, 4, 1, 1, 1 / 2, -2.5 * 2 - 0.5 - 0.25, 1 / 2 - 0.5 - 0.25, 1 / 2 - 0.5 - 2 * 0.25]
+    np.testing.assert_allclose(edited(logits, edits.table[: len(edits)]), expected)
 
 
 def test_presence_and_frequency_do_not_look_at_the_prompt() -> None:
-    tally = PenaltyTally(Penalties(presence=1.0, frequency=1.0), prompt=[0, 1], answer_tokens_max=4)
+    edits = LogitEdits(Penalties(presence=1.0, frequency=1.0), {}, prompt=[0, 1], answer_tokens_max=4)
     logits = np.ones(3, np.float32)
-    tally.apply(logits)
-    np.testing.assert_array_equal(logits, [1, 1, 1])
+    np.testing.assert_array_equal(edited(logits, edits.table[: len(edits)]), [1, 1, 1])
+
+
+def test_a_bias_of_an_end_token_holds_once_the_answer_may_end() -> None:
+    chooser = sampler(controls=GREEDY, min_tokens=1, end_tokens=(0,), logit_bias={0: 9.0})
+    logits = np.array([[0, 5, 0]], np.float32)
+    assert [choose_tokens(logits, [chooser])[0] for _ in range(2)] == [1, 0]
+
+
+def test_rows_of_one_sequence_are_chosen_one_after_the_other_as_steps_of_their_own() -> None:
+    logits = random_logits(6)
+    alone, guessing = (sampler(key=(7, 0), penalties=Penalties(frequency=0.5)) for _ in range(2))
+    other = sampler(key=(8, 0))
+    expected = [choose_tokens(logits[row : row + 1], [alone])[0] for row in (1, 2, 3)]
+    first, _ = choose_tokens(logits, [guessing, other], rows=[1, 5])
+    assert [first, *(choose_tokens(logits, [guessing], rows=[row])[0] for row in (2, 3))] == expected
 
 
 def test_a_strong_penalty_keeps_a_greedy_answer_from_repeating_itself() -> None:
