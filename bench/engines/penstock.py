@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import shutil
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -59,6 +60,17 @@ class Penstock(Client):
             await self.decode(concurrent, context, seconds)
         self._controls = Controls(temperature=0)
         return times.summary(concurrent)
+
+    async def answers(
+        self, prompts: list[str], tokens: int, controls: dict[str, float], guesses: int
+    ) -> dict[str, Any]:
+        """Answer prompts side by side, each guessing so many tokens a step at most, and count the CPU time."""
+        batcher = self._models.generative(MODEL).batcher
+        batcher._scheduler._guesses_max = guesses  # noqa: SLF001 - or it would take a second model
+        self._controls = Controls(**controls)
+        began = time.process_time()
+        answered = await self.burst(prompts, ["bench"] * len(prompts), tokens)
+        return {"cpu_s": time.process_time() - began, "tokens_per_s": answered["tokens_per_s"]}
 
     async def prefill(self, tokens: int, offset: int, seconds: float) -> dict[str, Any]:
         """Read prompts of exactly this length."""
@@ -120,7 +132,7 @@ async def loaded(settings: InferenceSettings, text: str) -> AsyncIterator[Pensto
 
 def main(gguf: str, text: str, threads: str) -> None:
     """Take turns until the input ends."""
-    model = ModelSettings(id=MODEL, reference=gguf)
+    model = ModelSettings(id=MODEL, reference=gguf, speculative_tokens=0)  # as peers generate
     settings = InferenceSettings(
         models=(model,), encoders=(), threads=int(threads), data_dir=CACHE / "generation" / Path(gguf).stem
     )
@@ -131,6 +143,7 @@ def main(gguf: str, text: str, threads: str) -> None:
             penstock.about,
             penstock.decode,
             penstock.burst,
+            penstock.answers,
             penstock.overhead,
             penstock.prefill,
             penstock.perplexity,

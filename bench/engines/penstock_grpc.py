@@ -65,7 +65,7 @@ class OverGrpc(Client):
 async def serving(gguf: str, threads: str, text: str) -> AsyncIterator[OverGrpc]:
     """Start the service, wait until it has loaded the model, and end it after."""
     port = processes.free_port()
-    model = ModelSettings(id=MODEL, reference=gguf)
+    model = ModelSettings(id=MODEL, reference=gguf, speculative_tokens=0)  # as peers generate
     env = {
         "PENSTOCK_INFERENCE_GRPC_PORT": str(port),
         "PENSTOCK_INFERENCE_HTTP_PORT": str(processes.free_port()),

@@ -1,9 +1,10 @@
 """Decide what each step computes: iteration-level scheduling over KV slots (Orca, OSDI 2022).
 
-A step has a budget of tokens: it decodes one token of every running sequence and fills the rest with chunks of prompts,
-so a long prompt delays running answers by a chunk and not by its length (Sarathi-Serve, OSDI 2024). What is computed of
-a prompt for one is copied for others, and who was preempted decodes again what it had: no bit of a sequence's KV
-depends on what else was in its steps (decision 10).
+A step has a budget of tokens: it decodes the next token of every running sequence and fills the rest with chunks of
+prompts, so a long prompt delays running answers by a chunk and not by its length (Sarathi-Serve, OSDI 2024), and what
+room is left with tokens that are guessed (speculation.py). What is computed of a prompt for one is copied for others,
+and who was preempted decodes again what it had: no bit of a sequence's KV depends on what else was in its steps
+(decision 10).
 """
 
 import math
@@ -29,7 +30,7 @@ class Scheduler:
     """
 
     def __init__(self, limits: EngineLimits, waiting_max: int, guesses_max: int = 0) -> None:
-        """Begin with empty slots. An answer guesses `guesses_max` tokens a step, if the engine reads as it decodes."""
+        """Begin with empty slots. A step guesses `guesses_max` tokens of an answer, where that changes no bit."""
         self._limits = limits
         self._guesses_max = guesses_max if limits.reads_as_it_decodes else 0
         self._counters = TokenCounters()
