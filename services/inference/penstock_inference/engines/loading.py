@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from penstock_inference.encoder import Encoder
 from penstock_inference.engines import DecodeRow, Engine, PrefillChunk, StepBatch
 from penstock_inference.engines.converted import ConvertedModel
@@ -87,12 +89,19 @@ def load_encoder(
 
 
 def warm_up(engine: Engine) -> None:
-    """Run each kind of step once, so that the first request finds memory and kernels ready."""
+    """Run each kind of step once, so that the first request finds memory and kernels ready.
+
+    Raises UnsupportedModelError if nothing follows from what the model computes.
+    """
     tokens = [0] * min(engine.limits.prefill_chunk_tokens_max, engine.limits.context_tokens_max - 1)
-    for slot in range(min(2, engine.limits.slots_max)):
-        engine.step(StepBatch([], [PrefillChunk(slot, tokens, 0, wants_logits=True)]))
-    for rows in range(1, min(2, engine.limits.slots_max) + 1):
-        engine.step(StepBatch([DecodeRow(slot, 0, len(tokens)) for slot in range(rows)]))
+    slots = min(2, engine.limits.slots_max)
+    steps = [StepBatch([], [PrefillChunk(slot, tokens, 0, wants_logits=True)]) for slot in range(slots)]
+    steps += [
+        StepBatch([DecodeRow(slot, 0, len(tokens)) for slot in range(rows)]) for rows in range(1, slots + 1)
+    ]
+    for step in steps:
+        if not np.isfinite(engine.step(step)).all():
+            raise UnsupportedModelError("the model computes numbers that are not finite")
 
 
 def _require_tokens(loaded: LoadedModel) -> None:

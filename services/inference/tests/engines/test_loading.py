@@ -9,6 +9,8 @@ import pytest
 from penstock_inference.engines import EngineLimits, PrefillChunk, StepBatch
 from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
 from penstock_inference.formats import UnsupportedModelError
+from safetensors.numpy import load_file, save_file
+from small_decoder import write_decoder
 
 
 def load(reference: Path | str, cache_dir: Path, **changes: object) -> LoadedModel:
@@ -81,6 +83,18 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(llama, tmp_path)
 
     with pytest.raises(UnsupportedModelError, match="the tokenizer has 321 tokens, the model 320"):
         load(directory, tmp_path / "cache")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of converting such numbers
+@pytest.mark.parametrize("kind", ["int8", "fp32"])
+def test_a_model_whose_numbers_are_not_finite_is_refused_and_not_found_out_by_its_callers(tmp_path, kind):
+    directory = write_decoder(tmp_path / "model")
+    tensors = load_file(directory / "model.safetensors")
+    tensors["model.layers.0.mlp.up_proj.weight"][3, 5] = np.nan
+    save_file(tensors, directory / "model.safetensors")
+
+    with pytest.raises(UnsupportedModelError, match="numbers that are not finite"):
+        load(directory, tmp_path / "cache", kind=kind)
 
 
 def test_a_model_that_nothing_ends_is_refused(llama, tmp_path):
