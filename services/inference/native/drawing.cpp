@@ -8,35 +8,60 @@
 #include <vector>
 
 #include "levels.hpp"
-#include "vectors.hpp"
 
 namespace penstock::LEVEL {
 namespace {
 
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
 constexpr int kBlockTokens = 128;
 constexpr double kLog2E = 1.4426950408889634;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNatsStep = 2;  // of the bounds that are tried for a nucleus: few are enough, and few tokens pass them
 constexpr float kNatsMax = 88;  // so far below the likeliest, a token weighs nothing
 
-typedef double Doubles __attribute__((vector_size(8 * kLanes), aligned(8)));
+// As wide as a register: what the compiler would make of several is slow where lanes are compared.
+typedef float Floats __attribute__((vector_size(4 * kLanes), aligned(4)));
+typedef int32_t Ints __attribute__((vector_size(4 * kLanes), aligned(4)));
+typedef float Quarter __attribute__((vector_size(16)));
 
-// Put the lanes of a vector together by halves: in the same order at every level.
-template <typename Fold>
-float fold_halves(Floats values, Fold together) {
-  typedef float Eight __attribute__((vector_size(32)));
-  typedef float Four __attribute__((vector_size(16)));
-  Eight eights[2];
-  __builtin_memcpy(eights, &values, sizeof eights);
-  const Eight eight = together(eights[0], eights[1]);
-  Four fours[2];
-  __builtin_memcpy(fours, &eight, sizeof fours);
-  const Four four = together(fours[0], fours[1]);
-  return together(together(four[0], four[2]), together(four[1], four[3]));
+Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
+void store(float* to, Floats values) { *reinterpret_cast<Floats*>(to) = values; }
+Floats all(float value) { return Floats{} + value; }
+Floats where(Ints condition, Floats values) { return (Floats)(condition & (Ints)values); }
+
+// Tell whether a condition holds in any lane.
+bool any(Ints condition) {
+  int64_t pairs[kLanes / 2], found = 0;
+  __builtin_memcpy(pairs, &condition, sizeof pairs);
+  for (const int64_t pair : pairs) found |= pair;
+  return found != 0;
 }
 
 constexpr auto kSum = [](auto left, auto right) { return left + right; };
 constexpr auto kLarger = [](auto left, auto right) { return left > right ? left : right; };
+
+// Put together what `part` gives for each vector of a block, by halves: a block's first half with its second, and so on
+// down to one number. So the order is the same for any width of vectors.
+template <typename Part, typename Fold>
+__attribute__((always_inline)) inline float over_block(Part part, Fold together) {
+  constexpr int kHalf = kBlockTokens / kLanes / 2;
+  Floats parts[kHalf];
+  for (int i = 0; i < kHalf; ++i) parts[i] = together(part(i * kLanes), part((i + kHalf) * kLanes));
+  for (int width = kHalf / 2; width; width /= 2)
+    for (int i = 0; i < width; ++i) parts[i] = together(parts[i], parts[i + width]);
+  Quarter quarters[kLanes / 4];
+  __builtin_memcpy(quarters, parts, sizeof quarters);
+  for (int width = kLanes / 8; width; width /= 2)
+    for (int i = 0; i < width; ++i) quarters[i] = together(quarters[i], quarters[i + width]);
+  const Quarter last = quarters[0];
+  return together(together(last[0], last[2]), together(last[1], last[3]));
+}
 
 // 2^x for x <= 0, to 2e-7 of its value; exactly 1 at 0, and 0 below where single precision ends.
 Floats power_of_two(Floats x) {
@@ -51,31 +76,6 @@ Floats power_of_two(Floats x) {
   sum = sum * rest + 6.931470037e-1f;
   return (sum * rest + 1.f) * (Floats)((Ints)shifted << 23);
 }
-
-// Tell whether a condition holds in any lane.
-bool any(Ints condition) {
-  int64_t pairs[kLanes / 2], found = 0;
-  __builtin_memcpy(pairs, &condition, sizeof pairs);
-  for (const int64_t pair : pairs) found |= pair;
-  return found != 0;
-}
-
-// Put together what `part` gives for each vector of a block.
-template <typename Part, typename Fold>
-__attribute__((always_inline)) inline Floats over_block(Part part, Fold together) {
-  Floats parts[kBlockTokens / kLanes];
-  for (int i = 0; i < kBlockTokens / kLanes; ++i) parts[i] = part(i * kLanes);
-  for (int width = kBlockTokens / kLanes / 2; width; width /= 2)
-    for (int i = 0; i < width; ++i) parts[i] = together(parts[i], parts[i + width]);
-  return parts[0];
-}
-
-template <typename Part>
-__attribute__((always_inline)) inline float block_sum(Part part) {
-  return fold_halves(over_block(part, kSum), kSum);
-}
-
-Floats where(Ints condition, Floats values) { return (Floats)(condition & (Ints)values); }
 
 // Number the floats in their order, both zeros alike, and back.
 int32_t rank(float value) {
@@ -185,14 +185,12 @@ class Candidates {
 
   // Add up what those at or above a bound are worth, in the same order always, so that it never rises with the bound.
   double worth(float bound, const std::vector<float>& worths) const {
-    Doubles sums = {};
+    double total = 0;
     for (int64_t block = 0; block < count_; block += kBlockTokens) {
       const float *logits = &logits_[block], *each = &worths[block];
       const auto reaching = [=](int i) { return where(load(logits + i) >= bound, load(each + i)); };
-      sums += __builtin_convertvector(over_block(reaching, kSum), Doubles);
+      total += over_block(reaching, kSum);
     }
-    double total = 0;
-    for (int lane = 0; lane < kLanes; ++lane) total += sums[lane];
     return total;
   }
 
@@ -230,10 +228,11 @@ class Row {
       logit = (logit > 0 ? logit / edit->repetition : logit * edit->repetition) - edit->deduction;
     }
     if (rule.allowed == nullptr) return;
-    const Ints bit = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
-    for (int64_t i = 0; i < tokens_; i += kLanes) {
-      const Ints may = (Ints{} + rule.allowed[i / kLanes]) & bit;
-      store(&copy_[i], may != 0 ? load(&copy_[i]) : all(-kInfinity));
+    Ints bit;
+    for (int lane = 0; lane < kLanes; ++lane) bit[lane] = 1 << lane;
+    for (int64_t token = 0; token < tokens_; token += kLanes) {
+      const Ints may = (Ints{} + (rule.allowed[token / 16] >> token % 16)) & bit;
+      store(&copy_[token], may != 0 ? load(&copy_[token]) : all(-kInfinity));
     }
   }
 
@@ -249,7 +248,7 @@ class Row {
         numbers &= logits == logits;
         return logits;
       };
-      peaks_[block] = fold_halves(over_block(counted, kLarger), kLarger);
+      peaks_[block] = over_block(counted, kLarger);
       peak_ = std::max(peak_, peaks_[block]);
     }
     for (int lane = 0; lane < kLanes; ++lane)
@@ -274,11 +273,12 @@ class Row {
     for (int64_t block = 0; block < blocks_; ++block) {
       const float* from = logits_ + block * kBlockTokens;
       float* to = &weights_[block * kBlockTokens];
-      sums_[block] = block_sum([=](int i) {
+      const auto weighed = [=](int i) {
         const Floats weights = power_of_two((load(from + i) - peak) * scale);
         store(to + i, weights);
         return weights;
-      });
+      };
+      sums_[block] = over_block(weighed, kSum);
       weight_ += sums_[block];
     }
     return weight_;
@@ -328,8 +328,9 @@ class Row {
       double weight = 0;
       for (int64_t block = 0; block < blocks_; ++block) {
         if (peaks_[block] < bound) continue;
-        const int64_t at = block * kBlockTokens;
-        weight += block_sum([&](int i) { return where(load(logits_ + at + i) >= bound, load(&weights_[at + i])); });
+        const float *logits = logits_ + block * kBlockTokens, *weights = &weights_[block * kBlockTokens];
+        const auto reaching = [=](int i) { return where(load(logits + i) >= bound, load(weights + i)); };
+        weight += over_block(reaching, kSum);
       }
       if (weight >= wanted) return bound;
     }
@@ -363,7 +364,8 @@ Row& own_row() {
 }
 
 void choose(const float* const* rows, const Rule* const* rules, int64_t count, int64_t tokens, int64_t* chosen) {
-  for (int64_t i = 0; i < count; ++i) chosen[i] = choose_one(own_row(), rows[i], tokens, *rules[i]);
+  Row& row = own_row();
+  for (int64_t i = 0; i < count; ++i) chosen[i] = choose_one(row, rows[i], tokens, *rules[i]);
 }
 
 double normaliser(const float* logits, int64_t tokens, int64_t count, int64_t* likeliest) {
