@@ -111,9 +111,8 @@ class Scheduler:
         for sequence, row in zip(plan.decoding, rows, strict=True):
             if sequence.slot is not None:  # nobody evicted it meanwhile
                 computed = row.past_tokens + len(row.tokens)
-                sequence.computed_tokens = min(
-                    computed, sequence.known_tokens - 1
-                )  # behind are wrong guesses
+                # Behind what is known by now are wrong guesses, and the last token has no row yet.
+                sequence.computed_tokens = min(computed, sequence.known_tokens - 1)
         for sequence, chunk in zip(plan.prefilling, chunks, strict=True):
             if sequence.slot is not None:
                 sequence.computed_tokens += len(chunk.tokens)

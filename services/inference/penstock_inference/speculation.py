@@ -20,9 +20,10 @@ def tokens_ahead(decoding: list[Sequence], room: int, guesses_max: int) -> Itera
     """
     tokens, cost = float(len(decoding)), len(decoding) + _STEP_COST_TOKENS
     for sequence in decoding:
-        ahead = sequence.known_ahead[:room]
+        known = sequence.known_ahead
+        ahead = known[:room]
         most = min(guesses_max, room, sequence.ends.max_tokens - len(sequence.tokens) - 1)
-        if most > 0 and not sequence.known_ahead:
+        if most > 0 and not known:
             guesses, likelihood = 0, sequence.lookup.likelihood
             while guesses < most and likelihood * cost >= tokens:
                 tokens, cost, guesses = tokens + likelihood, cost + 1, guesses + 1

@@ -71,12 +71,10 @@ def _score(plan: Plan, logits: Logits, read: StepTokens) -> None:
 
 def _choose(choices: list[Choice], logits: Logits, read: StepTokens) -> list[Choice]:
     """Choose a token of each row, and give what is to be chosen then: behind those tokens that were guessed."""
-    rows = [choice.row for choice in choices]
-    if rows != list(range(len(logits))):
-        logits = logits[rows]
-    tokens = choose_tokens(logits, [choice.sequence.sampler for choice in choices])
+    samplers = [choice.sequence.sampler for choice in choices]
+    tokens = choose_tokens(logits, samplers, [choice.row for choice in choices])
     further = []
-    for row, choice, token in zip(logits, choices, tokens, strict=True):
+    for choice, token in zip(choices, tokens, strict=True):
         sequence = choice.sequence
         if sequence in read.unfit:
             continue
@@ -85,7 +83,7 @@ def _choose(choices: list[Choice], logits: Logits, read: StepTokens) -> list[Cho
         elif not sequence.cancelled:  # else the next plan ends it, were this its last token too
             sequence.append(token)
             wanted = sequence.sampler.top_logprobs is not None
-            read.sampled.append(SampledToken(sequence, token, row.copy() if wanted else None))
+            read.sampled.append(SampledToken(sequence, token, logits[choice.row].copy() if wanted else None))
             if [token] == choice.guesses[:1] and not sequence.finished:
                 further.append(Choice(sequence, choice.row + 1, choice.guesses[1:]))
     return further

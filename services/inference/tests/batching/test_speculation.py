@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from batching_fakes import (
+    END,
     GREEDY,
     GUESSING,
     TOKENIZER,
@@ -199,6 +200,20 @@ def test_only_what_guessing_cannot_make_good_is_refused_for_its_deadline() -> No
     scheduler.submit([make_sequence([1], min_tokens=19, urgency=Urgency(deadline=3.5))], 0)
     with pytest.raises(Exception, match="deadline"):
         scheduler.submit([make_sequence([1], min_tokens=20, urgency=Urgency(deadline=3.5))], 0)
+
+
+def test_nothing_comes_behind_an_end_token_that_was_guessed() -> None:
+    def count_up(history: list[int]) -> np.ndarray:
+        logits = np.zeros(VOCABULARY, np.float32)
+        logits[(history[-1] + 1) % 20] = 9
+        return logits
+
+    scheduler, engine = Scheduler(GUESSING, 64, GUESSES), FakeEngine(GUESSING, count_up)
+    sequence = make_sequence([*range(1, 20), END, 7, 1], max_tokens=26)
+    scheduler.submit([sequence], 0)
+    run(scheduler, engine)
+    assert sequence.tokens == [*range(2, 20), END]
+    assert END in engine.batches[-1].decode[0].ahead[:-1]
 
 
 async def test_what_is_guessed_behind_a_stop_text_is_neither_told_nor_charged(
