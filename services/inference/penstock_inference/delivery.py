@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from servicekit.errors import ServiceError
+from servicekit.errors import INTERNAL_MESSAGE, Internal, ServiceError
+from servicekit.logging import get_logger
 
 from penstock_inference.accounts import Accounts, Deltas
 from penstock_inference.job import Result
@@ -17,6 +18,8 @@ from penstock_inference.sequence import Sequence
 from penstock_inference.step_tokens import SampledToken, ScoredChunk, StepTokens
 
 BEHIND_STEPS_MAX = 2  # then the batch loop waits
+
+log = get_logger(__name__)
 
 HandOver = Callable[[list[Result]], None]
 
@@ -85,31 +88,43 @@ class Delivery:
             return self._accounts.fail(item.sequences, item.error)
         for chunk in item.tokens.scored:
             self._score(chunk)
-        deltas = self._deltas(item.tokens)
-        ended = [sequence for sequence, delta in deltas if delta.finish_reason and not sequence.finished]
+        deltas, broken = self._deltas(item.tokens)
+        over = [*(sequence for sequence, delta in deltas if delta.finish_reason), *broken]
+        ended = [sequence for sequence in over if not sequence.finished]
         if ended:
             self._stop(ended)
         results = self._accounts.settle(item.plan, deltas)
         results += self._accounts.fail(item.tokens.unfit, not_finite())
+        results += self._accounts.fail(broken, Internal("INTERNAL", INTERNAL_MESSAGE))
         if item.plan.batch is not None:
             self._metrics.step(item.seconds, item.plan.batch, len(deltas))
             self._metrics.guessed(item.plan.guesses, item.tokens.guessed)
             self._metrics.preempted.inc(len(item.plan.preempted))
         return results
 
-    def _deltas(self, tokens: StepTokens) -> Deltas:
-        """Say what became of the answers that somebody still waits for; nothing comes behind an answer's end."""
+    def _deltas(self, tokens: StepTokens) -> tuple[Deltas, list[Sequence]]:
+        """Say what became of the answers that somebody still waits for, and which of them a defect ends.
+
+        Nothing comes behind an answer's end.
+        """
         deltas: Deltas = []
+        broken: list[Sequence] = []
         over: set[Sequence] = set()
         for sampled in tokens.sampled:
             answer = self._accounts.answer(sampled.sequence)
             if answer is None or sampled.sequence in over:
                 continue
-            delta = answer.accept(sampled.token, _logprob(sampled))
+            try:
+                delta = answer.accept(sampled.token, _logprob(sampled))
+            except Exception:  # whoever else is in the step has no part in it
+                log.exception("answer_failed")
+                broken.append(sampled.sequence)
+                over.add(sampled.sequence)
+                continue
             deltas.append((sampled.sequence, delta))
             if delta.finish_reason:
                 over.add(sampled.sequence)
-        return deltas
+        return deltas, broken
 
     def _score(self, chunk: ScoredChunk) -> None:
         answer, top = self._accounts.answer(chunk.sequence), chunk.sequence.sampler.top_logprobs or 0

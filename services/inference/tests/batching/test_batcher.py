@@ -20,10 +20,12 @@ from batching_fakes import (
     greedy_answer,
     make_sequence,
 )
-from penstock_inference.answer import FinishReason
+from penstock_inference.answer import Answer, Delta, FinishReason
+from penstock_inference.answer_text import AnswerText
 from penstock_inference.engine_health import FAULTS_MAX
 from penstock_inference.engines import Logits, StepBatch
 from penstock_inference.journal import Journal
+from penstock_inference.logprobs import TokenLogprob
 from penstock_inference.plan import Plan
 from penstock_inference.sampler import SamplingParameters
 from penstock_inference.sampling import Controls
@@ -215,6 +217,35 @@ async def test_a_failed_step_ends_who_was_in_it_and_nobody_else(batch_loop: Star
     assert waiting.errors == []
     assert waiting.text == TOKENIZER.decode(greedy_answer([2, 3], 8))
     await loop.batcher.check()
+
+
+class Defect(Answer):
+    """An answer whose text cannot be made of its third token."""
+
+    def accept(self, token: int, logprob: TokenLogprob | None = None) -> Delta:
+        delta = super().accept(token, logprob)
+        if delta.completion_tokens == 3:
+            raise RecursionError("boom")
+        return delta
+
+
+async def test_a_defect_in_one_answers_text_ends_nobody_elses(batch_loop: Start, journal: Journal) -> None:
+    engine = FakeEngine()
+    gate = Gate(engine)
+    loop = batch_loop(engine)
+    healthy = loop.submit(endless([1, 2]))
+    sick = Caller([sequence := endless([3, 4])])
+    sick.job.answers[0] = Defect(sequence.ends, AnswerText(TOKENIZER, ()))
+    loop.batcher.submit(sick.job)
+    gate.open()
+    for caller in (healthy, sick):
+        await caller.ended()
+    await loop.settled()
+    assert [(error.reason, "boom" in error.message) for error in sick.errors] == [("INTERNAL", False)]
+    assert healthy.text == TOKENIZER.decode(greedy_answer([1, 2], 40, frozenset()))
+    (attempt,) = journal.usage(sick.attempt.operation_id)
+    assert (attempt.completion_tokens, attempt.ended) == (2, True)
+    loop.scheduler.check_integrity()
 
 
 async def test_a_row_whose_numbers_overflow_fails_alone_and_the_others_go_on_untouched(
