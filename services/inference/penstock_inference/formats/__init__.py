@@ -49,6 +49,8 @@ class ModelConfig:
             raise UnsupportedModelError(f"the epsilon of norms cannot be {self.rms_epsilon}")
         if self.heads % self.kv_heads:
             raise UnsupportedModelError(f"{self.heads} query heads cannot share {self.kv_heads} KV heads")
+        if not all(0 <= window <= _SIZE_MAX for window in self.attention_windows):
+            raise UnsupportedModelError(f"attention windows cannot be {set(self.attention_windows)}")
         if not all(0 <= token < self.vocabulary_tokens for token in self.eos_ids):
             raise UnsupportedModelError(f"{self.vocabulary_tokens} tokens have no end tokens {self.eos_ids}")
         if self.head_dim % 16:

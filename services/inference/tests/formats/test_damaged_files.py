@@ -131,6 +131,11 @@ def test_more_layers_than_tensors_cost_nothing_before_they_are_refused(tmp_path,
     read_all(lambda: HuggingFaceWeights(tmp_path))
 
 
+def test_a_window_that_no_graph_can_hold_is_refused(tmp_path):
+    with pytest.raises(UnsupportedModelError, match="attention windows cannot be"):
+        HuggingFaceWeights(write_model(tmp_path, model_type="mistral", sliding_window=10**40))
+
+
 @pytest.mark.parametrize("end", [-1, 10, 2**63])
 def test_an_end_token_that_the_model_does_not_have_is_refused(tmp_path, end):
     with pytest.raises(UnsupportedModelError, match=f"10 tokens have no end tokens .{end},"):
