@@ -11,7 +11,7 @@ from penstock_inference.tokenizer import Tokenizer
 # The number formats that each engine can keep weights in.
 ENGINE_KINDS = {
     "onnxruntime": ("int8", "int8-rows", "int4", "fp32"),
-    "torch": ("fp32", "bf16"),
+    "torch": ("fp32", "bf16", "int8", "fp8"),
     "tensorrt": ("bf16", "fp16", "int8", "fp8"),
 }
 FASTEST = "auto"  # of kinds that are named beside it; ONNX Runtime has it

@@ -5,9 +5,10 @@ try:
     from torch import Tensor
     from torch.nn import functional
     from torch.nn.attention.varlen import varlen_attn
+    from torch.nn.functional import ScalingType
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "the engine torch needs PyTorch: pip install 'penstock-inference[torch]'"
     ) from error
 
-__all__ = ["Tensor", "functional", "torch", "varlen_attn"]
+__all__ = ["ScalingType", "Tensor", "functional", "torch", "varlen_attn"]

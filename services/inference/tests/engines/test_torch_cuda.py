@@ -1,6 +1,7 @@
 """What only a GPU can run of the PyTorch engine, and the part of it that any machine can check."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,15 @@ import torch
 from penstock_inference.engines import DecodeRow, Engine, EngineLimits, PrefillChunk, StepBatch
 from penstock_inference.engines.torch_engine import TorchEngine
 from penstock_inference.engines.torch_model.decode_graphs import Frame
+from penstock_inference.engines.torch_model.linear import make_linear
 from penstock_inference.engines.torch_model.step import make_step
-from penstock_inference.engines.torch_model.target import Target
+from penstock_inference.engines.torch_model.target import Target, Weights
 from penstock_inference.formats.lora import read_lora
 from penstock_inference.formats.opening import open_weights
 from small_decoder import CONFIG, VOCABULARY_TOKENS, write_adapter, write_decoder
 
 CPU = Target(torch.device("cpu"), torch.float32)
-GPU = Target(torch.device("cuda"), torch.bfloat16)
+GPU, GPU_INT8, GPU_FP8 = (Target(torch.device("cuda"), torch.bfloat16, weights) for weights in Weights)
 LIMITS = EngineLimits(VOCABULARY_TOKENS, slots_max=6, context_tokens_max=400, prefill_chunk_tokens_max=300)
 PROMPTS = [[1, 2, 3], [place % 64 for place in range(290)], [7] * 255]
 
@@ -51,17 +53,21 @@ def test_a_step_in_a_larger_frame_gives_the_same_numbers(open_engine) -> None:
 
 
 @needs_gpu
-def test_a_gpu_computes_what_a_cpu_does_to_rounding(open_engine) -> None:
-    on_cpu, on_gpu = open_engine(CPU), open_engine(GPU)
+@pytest.mark.parametrize(
+    ("target", "error"), [(GPU, 0.05), (GPU_INT8, 0.1), (GPU_FP8, 0.3)], ids=["bf16", "int8", "fp8"]
+)
+def test_a_gpu_computes_what_a_cpu_does_to_rounding(open_engine, target, error) -> None:
+    on_cpu, on_gpu = open_engine(CPU), open_engine(target)
     chunk = [PrefillChunk(5, [9, 8, 7], 0, wants_logits=True, wants_all_logits=True)]
     expected = on_cpu.step(StepBatch(read_prompts(on_cpu), chunk))
     given = on_gpu.step(StepBatch(read_prompts(on_gpu), chunk))
-    assert np.std(given - expected) < 0.05 * np.std(expected)
+    assert np.std(given - expected) < error * np.std(expected)
 
 
 @needs_gpu
-def test_a_replayed_step_gives_what_a_computed_one_does(open_engine) -> None:
-    engine = open_engine(GPU)
+@pytest.mark.parametrize("target", [GPU, GPU_INT8, GPU_FP8], ids=["bf16", "int8", "fp8"])
+def test_a_replayed_step_gives_what_a_computed_one_does(open_engine, target) -> None:
+    engine = open_engine(target)
     rows = read_prompts(engine)
     for batch in (rows, rows[:1], rows[1:], rows):
         step = make_step(StepBatch(batch), engine._pool, engine.adapters, GPU.device)
@@ -69,6 +75,16 @@ def test_a_replayed_step_gives_what_a_computed_one_does(open_engine) -> None:
             computed = engine._compute._decoder(step).cpu().numpy()
         assert np.std(engine.step(StepBatch(batch)) - computed) < 0.05 * np.std(computed)
     assert sorted(engine._compute._captured) == [1, 2, 4]
+
+
+@needs_gpu
+@pytest.mark.parametrize("tokens", [1, 16, 17, 64, 65])
+def test_int8_products_of_few_and_of_many_rows_on_a_gpu_are_those_of_a_cpu(tokens) -> None:
+    dice = torch.Generator().manual_seed(3)
+    weight, values = torch.randn((70, 200), generator=dice), torch.randn((tokens, 200), generator=dice)
+    on_cpu = make_linear(weight, None, replace(GPU_INT8, device=CPU.device))(values.bfloat16())
+    on_gpu = make_linear(weight.cuda(), None, GPU_INT8)(values.bfloat16().cuda()).cpu()
+    assert (on_gpu.float() - on_cpu.float()).abs().max() < 0.02 * on_cpu.float().abs().max()
 
 
 @needs_gpu

@@ -34,7 +34,9 @@ def engine(open_torch: Callable[..., Engine]) -> Iterator[Engine]:
     engine.close()
 
 
-@pytest.mark.parametrize(("kind", "rounding"), [("fp32", ROUNDING), ("bf16", 0.2)])
+@pytest.mark.parametrize(
+    ("kind", "rounding"), [("fp32", ROUNDING), ("bf16", 0.2), ("int8", 0.2), ("fp8", 0.2)]
+)
 def test_sequences_and_chunks_in_one_step_get_what_each_gets_alone_to_rounding(open_torch, kind, rounding):
     engine = open_torch(kind)
     expected = [alone(engine, prompt, 50 + place) for place, prompt in enumerate(PROMPTS[:4])]
@@ -130,13 +132,16 @@ def test_a_batch_that_breaks_the_contract_is_refused_and_changes_nothing(engine,
 def test_memory_is_held_for_weights_and_for_all_rows(llama, tmp_path):
     held: list[int] = []
     settings = {"slots_max": 4, "context_tokens_max": 64, "prefill_chunk_tokens_max": 32, "threads": 1}
-    for kind in ("fp32", "bf16"):
+    for kind in ("fp32", "bf16", "int8", "fp8"):
         load_engine(
             str(llama[0]), engine="torch", kind=kind, cache_dir=tmp_path, hold=held.append, **settings
         )
     parameters = sum(values.numel() for values in llama[1].parameters())
     kv_values = 3 * 2 * (4 * 2 + 1) * 32 * 2 * 16  # layers, both, blocks, rows, heads, dimensions
-    assert held == [4 * (parameters + kv_values), 2 * (parameters + kv_values)]
+    rows = 3 * (96 + 2 * 32 + 96 + 2 * 160 + 96)  # of matrices: query, key, value, output, gate, up, down
+    matrices = 3 * (96 * (96 + 2 * 32 + 96) + 3 * 96 * 160)
+    floats = 2 * (parameters + kv_values)
+    assert held == [2 * floats, floats, floats - matrices + 2 * rows, floats - matrices + 4 * rows]
 
 
 def test_without_pytorch_the_engine_says_what_to_install():
@@ -151,5 +156,5 @@ def test_without_pytorch_the_engine_says_what_to_install():
 
 
 def test_a_kind_that_an_engine_does_not_have_is_refused_with_those_it_has():
-    with pytest.raises(ValueError, match="the engine torch has no kind int8: it has fp32, bf16"):
-        ModelSettings(id="x", reference="y", engine="torch")
+    with pytest.raises(ValueError, match="the engine torch has no kind int4: it has fp32, bf16, int8, fp8"):
+        ModelSettings(id="x", reference="y", engine="torch", kind="int4")

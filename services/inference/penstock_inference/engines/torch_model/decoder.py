@@ -72,8 +72,7 @@ class _Linears:
         self.step = step
 
     def __call__(self, name: str, values: Tensor) -> Tensor:
-        linear = self.weights.linears[name]
-        product = functional.linear(values, linear.weight, linear.bias)
+        product = self.weights.linears[name](values)
         for adapted in self.step.adapted:
             low_rank = adapted.adapter.get((self.layer, name))
             if low_rank is not None:

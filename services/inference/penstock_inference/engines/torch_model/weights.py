@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock_inference.engines.torch_library import Tensor, torch
+from penstock_inference.engines.torch_model.linear import Linear, linear_bytes, make_linear
 from penstock_inference.engines.torch_model.target import Target
 from penstock_inference.formats import Floats, ModelConfig, ModelWeights
 from penstock_inference.formats.llama_tensors import (
@@ -14,19 +15,12 @@ from penstock_inference.formats.llama_tensors import (
     FINAL_NORM,
     HEAD,
     JOINED,
+    LINEARS,
     layer_biases,
     layer_head_norms,
     layer_tensors,
     tensor_shapes,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """A matrix `[outputs, inputs]`, and what is added to each product with it."""
-
-    weight: Tensor
-    bias: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,10 @@ class DecoderWeights:
 
 def decoder_bytes(config: ModelConfig, target: Target) -> int:
     """Say how much memory all tensors take."""
-    return sum(map(math.prod, tensor_shapes(config).values())) * target.dtype.itemsize
+    shapes = tensor_shapes(config)
+    matrices = [shapes.pop(layer_tensors(layer)[part]) for layer in range(config.layers) for part in LINEARS]
+    others = sum(map(math.prod, shapes.values())) * target.dtype.itemsize
+    return others + sum(linear_bytes(outputs, inputs, target) for outputs, inputs in matrices)
 
 
 def read_decoder(weights: ModelWeights, target: Target) -> DecoderWeights:
@@ -72,7 +69,7 @@ class _Reader:
         self._target = target
 
     def tensor(self, name: str) -> Tensor:
-        return self._to_target(self._weights.tensor(name))
+        return self._to_device(self._weights.tensor(name)).to(self._target.dtype)
 
     def layer(self, layer: int) -> LayerWeights:
         names, norms = layer_tensors(layer), layer_head_norms(layer)
@@ -92,14 +89,13 @@ class _Reader:
         bias = None
         if set(parts) & set(self._weights.config.biases):
             rows = [self._bias(part, biases[part], names[part]) for part in parts]
-            bias = self._to_target(np.concatenate(rows))
-        return Linear(self._to_target(weight), bias)
+            bias = self._to_device(np.concatenate(rows))
+        return make_linear(self._to_device(weight), bias, self._target)
 
     def _bias(self, part: str, name: str, weight: str) -> Floats:
         if part in self._weights.config.biases:
             return self._weights.tensor(name)
         return np.zeros(len(self._weights.tensor(weight)), np.float32)
 
-    def _to_target(self, values: Floats) -> Tensor:
-        values = np.require(values, requirements=("C", "W"))
-        return torch.from_numpy(values).to(self._target.device, self._target.dtype)
+    def _to_device(self, values: Floats) -> Tensor:
+        return torch.from_numpy(np.require(values, requirements=("C", "W"))).to(self._target.device)
