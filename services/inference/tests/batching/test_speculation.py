@@ -93,6 +93,11 @@ def test_what_followed_the_same_two_tokens_the_last_time_is_guessed() -> None:
     assert lookup.likelihood == 0
 
 
+def test_a_guess_that_was_right_goes_on_where_it_was_whatever_else_followed_those_tokens() -> None:
+    lookup = PromptLookup([1, 2, 3, 4, 9, 5, 3, 4, 8], [1, 2, 3, 4])
+    assert lookup.guess(2) == [9, 5]
+
+
 def test_what_repeats_itself_is_guessed_to_go_on() -> None:
     assert PromptLookup([8], [1, 2, 3, 1, 2]).guess(7) == [3, 1, 2, 3, 1, 2, 3]
     assert PromptLookup([4], [4, 4]).guess(3) == [4, 4, 4]
