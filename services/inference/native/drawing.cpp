@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -20,6 +21,7 @@ constexpr int kLanes = 8;
 constexpr int kLanes = 4;
 #endif
 constexpr int kBlockTokens = 128;
+constexpr int kFetchedAhead = 16 * kBlockTokens;  // a step's other threads wrote logits: they lie in their caches
 constexpr double kLog2E = 1.4426950408889634;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNatsStep = 2;  // of the bounds that are tried for a nucleus: few are enough, and few tokens pass them
@@ -34,6 +36,10 @@ Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); 
 void store(float* to, Floats values) { *reinterpret_cast<Floats*>(to) = values; }
 Floats all(float value) { return Floats{} + value; }
 Floats where(Ints condition, Floats values) { return (Floats)(condition & (Ints)values); }
+
+void fetch(const float* block) {
+  for (int i = 0; i < kBlockTokens; i += 16) __builtin_prefetch(block + i);
+}
 
 // Tell whether a condition holds in any lane.
 bool any(Ints condition) {
@@ -63,18 +69,16 @@ __attribute__((always_inline)) inline float over_block(Part part, Fold together)
   return together(together(last[0], last[2]), together(last[1], last[3]));
 }
 
-// 2^x for x <= 0, to 2e-7 of its value; exactly 1 at 0, and 0 below where single precision ends.
+// 2^x for x <= 0, to 2e-7 of its value; exactly 1 at 0, and 0 below where single precision ends. The polynomial is
+// taken in halves, which do not wait for each other.
 Floats power_of_two(Floats x) {
-  constexpr float kInteger =
-      12582912.f + 127.f;  // 1.5 * 2^23, whose last bits become the rounded integer, and the bias
+  constexpr float kShift = 12582912.f + 127.f;  // with it, a float's last bits are the rounded integer, biased
   const Floats in_range = x > -127.f ? x : all(-127.f);
-  const Floats shifted = in_range + kInteger;
-  const Floats rest = in_range - (shifted - kInteger);
-  Floats sum = rest * 1.326472731e-3f + 9.671512991e-3f;
-  sum = sum * rest + 5.550733581e-2f;
-  sum = sum * rest + 2.402224243e-1f;
-  sum = sum * rest + 6.931470037e-1f;
-  return (sum * rest + 1.f) * (Floats)((Ints)shifted << 23);
+  const Floats shifted = in_range + kShift;
+  const Floats rest = in_range - (shifted - kShift), square = rest * rest;
+  const Floats low = rest * 6.931470037e-1f + 1.f, middle = rest * 5.550733581e-2f + 2.402224243e-1f;
+  const Floats high = rest * 1.326472731e-3f + 9.671512991e-3f;
+  return ((high * square + middle) * square + low) * (Floats)((Ints)shifted << 23);
 }
 
 // Number the floats in their order, both zeros alike, and back.
@@ -248,6 +252,7 @@ class Row {
         numbers &= logits == logits;
         return logits;
       };
+      fetch(from + kFetchedAhead);
       peaks_[block] = over_block(counted, kLarger);
       peak_ = std::max(peak_, peaks_[block]);
     }
