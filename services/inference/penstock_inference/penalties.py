@@ -56,8 +56,6 @@ class LogitEdits:
 
     def add(self, token: int) -> None:
         """Count a token of the answer."""
-        if self._penalties.neutral:
-            return
         self._counts[token] += 1
         place = self._places.setdefault(token, len(self._places))
         deduction = self._penalties.presence + self._penalties.frequency * self._counts[token]

@@ -54,6 +54,7 @@ class Sampler:
         self._parameters = parameters
         self._tokens = 0
         self._mask = mask
+        self._penalizes = not parameters.penalties.neutral
         may_not_end = dict.fromkeys(parameters.end_tokens if parameters.min_tokens else (), -math.inf)
         bias = {**parameters.logit_bias, **may_not_end}
         self._edits = LogitEdits(parameters.penalties, bias, prompt, answer_tokens_max)
@@ -63,6 +64,7 @@ class Sampler:
         )
         self._rule = Rule(
             edits=self._edits.table.ctypes.data,
+            edit_count=len(self._edits),
             temperature=0 if controls.greedy else controls.temperature,
             min_p=controls.min_p,
             top_p=controls.top_p,
@@ -77,7 +79,6 @@ class Sampler:
     def next_rule(self) -> Rule:
         """Say how the next token is chosen; it holds until that is recorded, and each call takes a random number."""
         rule = self._rule
-        rule.edit_count = len(self._edits)
         if self._random is not None:
             rule.uniform = self._random.random()
         if self._mask is not None:
@@ -88,7 +89,9 @@ class Sampler:
     def record(self, token: int) -> None:
         """Remember a token of the answer."""
         self._tokens += 1
-        self._edits.add(token)
+        if self._penalizes:
+            self._edits.add(token)
+            self._rule.edit_count = len(self._edits)
         if self._mask is not None:
             self._mask.advance(token)
         if self._tokens == self._parameters.min_tokens:
