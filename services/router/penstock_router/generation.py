@@ -104,7 +104,7 @@ class Generation:
             raise
         except ServiceError as error:
             breaker.succeeded()
-            if isinstance(error, InvalidArgument):
+            if isinstance(error, InvalidArgument) and not attempt.answering:
                 attempt.used_nothing()
             raise
         except (asyncio.CancelledError, GeneratorExit):

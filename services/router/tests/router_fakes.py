@@ -281,6 +281,7 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
     words: list[str] = field(default_factory=lambda: ["The", " capital", " is", " Paris."])
     prompts: list[Any] = field(default_factory=list)
     fail_after: int | None = None
+    fail_code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     hang_after: int | None = None
     context_tokens: int = 2048
     pause_seconds: float = 0  # before each word
@@ -335,7 +336,7 @@ class FakeInference(inference_service_pb2_grpc.InferenceServiceServicer):
         for count, word in enumerate(words, 1):
             if self.fail_after is not None and count > self.fail_after:
                 self.down = self.dies
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "killed")
+                await context.abort(self.fail_code, "killed")
             if self.hang_after is not None and count > self.hang_after:
                 self.hung.set()
                 await self.go_on.wait()

@@ -226,6 +226,14 @@ async def test_no_clean_end_on_cut(world: World) -> None:
     assert not world.cache.entries
 
 
+async def test_an_answer_that_is_refused_on_its_way_is_charged_for_what_it_got_to(world: World) -> None:
+    world.inference.fail_after, world.inference.fail_code = 2, grpc.StatusCode.INVALID_ARGUMENT
+    assert (await refusal(_drained(world))).code is grpc.StatusCode.INVALID_ARGUMENT
+    settlement = await world.billing.only_settlement()
+    assert settlement.attempts[0].tokens.output == 2
+    assert not settlement.attempts[0].estimated
+
+
 @pytest.mark.parametrize("world", [{"next_token_seconds_max": 1}], indirect=True)
 async def test_inter_token_timeout(world: World) -> None:
     """tensorzero/tensorzero#6328: an endpoint that stalls in the middle cannot hold its caller for long."""
