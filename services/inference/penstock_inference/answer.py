@@ -1,6 +1,7 @@
 """One answer as its caller sees it."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock_inference.answer_text import AnswerText, Logprobs, Released
@@ -38,15 +39,18 @@ class Answer:
         text: AnswerText,
         calls: ToolCallParser | None = None,
         *,
+        check_form: Callable[[], None] = lambda: None,
         scores_end: bool = False,
     ) -> None:
         """Begin; with a parser, what it finds to be calls of tools is given as such and not as text.
 
+        `check_form` raises where the end token came because the form could be followed no further.
         Who scores a prompt wants every token's log probability, that of the end token, too: `scores_end`.
         """
         self._ends = ends
         self._text = text
         self._calls = calls
+        self._check_form = check_form
         self._scores_end = scores_end
         self._tokens = 0
         self._prompt_logprobs: Logprobs = ()
@@ -56,7 +60,7 @@ class Answer:
         self._prompt_logprobs += logprobs
 
     def accept(self, token: int, logprob: TokenLogprob | None = None) -> Delta:
-        """Append a token and say what became of the answer."""
+        """Append a token and say what became of the answer. Raises ServiceError if it cannot get the form it has to."""
         prompt_logprobs, self._prompt_logprobs = self._prompt_logprobs, ()
         if not self._ends.max_tokens:  # the prompt was to be read, and is
             return Delta("", 0, (), FinishReason.LENGTH, (), prompt_logprobs)
@@ -73,6 +77,7 @@ class Answer:
 
     def _feed(self, token: int, logprob: TokenLogprob | None) -> tuple[Released, FinishReason | None]:
         if token in self._ends.end_tokens:
+            self._check_form()
             rest = self._text.finish()
             if self._scores_end and logprob is not None:
                 rest = rest._replace(logprobs=(*rest.logprobs, logprob))

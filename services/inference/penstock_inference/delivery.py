@@ -89,26 +89,27 @@ class Delivery:
         for chunk in item.tokens.scored:
             self._score(chunk)
         deltas, broken = self._deltas(item.tokens)
-        over = [*(sequence for sequence, delta in deltas if delta.finish_reason), *broken]
+        over = [*(sequence for sequence, delta in deltas if delta.finish_reason), *(one for one, _ in broken)]
         ended = [sequence for sequence in over if not sequence.finished]
         if ended:
             self._stop(ended)
         results = self._accounts.settle(item.plan, deltas)
         results += self._accounts.fail(item.tokens.unfit, not_finite())
-        results += self._accounts.fail(broken, Internal("INTERNAL", INTERNAL_MESSAGE))
+        for sequence, error in broken:
+            results += self._accounts.fail([sequence], error)
         if item.plan.batch is not None:
             self._metrics.step(item.seconds, item.plan.batch, len(deltas))
             self._metrics.guessed(item.plan.guesses, item.tokens.guessed)
             self._metrics.preempted.inc(len(item.plan.preempted))
         return results
 
-    def _deltas(self, tokens: StepTokens) -> tuple[Deltas, list[Sequence]]:
-        """Say what became of the answers that somebody still waits for, and which of them a defect ends.
+    def _deltas(self, tokens: StepTokens) -> tuple[Deltas, list[tuple[Sequence, ServiceError]]]:
+        """Say what became of the answers that somebody still waits for, and which of them end with an error.
 
         Nothing comes behind an answer's end.
         """
         deltas: Deltas = []
-        broken: list[Sequence] = []
+        broken: list[tuple[Sequence, ServiceError]] = []
         over: set[Sequence] = set()
         for sampled in tokens.sampled:
             answer = self._accounts.answer(sampled.sequence)
@@ -116,9 +117,8 @@ class Delivery:
                 continue
             try:
                 delta = answer.accept(sampled.token, _logprob(sampled))
-            except Exception:  # whoever else is in the step has no part in it
-                log.exception("answer_failed")
-                broken.append(sampled.sequence)
+            except Exception as error:  # noqa: BLE001 - whoever else is in the step has no part in it
+                broken.append((sampled.sequence, _known(error)))
                 over.add(sampled.sequence)
                 continue
             deltas.append((sampled.sequence, delta))
@@ -131,6 +131,13 @@ class Delivery:
         if answer is not None:
             rows = zip(chunk.logits, chunk.next_tokens, strict=True)
             answer.scored(tuple(token_logprob(row, token, top) for row, token in rows))
+
+
+def _known(error: Exception) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    log.error("answer_failed", exc_info=error)
+    return Internal("INTERNAL", INTERNAL_MESSAGE)
 
 
 def _logprob(sampled: SampledToken) -> TokenLogprob | None:

@@ -17,7 +17,7 @@ from penstock_inference.answer import Answer
 from penstock_inference.answer_text import AnswerText, Logprobs
 from penstock_inference.forms import Form, tool_calls
 from penstock_inference.generative_model import GenerativeModel
-from penstock_inference.grammar import Grammar
+from penstock_inference.grammar import Grammar, GrammarMask
 from penstock_inference.job import Job
 from penstock_inference.mailbox import AnswerDelta, Mailbox
 from penstock_inference.models import Models
@@ -150,28 +150,30 @@ def _answers(
     ends = EndConditions(frozenset(end_tokens), max_tokens, min_tokens)
     sampling = replace(request.sampling, min_tokens=min_tokens, end_tokens=end_tokens)
     seed = secrets.randbits(64) if request.seed is None else request.seed & _SEED_MASK
+    masks = [grammar.begin() if grammar else None for _ in range(request.answers)]
     sequences = [
         Sequence(
             prompt,
             organization=request.organization,
             urgency=request.urgency,
             ends=ends,
-            sampler=Sampler(
-                sampling, prompt, max_tokens or 1, (seed, choice), grammar.begin() if grammar else None
-            ),
+            sampler=Sampler(sampling, prompt, max_tokens or 1, (seed, choice), mask),
             scores_prompt=request.prompt_logprobs and choice == 0,
             adapter=model.adapter,
         )
-        for choice in range(request.answers)
+        for choice, mask in enumerate(masks)
     ]
-    return sequences, [_answer(request, model, ends) for _ in sequences]
+    return sequences, [_answer(request, model, ends, mask) for mask in masks]
 
 
-def _answer(request: GenerationRequest, model: GenerativeModel, ends: EndConditions) -> Answer:
+def _answer(
+    request: GenerationRequest, model: GenerativeModel, ends: EndConditions, mask: GrammarMask | None
+) -> Answer:
     has_tools = isinstance(request.prompt, Chat) and bool(request.prompt.tools)
     calls = ToolCallParser(lambda: f"call_{secrets.token_hex(12)}") if has_tools else None
     text = AnswerText(model.tokenizer, request.ends.stops)
-    return Answer(ends, text, calls, scores_end=request.prompt_logprobs)
+    check_form = mask.check if mask else lambda: None
+    return Answer(ends, text, calls, check_form=check_form, scores_end=request.prompt_logprobs)
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:

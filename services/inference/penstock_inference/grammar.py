@@ -17,6 +17,7 @@ from penstock_inference.tokenizer import Tokenizer
 _COMPILED_MAX = 64  # forms that are remembered
 _REMEMBERED_CHARACTERS_MAX = 32_768  # of one: what is larger may hold much memory
 _MASK_SECONDS_MAX = 10.0  # one takes a tenth of a millisecond
+_MASK_ITEMS_MAX = 10_000  # of the parser: one that ambiguous grammars need more for would hold up all answers
 
 _READERS: MappingProxyType[Notation, Callable[[str], str]] = MappingProxyType(
     {
@@ -58,7 +59,8 @@ class Grammars:
             read = _READERS[form.notation](form.text)
         except ValueError as error:
             raise _refusal(form, str(error)) from error
-        matcher = llguidance.LLMatcher(self._tokenizer, read, log_level=0)
+        limits = llguidance.LLParserLimits(step_max_items=_MASK_ITEMS_MAX)
+        matcher = llguidance.LLMatcher(self._tokenizer, read, log_level=0, limits=limits)
         if matcher.is_error():
             raise _refusal(form, matcher.get_error())
         return Grammar(matcher, self._worker)
@@ -98,6 +100,7 @@ class GrammarMask:
     def __init__(self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor) -> None:
         self._matcher = matcher
         self._worker = worker
+        self._error = ""
         self._next: Future[Bits] = worker.submit(self._allowed)
 
     def allowed(self) -> Bits:
@@ -108,12 +111,28 @@ class GrammarMask:
         """Go on by a token that may come."""
         self._next = self._worker.submit(self._allowed_after, token)
 
+    def check(self) -> None:
+        """Tell, once the answer has ended, whether it is of its form.
+
+        Raises:
+            InvalidArgument: the form takes more work to follow than is allowed (INVALID_ARGUMENT).
+        """
+        if self._error:
+            raise InvalidArgument(
+                "INVALID_ARGUMENT",
+                f"The form takes more work to follow than is allowed: {self._error}",
+                metadata={"field": "constraint.response_format"},
+            )
+
     def _allowed_after(self, token: int) -> Bits:
         self._matcher.consume_token(token)  # after an error it allows the end only
         return self._allowed()
 
     def _allowed(self) -> Bits:
-        return np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        if self._matcher.is_error():
+            self._error = self._matcher.get_error().partition("\n")[0]
+        return bits
 
 
 class _Vocabulary:

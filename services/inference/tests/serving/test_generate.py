@@ -376,6 +376,21 @@ async def test_an_answer_is_json_of_the_schema_streamed_and_with_a_seed(client: 
             assert json.loads(answer.text)["colour"] in {"red", "green"}
 
 
+async def test_an_answer_whose_form_takes_too_much_work_ends_in_an_error_and_not_as_if_it_were_of_it(
+    client: Client,
+) -> None:
+    request = generate_request(CAPITAL, max_tokens=200, operation_id="too-much-work", ignore_eos=True)
+    alternatives = [{"type": "object", "properties": {f"{place}": {}}} for place in range(2000)]
+    request.constraint.response_format.json_schema.schema_json = json.dumps({"anyOf": alternatives})
+    request.constraint.response_format.json_schema.name = "any"
+    other = asyncio.create_task(client.answer(CAPITAL, max_tokens=40, ignore_eos=True, **GREEDY))
+    refusal = await client.refusal(request)
+    assert refusal.reason == "INVALID_ARGUMENT"
+    assert "more work to follow than is allowed" in refusal.message
+    assert (await client.ended_usage("too-much-work")).prompt_tokens == 5
+    assert (await other).completion_tokens == 40
+
+
 async def test_a_form_that_cannot_be_enforced_is_refused_with_its_fault(client: Client) -> None:
     request = generate_request(CAPITAL)
     request.constraint.response_format.regex = "(unclosed"
