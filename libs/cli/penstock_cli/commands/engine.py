@@ -61,7 +61,10 @@ def build(
         ),
     ] = None,
     kind: Annotated[
-        str, typer.Option(help="bf16 or fp16; int8 or fp8 (sm89 and newer) for the weights of linear layers.")
+        str,
+        typer.Option(
+            help="bf16 or fp16; int8, fp8 (sm89 and newer) or int4 for the weights of linear layers."
+        ),
     ] = "bf16",
     slots: Annotated[int, typer.Option(min=1, help="Answers at once.")] = 32,
     context_tokens: Annotated[int, typer.Option(min=1, help="Prompt and answer together.")] = 2048,

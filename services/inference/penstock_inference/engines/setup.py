@@ -12,7 +12,7 @@ from penstock_inference.tokenizer import Tokenizer
 ENGINE_KINDS = {
     "onnxruntime": ("int8", "int8-rows", "int4", "fp32"),
     "torch": ("fp32", "bf16", "int8", "fp8"),
-    "tensorrt": ("bf16", "fp16", "int8", "fp8"),
+    "tensorrt": ("bf16", "fp16", "int8", "fp8", "int4"),
 }
 FASTEST = "auto"  # of kinds that are named beside it; ONNX Runtime has it
 ADAPTABLE_ENGINES = ("onnxruntime", "torch")

@@ -19,12 +19,14 @@ _LAYERS = (
 )  # TensorRT 11.1, TensorRT-RTX 1.7
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOAT8 = np.dtype(ml_dtypes.float8_e4m3fn)
+INT4 = np.dtype(ml_dtypes.int4)  # a byte each in numpy
 _DATA_TYPES = {
     np.dtype(np.float32): "FLOAT",
     np.dtype(np.float16): "HALF",
     BFLOAT16: "BF16",
     FLOAT8: "FP8",
     np.dtype(np.int8): "INT8",
+    INT4: "INT4",
     np.dtype(np.int32): "INT32",
     np.dtype(np.int64): "INT64",
 }

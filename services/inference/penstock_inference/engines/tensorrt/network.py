@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock_inference.engines.tensorrt import EngineBuildError
-from penstock_inference.engines.tensorrt.library import Library
+from penstock_inference.engines.tensorrt.library import INT4, Library
 
 Array = npt.NDArray[Any]
 Tensor = Any  # an ITensor
@@ -26,9 +26,8 @@ class Network:
         ):  # in time the only way there is
             flags = 1 << int(self._api.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         self.definition = builder.create_network(flags)
-        self.constants: dict[
-            str, Array
-        ] = {}  # TensorRT reads them when it builds, and does not keep them alive
+        self.constants: dict[str, Array] = {}
+        self._weights: list[Array] = []  # TensorRT reads them when it builds, and does not keep them alive
 
     def input(self, name: str, dtype: np.dtype[Any], shape: Sequence[int]) -> Tensor:
         """Add an input; -1 is a length that profiles bound."""
@@ -42,9 +41,10 @@ class Network:
     def constant(self, values: Array) -> Tensor:
         """Add an array."""
         values = np.ascontiguousarray(values)
-        dtype = self._library.data_type(values.dtype)
-        weights = self._api.Weights(dtype, values.ctypes.data, values.size)
+        kept = _pack(values) if values.dtype == INT4 else values
+        weights = self._api.Weights(self._library.data_type(values.dtype), kept.ctypes.data, values.size)
         tensor = self._output(self.definition.add_constant(values.shape, weights))
+        self._weights.append(kept)
         self.constants[tensor.name] = values
         return tensor
 
@@ -90,10 +90,11 @@ class Network:
         )
 
     def dequantize(self, codes: Tensor, scales: Tensor, dtype: np.dtype[Any]) -> Tensor:
-        """Multiply each row of codes with its scale."""
+        """Multiply each row of codes with its scale, or with scales `[rows, blocks]` each block of it."""
         layer = self.definition.add_dequantize(codes, scales, self._library.data_type(dtype))
         result = self._output(layer)
-        layer.axis = 0
+        if len(scales.shape) == 1:
+            layer.axis = 0
         return result
 
     def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
@@ -152,3 +153,9 @@ class Network:
         if layer is None:
             raise EngineBuildError(f"{self._library} refuses a layer: {self._library.log.faults}")
         return layer.get_output(0)
+
+
+def _pack(codes: Array) -> Array:
+    """Lay two 4-bit numbers into each byte, the first into its lower half."""
+    low, high = codes.view(np.uint8).reshape(-1, 2).T & 0xF
+    return np.asarray(low | high << 4)

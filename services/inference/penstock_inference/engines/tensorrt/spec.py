@@ -23,7 +23,7 @@ class EngineSpec:
 
     Args:
         target: a compute capability, "sm89".
-        kind: "bf16" or "fp16" for all numbers; "int8" or "fp8" for the weights of linear layers, bf16 else.
+        kind: "bf16" or "fp16" for all numbers; "int8", "fp8" or "int4" for the weights of linear layers, bf16 else.
         slots_max: sequences at once.
         context_tokens_max: tokens of one sequence, prompt and answer together.
         prefill_chunk_tokens_max: prompt tokens of one step.

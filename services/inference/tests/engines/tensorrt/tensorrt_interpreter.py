@@ -19,6 +19,7 @@ DTYPES = {
     "BF16": ml_dtypes.bfloat16,
     "FP8": ml_dtypes.float8_e4m3fn,
     "INT8": np.int8,
+    "INT4": ml_dtypes.int4,
     "INT32": np.int32,
     "INT64": np.int64,
 }
@@ -170,8 +171,12 @@ def matrix_multiply(layer, left, right):
 
 
 def dequantize(layer, codes, scales):
-    assert layer.axis == 0
-    return codes.astype(np.float32) * exact(scales)[:, None]
+    if scales.ndim == 2:  # of blocks
+        scales = scales.repeat(codes.shape[1] // scales.shape[1], axis=1)
+    else:
+        assert layer.axis == 0
+        scales = scales[:, None]
+    return codes.astype(np.float32) * exact(np.ascontiguousarray(scales))
 
 
 def rotary_embedding(layer, values, cos, sin, positions):

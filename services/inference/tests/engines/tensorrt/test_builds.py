@@ -122,14 +122,19 @@ def test_inputs_and_outputs_have_the_shapes_that_profiles_bound():
 
 
 @pytest.mark.parametrize(
-    ("target", "kind", "cache_dtype"),
-    [("sm80", "fp16", "HALF"), ("sm80", "int8", "BF16"), ("sm89", "fp8", "BF16")],
+    ("target", "kind", "cache_dtype", "bytes_each"),
+    [
+        ("sm80", "fp16", "HALF", 2),
+        ("sm80", "int8", "BF16", 1),
+        ("sm89", "fp8", "BF16", 1),
+        *((target, "int4", "BF16", 1 / 2 + 2 / 64) for target in TARGETS),
+    ],
 )
-def test_weights_of_linear_layers_take_the_bytes_of_their_kind(target, kind, cache_dtype):
+def test_weights_of_linear_layers_take_the_bytes_of_their_kind(target, kind, cache_dtype, bytes_each):
     _, report = build(FewLayers(2), target, kind)
 
     linear = 2 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536)
-    expected = 2 * 49152 * 576 + linear * (2 if kind == "fp16" else 1)
+    expected = 2 * 49152 * 576 + linear * bytes_each
     assert report.weights_bytes == pytest.approx(expected, rel=0.01)
     assert report.layers.get("DEQUANTIZE", 0) == (0 if kind == "fp16" else 2 * 7)
     assert {t.dtype for t in report.tensors if t.name.startswith(CACHE_INPUTS)} == {cache_dtype}
@@ -156,7 +161,7 @@ def test_an_engine_is_told_apart_by_its_target_and_tells_of_its_progress():
         (("hopper", "bf16", 8, 1024, 128), "no compute capability such as sm89"),
         (("sm80", "fp8", 8, 1024, 128), "sm80 does not compute in fp8: it needs sm89 or newer"),
         (("sm75", "bf16", 8, 1024, 128), "sm75 does not compute in bf16"),
-        (("sm80", "int4", 8, 1024, 128), "'int4' is none of bf16, fp16, int8, fp8"),
+        (("sm80", "int3", 8, 1024, 128), "'int3' is none of bf16, fp16, int8, fp8, int4"),
         (("sm80", "bf16", 0, 1024, 128), "slots_max must be at least 1"),
         (("sm80", "bf16", 8, 64, 128), "a chunk of 128 tokens does not fit a context of 64"),
         (("sm80", "bf16", 8, 9000, 128), "the model has a context of 8192 tokens"),
@@ -172,3 +177,8 @@ def test_attention_that_has_no_fused_kernel_is_refused_in_the_words_of_tensorrt(
 
     with pytest.raises(EngineBuildError, match=r"cannot build it: .* not supported by a dedicated kernel"):
         build(weights)
+
+
+def test_a_matrix_that_has_no_whole_blocks_is_refused():
+    with pytest.raises(EngineBuildError, match="a matrix of 96 inputs has no blocks of 64"):
+        build(Llama1B(1, heads=2, kv_heads=2, head_dim=48), kind="int4")

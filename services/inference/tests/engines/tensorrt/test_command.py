@@ -81,7 +81,7 @@ def test_the_whole_of_smollm2_builds_with_every_attention_fused(
     [
         (("build", "--target", "sm90"), "builds for sm75, sm80, sm86, sm89, sm120, sm121, not for 'sm90'"),
         (("build", "/no/model.gguf", "--target", "sm80"), "there is no model at /no/model.gguf"),
-        (("build", "--target", "sm80", "--kind", "int3"), "'int3' is none of bf16, fp16, int8, fp8"),
+        (("build", "--target", "sm80", "--kind", "int3"), "'int3' is none of bf16, fp16, int8, fp8, int4"),
         (("build", "--target", "sm80", "--kind", "fp8"), "sm80 does not compute in fp8"),
         (("inspect", "abc"), "no engines have ids that begin with 'abc'"),
     ],

@@ -94,6 +94,23 @@ def test_logits_are_those_of_transformers_to_the_rounding_of_the_kind(open_engin
     assert error(feed(engine, 3, TOKENS), reference_logits(llama[1], TOKENS)) < ERROR_MAX[kind]
 
 
+def test_logits_in_4_bits_are_those_of_transformers_with_each_block_of_its_weights_rounded(
+    open_engine, save_decoder, tmp_path
+):
+    model = save_decoder(tmp_path / "model", hidden_size=192, intermediate_size=256)
+    engine = open_engine(tmp_path / "model", "int4")
+    plain = reference_logits(model, TOKENS)
+    for name, weight in model.named_parameters():
+        if name.endswith("_proj.weight"):
+            blocks = weight.data.view(len(weight), -1, 64)
+            scales = (blocks.amax(2, keepdim=True) / 7).maximum(blocks.amin(2, keepdim=True) / -8)
+            scales = scales.bfloat16().float()
+            weight.data = ((blocks / scales).round().clamp(-8, 7) * scales).view_as(weight)
+
+    expected = reference_logits(model, TOKENS)
+    assert error(feed(engine, 3, TOKENS), expected) < 0.05 < error(plain, expected)
+
+
 @pytest.mark.parametrize(
     ("architecture", "changes"),
     [
