@@ -1,6 +1,7 @@
 """Hold answers to a form: which tokens may come next, computed by llguidance beside the engine's step."""
 
 import functools
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
@@ -17,7 +18,9 @@ from penstock_inference.tokenizer import Tokenizer
 _COMPILED_MAX = 64  # forms that are remembered
 _REMEMBERED_CHARACTERS_MAX = 32_768  # of one: what is larger may hold much memory
 _MASK_SECONDS_MAX = 10.0  # one takes a tenth of a millisecond
-_MASK_ITEMS_MAX = 10_000  # of the parser: one that ambiguous grammars need more for would hold up all answers
+_MASK_ITEMS_MAX = 10_000  # of the parser
+# Of the processor's time, at once and each token: who takes more, as ambiguous grammars do, would hold up all others.
+_SECONDS_MAX, _TOKEN_SECONDS_MAX = 1.0, 0.01
 
 _READERS: MappingProxyType[Notation, Callable[[str], str]] = MappingProxyType(
     {
@@ -39,6 +42,7 @@ class Grammars:
             n_vocab=vocabulary_tokens,
             eos_token=list(end_tokens),
         )
+        self._only_ends = _bits(end_tokens, vocabulary_tokens)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="grammar")
         self._compiled = functools.lru_cache(maxsize=_COMPILED_MAX)(self._compile)
 
@@ -63,7 +67,7 @@ class Grammars:
         matcher = llguidance.LLMatcher(self._tokenizer, read, log_level=0, limits=limits)
         if matcher.is_error():
             raise _refusal(form, matcher.get_error())
-        return Grammar(matcher, self._worker)
+        return Grammar(matcher, self._worker, self._only_ends)
 
 
 def _lark(gbnf: str) -> str:
@@ -85,21 +89,24 @@ def _refusal(form: Form, why: str) -> InvalidArgument:
 class Grammar:
     """A compiled form, from which each answer begins anew."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor) -> None:
+    def __init__(self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor, only_ends: Bits) -> None:
         self._matcher = matcher
         self._worker = worker
+        self._only_ends = only_ends
 
     def begin(self) -> "GrammarMask":
         """Begin an answer."""
-        return GrammarMask(self._matcher.deep_copy(), self._worker)
+        return GrammarMask(self._matcher.deep_copy(), self._worker, self._only_ends)
 
 
 class GrammarMask:
     """Implement TokenMask: one answer's way through its form. The next mask is computed while the engine steps."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor) -> None:
+    def __init__(self, matcher: llguidance.LLMatcher, worker: ThreadPoolExecutor, only_ends: Bits) -> None:
         self._matcher = matcher
         self._worker = worker
+        self._only_ends = only_ends
+        self._seconds_left = _SECONDS_MAX
         self._error = ""
         self._next: Future[Bits] = worker.submit(self._allowed)
 
@@ -109,7 +116,7 @@ class GrammarMask:
 
     def advance(self, token: int) -> None:
         """Go on by a token that may come."""
-        self._next = self._worker.submit(self._allowed_after, token)
+        self._next = self._worker.submit(self._allowed, token)
 
     def check(self) -> None:
         """Tell, once the answer has ended, whether it is of its form.
@@ -124,15 +131,26 @@ class GrammarMask:
                 metadata={"field": "constraint.response_format"},
             )
 
-    def _allowed_after(self, token: int) -> Bits:
-        self._matcher.consume_token(token)  # after an error it allows the end only
-        return self._allowed()
-
-    def _allowed(self) -> Bits:
+    def _allowed(self, token: int | None = None) -> Bits:
+        began = time.thread_time()
+        if token is not None:
+            self._matcher.consume_token(token)
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        if self._matcher.is_error():
+        taken = time.thread_time() - began
+        self._seconds_left = min(self._seconds_left + _TOKEN_SECONDS_MAX, _SECONDS_MAX) - taken
+        if self._matcher.is_error():  # then it allows the end only
             self._error = self._matcher.get_error().partition("\n")[0]
+        elif self._seconds_left < 0 and not self._matcher.is_stopped():
+            self._error = "what may come next takes too long to tell"
+            return self._only_ends
         return bits
+
+
+def _bits(tokens: Sequence[int], vocabulary_tokens: int) -> Bits:
+    """Write tokens as llguidance writes masks: a bit for each of the vocabulary, in whole words of 32."""
+    flags = np.zeros(-(-vocabulary_tokens // 32) * 32, np.bool_)
+    flags[list(tokens)] = True
+    return np.packbits(flags, bitorder="little")
 
 
 class _Vocabulary:

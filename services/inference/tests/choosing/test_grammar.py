@@ -85,6 +85,21 @@ def test_one_of_several_texts_is_chosen_and_comes_as_it_is_written(smollm2, gram
     assert {babble(smollm2, grammars, choice(texts), seed) for seed in range(24)} == set(texts)
 
 
+def test_a_grammar_of_too_many_readings_ends_in_an_error_before_it_holds_others_up(smollm2, grammars) -> None:
+    form = Form(Notation.LARK, 'start: a\na: a b | b a | "y"\nb: a | "x" | b b')
+    mask = grammars.compile(form).begin()
+    (y,) = smollm2.tokenizer.encode("y", parse_special=False)
+    for _ in range(2000):
+        allowed = np.unpackbits(mask.allowed(), bitorder="little")
+        if not allowed[y]:
+            break
+        mask.check()
+        mask.advance(y)
+    assert np.flatnonzero(allowed).tolist() == list(smollm2.config.eos_ids)
+    with pytest.raises(InvalidArgument, match="more work to follow than is allowed"):
+        mask.check()
+
+
 def test_a_bias_cannot_break_the_form(smollm2, grammars) -> None:
     forbidden = smollm2.tokenizer.encode("hello", parse_special=False)[0]
     form = Form(Notation.LARK, 'start: ("yes" | "no")')
