@@ -17,7 +17,7 @@ from penstock_router.providers.openai_json import _OPTIONAL
 from penstock_router.providers.server_sent_events import EVENT_BYTES_MAX, EventReader, EventTooLargeError
 from penstock_router.routing import Router
 from penstock_router.settings import RouterSettings
-from servicekit.errors import PermissionDenied
+from servicekit.errors import InvalidArgument, PermissionDenied
 
 Parameters = chat_completion_pb2.ChatCompletionParameters
 
@@ -204,13 +204,20 @@ def asking(path: tuple[Any, ...], value: str) -> Any:
     return asked
 
 
+PATTERNS = ("regex", "grammar")  # a token in brackets would make others of them
 READ = list(places(chat_completion_pb2.ChatCompletionParameters.DESCRIPTOR))
 
 
 @pytest.mark.parametrize("path", READ, ids=lambda path: ".".join(each.name for each in path))
-def test_every_text_of_a_request_that_a_model_reads_is_screened(path: tuple[Any, ...]) -> None:
+def test_every_text_of_a_request_that_a_model_reads_is_screened_and_replaced_or_refused(
+    path: tuple[Any, ...],
+) -> None:
     asked = asking(path, "ann@example.com")
     found = [(at, each) for at, each in enumerate(asked_segments(asked)) if each.text == "ann@example.com"]
     assert [each.role for _, each in found] == ["user" if path[0].name == "messages" else "developer"]
-    redacted = redact(asked, [finding_pb2.Redaction(segment_index=at, text="[MAIL]") for at, _ in found])
-    assert redacted == asking(path, "[MAIL]")
+    redactions = [finding_pb2.Redaction(segment_index=at, text="[MAIL]") for at, _ in found]
+    if path[-1].name in PATTERNS:
+        with pytest.raises(InvalidArgument, match="would have to be redacted"):
+            redact(asked, redactions)
+    else:
+        assert redact(asked, redactions) == asking(path, "[MAIL]")
