@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kScoredTogether = 8;   // queries whose sums are in registers at once
 constexpr int kWeighedTogether = 4;  // queries, times
-constexpr int kFetchedAhead = 2 * kBlockRows;
+constexpr int kFetchedAhead = 6;     // blocks
 constexpr int kColumnsTogether = 4;  // vectors of an output row
 
 // Rotate a head's two halves against each other, as the models of Hugging Face do.
@@ -46,12 +46,13 @@ void store_rows(const Step<Stored>& step, int first, int last) {
   }
 }
 
-// Ask for a block that is needed soon: blocks lie apart, so that the processor does not foresee it.
+// Ask for a block that is needed soon.
 template <typename Stored>
 void fetch(const Stored* block, int dim) {
   const char* from = reinterpret_cast<const char*>(block);
   const int size = dim * kBlockRows * static_cast<int>(sizeof(Stored));
   for (int at = 0; at < size; at += 64) __builtin_prefetch(from + at);
+  asm volatile("");  // GCC takes a function that only prefetches for one that does nothing
 }
 
 // Multiply queries [Queries, dim] with a block's keys. Even and odd dimensions are summed apart: no sum waits for
@@ -127,6 +128,17 @@ void attend(const Step<Stored>& step, int first, int last, int kv_head) {
   const auto place = [&](int at) {
     return (int64_t{table[at / kBlockRows]} * shape.kv_heads + kv_head) * dim * kBlockRows;
   };
+  // Blocks lie apart, so that the processor does not foresee which is next: of keys, then of values, then of the next
+  // head's keys, which is attended from next.
+  const auto fetch_ahead = [&](int at) {
+    at += kFetchedAhead * kBlockRows;
+    if (at < begin + row)
+      fetch(step.keys + place(at), dim);
+    else if ((at -= row) < begin + row)
+      fetch(step.values + place(at), dim);
+    else if ((at -= row) < begin + row && kv_head + 1 < shape.kv_heads)
+      fetch(step.keys + place(at) + dim * kBlockRows, dim);
+  };
 
   thread_local std::vector<float> turned, scores, outputs, sums;
   turned.resize(queries * dim);
@@ -140,7 +152,7 @@ void attend(const Step<Stored>& step, int first, int last, int kv_head) {
            step.cos + turn, step.sin + turn, dim / 2, shape.scale, turned.data() + query * dim);
   }
   for (int at = begin; at < end; at += kBlockRows) {
-    if (at + kFetchedAhead < end) fetch(step.keys + place(at + kFetchedAhead), dim);
+    fetch_ahead(at);
     in_parts<kScoredTogether>(queries, [&](auto size, int query) {
       score<size>(turned.data() + query * dim, step.keys + place(at), dim, scores.data() + query * row + at - begin,
                   row);
@@ -150,7 +162,7 @@ void attend(const Step<Stored>& step, int first, int last, int kv_head) {
     sums[query] =
         soften(scores.data() + query * row, begin, begin + row, span(shape, step.positions[first + query / group]));
   for (int at = begin; at < end; at += kBlockRows) {
-    if (at + kFetchedAhead < end) fetch(step.values + place(at + kFetchedAhead), dim);
+    fetch_ahead(at + row);
     in_parts<kWeighedTogether>(queries, [&](auto size, int query) {
       // A row behind the last of all may hold anything, even what is no number.
       const int rows = std::min(kBlockRows, end - at);

@@ -42,6 +42,8 @@ class Attention {
     }
   }
 
+  static bool is_optional(size_t) { return false; }
+
   explicit Attention(const OrtKernelInfo* info) {
     const int64_t heads = attribute(info, "num_heads"), kv_heads = attribute(info, "kv_num_heads");
     layer_ = attribute(info, "layer");

@@ -1,10 +1,14 @@
 #include "levels.hpp"
 
 #if defined(__x86_64__)
-#define PENSTOCK_BEST(call)                                                               \
-  (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") ? avx512::call \
-   : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? avx2::call   \
-                                                                           : baseline::call)
+namespace {
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() {  // as since Cascade Lake and Zen 4
+  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+}  // namespace
+#define PENSTOCK_BEST(call) (has_avx512() ? avx512::call : has_avx2() ? avx2::call : baseline::call)
 #else
 #define PENSTOCK_BEST(call) baseline::call
 #endif
@@ -17,6 +21,8 @@ const AttentionKernels<Stored>& attention() {
 }
 template const AttentionKernels<float>& attention<float>();
 template const AttentionKernels<Half>& attention<Half>();
+
+const LinearKernels& linear() { return PENSTOCK_BEST(linear()); }
 
 }  // namespace penstock
 
@@ -31,9 +37,9 @@ extern "C" __attribute__((visibility("default"))) const penstock::DrawingKernels
       return &baseline::drawing();
 #if defined(__x86_64__)
     case 2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &avx2::drawing() : nullptr;
+      return has_avx2() ? &avx2::drawing() : nullptr;
     case 3:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") ? &avx512::drawing() : nullptr;
+      return has_avx512() ? &avx512::drawing() : nullptr;
 #endif
     default:
       return nullptr;

@@ -3,12 +3,14 @@
 #pragma once
 #include "attention.hpp"
 #include "drawing.hpp"
+#include "linear.hpp"
 
 #define PENSTOCK_DECLARE(level)                \
   namespace penstock::level {                  \
   template <typename Stored>                   \
   const AttentionKernels<Stored>& attention(); \
   const DrawingKernels& drawing();             \
+  const LinearKernels& linear();               \
   }
 PENSTOCK_DECLARE(baseline)
 #if defined(__x86_64__)

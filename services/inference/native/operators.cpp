@@ -7,9 +7,9 @@ namespace penstock {
 
 const OrtApi* ort = nullptr;
 
-Tensor input(const OrtKernelContext* context, size_t index) {
-  const OrtValue* value = nullptr;
-  check(ort->KernelContext_GetInput(context, index, &value));
+namespace {
+
+Tensor tensor_of(const OrtValue* value) {
   Tensor tensor{};
   check(ort->GetTensorMutableData(const_cast<OrtValue*>(value), const_cast<void**>(&tensor.data)));
   OrtTensorTypeAndShapeInfo* info = nullptr;
@@ -23,6 +23,21 @@ Tensor input(const OrtKernelContext* context, size_t index) {
   ort->ReleaseTensorTypeAndShapeInfo(info);
   check(failed);
   return tensor;
+}
+
+}  // namespace
+
+Tensor input(const OrtKernelContext* context, size_t index) {
+  const OrtValue* value = nullptr;
+  check(ort->KernelContext_GetInput(context, index, &value));
+  return value == nullptr ? Tensor{} : tensor_of(value);
+}
+
+Tensor constant(const OrtKernelInfo* info, size_t index) {
+  const OrtValue* value = nullptr;
+  int is_constant = 0;
+  check(ort->KernelInfoGetConstantInput_tensor(info, index, &is_constant, &value));
+  return value == nullptr ? Tensor{} : tensor_of(value);
 }
 
 float* output(OrtKernelContext* context, const std::vector<int64_t>& dims) {
@@ -50,7 +65,8 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
     static OrtCustomOpDomain* domain = [] {
       OrtCustomOpDomain* made = nullptr;
       check(ort->CreateCustomOpDomain("penstock", &made));
-      for (const OrtCustomOp* op : attention_operators()) check(ort->CustomOpDomain_Add(made, op));
+      for (const auto& operators : {attention_operators(), linear_operators()})
+        for (const OrtCustomOp* op : operators) check(ort->CustomOpDomain_Add(made, op));
       return made;
     }();
     check(ort->AddCustomOpDomain(options, domain));

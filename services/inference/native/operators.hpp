@@ -6,5 +6,6 @@
 namespace penstock {
 
 std::vector<const OrtCustomOp*> attention_operators();
+std::vector<const OrtCustomOp*> linear_operators();
 
 }  // namespace penstock

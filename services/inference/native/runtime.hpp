@@ -34,7 +34,9 @@ struct Tensor {
   }
 };
 
+// Give an input, or one that is a constant. Where there is none, its data are null.
 Tensor input(const OrtKernelContext* context, size_t index);
+Tensor constant(const OrtKernelInfo* info, size_t index);
 
 float* output(OrtKernelContext* context, const std::vector<int64_t>& dims);
 
@@ -62,7 +64,8 @@ OrtStatus* guarded(Body body) {
 }
 
 // The table of callbacks by which the runtime knows an operator: a class with `kName`, `kInputs`, `input_type(index)`,
-// a constructor that reads attributes, and `compute(context)`. Its one output is of single floats.
+// `is_optional(index)`, a constructor that reads attributes, and `compute(context)`. Its one output is of single
+// floats.
 template <typename Operator>
 const OrtCustomOp* described() {
   static const OrtCustomOp op = [] {
@@ -74,7 +77,9 @@ const OrtCustomOp* described() {
     op.GetInputType = [](const OrtCustomOp*, size_t index) { return Operator::input_type(index); };
     op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
     op.GetOutputType = [](const OrtCustomOp*, size_t) { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; };
-    op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
+    op.GetInputCharacteristic = [](const OrtCustomOp*, size_t index) {
+      return Operator::is_optional(index) ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+    };
     op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
     op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return OrtMemTypeDefault; };
     op.GetStartVersion = [](const OrtCustomOp*) { return 1; };

@@ -50,9 +50,9 @@ inline void put(Half* to, float value) {
 
 inline Floats larger(Floats left, Floats right) { return left > right ? left : right; }
 
-template <typename Fold>
-float fold(Floats values, Fold together) {
-  float result = values[0];
+template <typename Vector, typename Fold>
+auto fold(Vector values, Fold together) {
+  auto result = values[0];
   for (int lane = 1; lane < kLanes; ++lane) result = together(result, values[lane]);
   return result;
 }

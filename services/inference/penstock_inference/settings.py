@@ -19,7 +19,7 @@ class ModelSettings(BaseModel):
     id: str = Field(min_length=1, max_length=256)
     reference: str = Field(min_length=1)  # a .gguf file, a Hugging Face directory or package:<name>
     engine: Literal["onnxruntime", "torch", "tensorrt"] = "onnxruntime"
-    kind: Literal["auto", "int8", "int8-rows", "int4", "fp32", "bf16", "fp16", "fp8"] = "int8"
+    kind: Literal["auto", "int8", "int4", "fp32", "bf16", "fp16", "fp8"] = "int8"
     kinds: tuple[str, ...] = ()  # of kind "auto": the fastest of these on this machine is served
     slots: int = Field(default=32, ge=1, le=256)
     context_tokens: int = Field(default=2048, ge=16)

@@ -30,9 +30,7 @@ def convert(
     reference: Annotated[
         str, typer.Argument(help="A .gguf file, a Hugging Face directory, or package:<name>.")
     ],
-    kind: Annotated[
-        str, typer.Option(help="int8; int8-rows reads prompts twice as fast, less exactly; int4; fp32.")
-    ] = "int8",
+    kind: Annotated[str, typer.Option(help="int8; int4, for files that came in 4 bits; fp32.")] = "int8",
     texts: Annotated[
         Path | None,
         typer.Option(

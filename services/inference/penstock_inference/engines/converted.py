@@ -17,7 +17,7 @@ from penstock_inference.formats.lora import LoraPair, LoraWeights
 from penstock_inference.formats.references import fingerprint
 
 _RECORD = "prepared.json"  # says what a directory that an operator asked for holds
-_GRAPH_VERSION = 2  # of the inputs that a decoder's graph takes
+_GRAPH_VERSION = 3  # of the inputs that a decoder's graph takes
 
 
 class ConvertedModel:

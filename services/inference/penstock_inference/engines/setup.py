@@ -10,7 +10,7 @@ from penstock_inference.tokenizer import Tokenizer
 
 # The number formats that each engine can keep weights in.
 ENGINE_KINDS = {
-    "onnxruntime": ("int8", "int8-rows", "int4", "fp32"),
+    "onnxruntime": ("int8", "int4", "fp32"),
     "torch": ("fp32", "bf16", "int8", "fp8"),
     "tensorrt": ("bf16", "fp16", "int8", "fp8", "int4"),
 }

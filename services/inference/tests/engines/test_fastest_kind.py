@@ -81,7 +81,7 @@ def test_what_was_measured_once_is_remembered_for_the_same_conditions_only(setup
     assert len(opener.opened) == 4
 
     fastest_kind(replace(setup, threads=2), KINDS, opener)
-    fastest_kind(replace(setup, threads=2), (*KINDS, "int8-rows"), opener)
+    fastest_kind(replace(setup, threads=2), (*KINDS, "fp32"), opener)
     setup.source.write_bytes(b"other weights")
     fastest_kind(setup, KINDS, opener)
     assert len(opener.opened) == 4 + 4 + 6 + 4

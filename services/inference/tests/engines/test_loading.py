@@ -61,7 +61,7 @@ def test_kinds_have_fingerprints_of_their_own(llama, tmp_path):
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(llama, tmp_path):
-    with pytest.raises(ValueError, match="'int2' is none of int8, int8-rows, int4, fp32"):
+    with pytest.raises(ValueError, match="'int2' is none of int8, int4, fp32"):
         load(llama[0], tmp_path, kind="int2")
 
 

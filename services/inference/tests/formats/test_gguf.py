@@ -4,7 +4,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from penstock_inference.engines.conversion.kernels import quantize_blocks
+from penstock_inference.engines.conversion.block_matrix import round_rows
 from penstock_inference.formats import UnsupportedModelError
 from penstock_inference.formats.gguf import GgufWeights
 from penstock_inference.formats.gguf_file import GgufFile
@@ -207,10 +207,10 @@ def test_rounding_8_bit_codes_again_finds_the_codes():
     assert raw.name == "token_embd.weight"
     stored = raw.data[:4096].reshape(4096, -1, 34)
 
-    blocks = quantize_blocks(gguf.dequantize(raw.data[:4096], Q8_0), 32)
+    rounded = round_rows(gguf.dequantize(raw.data[:4096], Q8_0))
 
-    assert np.array_equal(blocks.codes, stored[:, :, 2:].view(np.int8).reshape(4096, -1))
-    assert np.array_equal(blocks.scales, stored[:, :, :2].copy().view(np.float16)[:, :, 0])
+    assert np.array_equal((rounded.codes ^ np.uint8(0x80)).view(np.int8), stored[:, :, 2:].view(np.int8))
+    assert np.array_equal(rounded.scales, stored[:, :, :2].copy().view(np.float16)[:, :, 0])
 
 
 def test_other_architectures_are_refused(tmp_path):

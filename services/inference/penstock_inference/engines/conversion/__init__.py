@@ -1,12 +1,13 @@
 """Turn a model's files into what the engine loads: a graph, its weights, its tokenizer, its configuration."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from penstock_inference.engines.conversion.bert_graph import build_bert_graph
 from penstock_inference.engines.conversion.calibration import TEXTS, calibrate
-from penstock_inference.engines.conversion.int4_kernels import Int4Kernels
-from penstock_inference.engines.conversion.kernels import Fp32Kernels, Int8Kernels, Kernels, RowInt8Kernels
+from penstock_inference.engines.conversion.int4_rounding import round_to_4_bits
+from penstock_inference.engines.conversion.kernels import BlockKernels, Fp32Kernels, Kernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
 from penstock_inference.engines.conversion.progress import Progress, say_nothing
 from penstock_inference.engines.conversion.smoothing import FACTORS_FILE, SmoothedWeights
@@ -15,13 +16,12 @@ from penstock_inference.formats.opening import open_weights
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
 _DECODER_KERNELS: dict[str, Callable[[], Kernels]] = {
-    "int8": Int8Kernels,
-    "int8-rows": RowInt8Kernels,
-    "int4": Int4Kernels,
+    "int8": BlockKernels,
+    "int4": partial(BlockKernels, round_to_4_bits),
     "fp32": Fp32Kernels,
 }
-_SMOOTHED = ("int8", "int8-rows")  # kinds that round activations more coarsely than weights need
-_ENCODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": RowInt8Kernels, "fp32": Fp32Kernels}
+_SMOOTHED = ("int8",)  # kinds that round activations more coarsely than weights need
+_ENCODER_KERNELS: dict[str, Callable[[], Kernels]] = {"int8": BlockKernels, "fp32": Fp32Kernels}
 
 
 def convert_decoder(

@@ -6,6 +6,7 @@ import numpy as np
 
 from penstock_inference.engines.conversion.kernels import Kernels
 from penstock_inference.engines.conversion.onnx_graph import GraphBuilder
+from penstock_inference.engines.conversion.operands import Operand
 from penstock_inference.formats import Floats
 from penstock_inference.formats.sentence_encoder import SentenceEncoderWeights
 
@@ -90,7 +91,7 @@ class _Encoder:
     def _linear(self, values: str, *names: str) -> str:
         """Multiply with several matrices at once, as one of all their rows."""
         matrix = np.concatenate([self._tensor(f"{name}.weight") for name in names])
-        return self._kernels.linear(self._graph, values, matrix)
+        return self._kernels.linear(self._graph, Operand(values), matrix)
 
     def _tensor(self, name: str) -> Floats:
         return self._weights.tensor(name)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from penstock_inference.engines.conversion.kernels import Int8Kernels
+from penstock_inference.engines.conversion.kernels import BlockKernels
 from penstock_inference.engines.conversion.llama_graph import build_llama_graph
 from penstock_inference.engines.conversion.onnx_graph import GRAPH_FILE, GraphBuilder
+from penstock_inference.engines.conversion.operands import Operand
 from penstock_inference.engines.conversion.progress import CALIBRATING, Progress
 from penstock_inference.engines.conversion.smoothing import InputMaxima
 from penstock_inference.engines.conversion.whole_texts import read_texts, run_text
@@ -41,7 +42,7 @@ def calibrate(weights: ModelWeights, texts: Path, progress: Progress) -> list[In
     return [InputMaxima(*seen[start : start + _LINEARS_PER_LAYER]) for start in starts]
 
 
-class _RecordingKernels(Int8Kernels):
+class _RecordingKernels(BlockKernels):
     """Give the largest magnitude of each matrix's inputs as one more result of the graph."""
 
     def __init__(self) -> None:
@@ -52,10 +53,10 @@ class _RecordingKernels(Int8Kernels):
     def outputs(self) -> list[str]:
         return [f"inputs_{place}" for place in range(len(self.widths))]
 
-    def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
-        """Multiply each row of values with the matrix transposed."""
+    def linear(self, graph: GraphBuilder, operand: Operand, matrix: Floats, residual: str = "") -> str:
+        """Multiply each row of the operand with the matrix transposed, and add the residual, if there is one."""
         self.widths.append(matrix.shape[1])
         axes = graph.constant(np.array([0, 1]))
-        maxima = graph.add("ReduceMax", graph.add("Abs", values), axes, keepdims=0)
+        maxima = graph.add("ReduceMax", graph.add("Abs", operand.compute(graph)), axes, keepdims=0)
         graph.output(self.outputs[-1], maxima, np.float32, [matrix.shape[1]])
-        return super().linear(graph, values, matrix)
+        return super().linear(graph, operand, matrix, residual)

@@ -1,18 +1,15 @@
 """Put matrices into a graph, in each of the number formats that an engine can run ("kinds")."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from penstock_inference.engines.conversion.block_matrix import BLOCK, BlockMatrix, round_to_8_bits
 from penstock_inference.engines.conversion.onnx_graph import GraphBuilder
+from penstock_inference.engines.conversion.operands import Operand
 from penstock_inference.formats import Floats
-
-_BLOCK = 32
-_WIDE_BLOCK = 64
-_WIDE = 4  # times as many rows as columns: gate and up, joined
-_TABLE_BLOCK = 32  # GGUF's Q8_0 as well: rounding it again finds the codes it had
-_ROWS_AT_ONCE = 4096  # bounds what quantising a large vocabulary takes beside its result
 
 
 class Kernels(Protocol):
@@ -22,13 +19,13 @@ class Kernels(Protocol):
     def stored(self) -> npt.DTypeLike:
         """Say in what numbers keys and values are kept."""
 
-    def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
-        """Multiply each row of values with the matrix transposed."""
+    def linear(self, graph: GraphBuilder, operand: Operand, matrix: Floats, residual: str = "") -> str:
+        """Multiply each row of the operand with the matrix transposed, and add the residual, if there is one."""
 
     def embedding(self, graph: GraphBuilder, ids: str, table: Floats) -> str:
         """Look up the row of each token id."""
 
-    def head(self, graph: GraphBuilder, values: str, table: Floats) -> str:
+    def head(self, graph: GraphBuilder, operand: Operand, table: Floats) -> str:
         """Multiply with the vocabulary's table, which chooses the token and so is kept more exact."""
 
 
@@ -37,112 +34,81 @@ class Fp32Kernels:
 
     stored = np.float32
 
-    def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
-        """Multiply each row of values with the matrix transposed."""
-        return graph.add("MatMul", values, graph.constant(matrix.T))
+    def linear(self, graph: GraphBuilder, operand: Operand, matrix: Floats, residual: str = "") -> str:
+        """Multiply each row of the operand with the matrix transposed, and add the residual, if there is one."""
+        product = graph.add("MatMul", operand.compute(graph), graph.constant(matrix.T))
+        return graph.add("Add", residual, product) if residual else product
 
     def embedding(self, graph: GraphBuilder, ids: str, table: Floats) -> str:
         """Look up the row of each token id."""
         return graph.add("Gather", graph.constant(table), ids)
 
-    def head(self, graph: GraphBuilder, values: str, table: Floats) -> str:
+    def head(self, graph: GraphBuilder, operand: Operand, table: Floats) -> str:
         """Multiply with the table as it lies, so that it is stored once."""
-        return graph.add("Gemm", values, graph.constant(table), transB=1)
+        return graph.add("Gemm", operand.compute(graph), graph.constant(table), transB=1)
 
 
-class Int8Kernels:
-    """Keep weights as 8-bit codes, one scale a block; the operator rounds activations likewise.
+class BlockKernels:
+    """Keep weights as codes in blocks; the operator rounds activations to 8 bits likewise (native/linear.hpp).
 
     Each row is rounded by itself, so a sequence's numbers do not depend on its neighbours in the batch.
-    The widest of a layer's matrices, which takes almost half of the time, lies in longer blocks (decision 14).
     """
 
     stored = np.float16
 
-    def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
-        """Multiply each row of values with the matrix transposed."""
-        rows, columns = matrix.shape
-        return _matmul(graph, values, matrix, _WIDE_BLOCK if rows > _WIDE * columns else _BLOCK)
+    def __init__(self, round_matrix: Callable[[Floats], BlockMatrix] = round_to_8_bits) -> None:
+        """Take how the matrices of layers are rounded. The vocabulary's table is in 8 bits."""
+        self._round = round_matrix
+
+    def linear(self, graph: GraphBuilder, operand: Operand, matrix: Floats, residual: str = "") -> str:
+        """Multiply each row of the operand with the matrix transposed, and add the residual, if there is one."""
+        return _multiply(graph, operand, matrix, self._round, residual)
 
     def embedding(self, graph: GraphBuilder, ids: str, table: Floats) -> str:
         """Look up the row of each token id."""
-        blocks = quantize_blocks(table, _TABLE_BLOCK)
-        return graph.add(
-            "com.microsoft::GatherBlockQuantized",
-            graph.constant(_unsigned(blocks.codes)), ids, graph.constant(blocks.scales),
-            bits=8, block_size=_TABLE_BLOCK, gather_axis=0, quantize_axis=1,
-        )  # fmt: skip
+        width = table.shape[1]
+        weights = round_to_8_bits(_padded(table))
+        rows = graph.add("penstock::BlockLookup", ids, *_constants(graph, weights), **_shape(weights))
+        if weights.inputs == width:
+            return rows
+        bounds = (graph.constant(np.array([bound])) for bound in (0, width, -1))
+        return graph.add("Slice", rows, *bounds)
 
-    def head(self, graph: GraphBuilder, values: str, table: Floats) -> str:
+    def head(self, graph: GraphBuilder, operand: Operand, table: Floats) -> str:
         """Multiply with the table's codes, which are stored once for both of its uses."""
-        return _matmul(graph, values, table, _TABLE_BLOCK)
+        return _multiply(graph, operand, table, round_to_8_bits)
 
 
-class RowInt8Kernels(Int8Kernels):
-    """Round weights to 8 bits with one scale an output, activations with one scale a row.
-
-    The fastest for many rows. Good for encoders, too coarse for decoders (perplexity rises by 3 %).
-    """
-
-    def linear(self, graph: GraphBuilder, values: str, matrix: Floats) -> str:
-        """Multiply each row of values with the matrix transposed."""
-        weights = quantize_blocks(matrix, matrix.shape[1])
-        row_maxima = self._row_maxima(graph, values)
-        step, zero = graph.constant(np.array(1 / 127, np.float32)), graph.constant(np.array(128, np.uint8))
-        codes = graph.add("QuantizeLinear", graph.add("Div", values, row_maxima), step, zero)
-        product = graph.add(
-            "com.microsoft::MatMulIntegerToFloat",
-            codes, graph.constant(weights.codes.T), step, graph.constant(weights.scales[:, 0]), zero,
-        )  # fmt: skip
-        return graph.add("Mul", product, row_maxima)
-
-    @staticmethod
-    def _row_maxima(graph: GraphBuilder, values: str) -> str:
-        last_axis, tiny = graph.constant(np.array([-1])), graph.constant(np.array(1e-9, np.float32))
-        maxima = graph.add("ReduceMax", graph.add("Abs", values), last_axis, keepdims=1)
-        return graph.add("Max", maxima, tiny)
-
-
-class QuantizedMatrix(NamedTuple):
-    """A matrix as codes and scales: weight = code * scale, a row's last block filled up with zeros."""
-
-    codes: npt.NDArray[np.int8]  # [rows, blocks * block_size]
-    scales: Floats  # [rows, blocks]
-
-
-def quantize_blocks(matrix: Floats, block_size: int) -> QuantizedMatrix:
-    """Round a matrix to 8-bit codes, symmetric about zero, one scale for each block of a row."""
-    rows, columns = matrix.shape
-    blocks = -(-columns // block_size)
-    codes = np.zeros((rows, blocks * block_size), np.int8)
-    scales = np.zeros((rows, blocks), np.float32)
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
-        codes[part], scales[part] = _quantize_rows(matrix[part], blocks, block_size)
-    return QuantizedMatrix(codes, scales)
-
-
-def _quantize_rows(matrix: Floats, blocks: int, block_size: int) -> tuple[npt.NDArray[np.int8], Floats]:
-    rows, columns = matrix.shape
-    values = np.zeros((rows, blocks * block_size), np.float32)
-    values[:, :columns] = matrix
-    in_blocks = values.reshape(rows, blocks, block_size)
-    scales = np.abs(in_blocks).max(axis=2) / np.float32(127)
-    in_blocks /= np.where(scales == 0, 1, scales)[:, :, None]
-    return np.rint(values).astype(np.int8), scales
-
-
-def _matmul(graph: GraphBuilder, values: str, matrix: Floats, block_size: int) -> str:
-    rows, columns = matrix.shape
-    blocks = quantize_blocks(matrix, block_size)
-    codes = _unsigned(blocks.codes).reshape(rows, -1, block_size)
+def _multiply(
+    graph: GraphBuilder,
+    operand: Operand,
+    matrix: Floats,
+    round_matrix: Callable[[Floats], BlockMatrix],
+    residual: str = "",
+) -> str:
+    weights = round_matrix(_padded(matrix))
+    operand = operand.padded(graph, weights.inputs - matrix.shape[1])
     return graph.add(
-        "com.microsoft::MatMulNBits",
-        values, graph.constant(codes), graph.constant(blocks.scales),
-        K=columns, N=rows, bits=8, block_size=block_size, accuracy_level=4,
-    )  # fmt: skip
+        "penstock::BlockLinear",
+        operand.values,
+        *_constants(graph, weights),
+        "" if operand.norm is None else graph.constant(operand.norm),
+        residual,
+        gated=int(operand.gated),
+        epsilon=operand.epsilon,
+        **_shape(weights),
+    )
 
 
-def _unsigned(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
-    """Shift codes by 128, the zero point that the operators assume."""
-    return np.bitwise_xor(codes.view(np.uint8), np.uint8(0x80))
+def _padded(matrix: Floats) -> Floats:
+    """Fill the last block of each row up with zeros."""
+    return np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % BLOCK)))
+
+
+def _constants(graph: GraphBuilder, weights: BlockMatrix) -> tuple[str, str, str]:
+    offsets = "" if weights.offsets is None else graph.constant(weights.offsets)
+    return graph.constant(weights.codes), graph.constant(weights.scales), offsets
+
+
+def _shape(weights: BlockMatrix) -> dict[str, int]:
+    return {"K": weights.inputs, "N": weights.outputs, "bits": weights.bits}

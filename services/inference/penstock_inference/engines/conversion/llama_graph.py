@@ -10,6 +10,7 @@ import numpy as np
 from penstock_inference.engines.conversion.kernels import Kernels
 from penstock_inference.engines.conversion.lora_nodes import Product, add_adapters
 from penstock_inference.engines.conversion.onnx_graph import ADAPTED_GRAPH_FILE, Dims, GraphBuilder
+from penstock_inference.engines.conversion.operands import Operand
 from penstock_inference.engines.conversion.progress import CONVERTING, Progress, say_nothing
 from penstock_inference.engines.kv_blocks import BLOCK_ROWS
 from penstock_inference.formats import ModelWeights
@@ -38,11 +39,11 @@ def build_llama_graph(
     """
     with GraphBuilder(directory) as graph:
         decoder = _Decoder(graph, weights, kernels)
-        hidden, update = decoder.embed(), ""
+        hidden = decoder.embed()
         for layer in range(weights.config.layers):
             progress(CONVERTING, layer, weights.config.layers)
-            hidden, update = decoder.layer(layer, hidden, update)
-        decoder.logits(hidden, update)
+            hidden = decoder.layer(layer, hidden)
+        decoder.logits(hidden)
         graph.save()
         add_adapters(graph, decoder.products)
         graph.save(ADAPTED_GRAPH_FILE)
@@ -50,11 +51,7 @@ def build_llama_graph(
 
 
 class _Decoder:
-    """Adds the parts of the model to the graph, in order.
-
-    Between parts go two values, the residual stream and the update that is still to be added to it: one
-    operator adds and normalises.
-    """
+    """Adds the parts of the model to the graph, in order. Between them goes the residual stream."""
 
     def __init__(self, graph: GraphBuilder, weights: ModelWeights, kernels: Kernels) -> None:
         self._graph = graph
@@ -76,41 +73,25 @@ class _Decoder:
         graph.input("values", self._kernels.stored, [*blocks, BLOCK_ROWS, self._config.head_dim])
         return self._kernels.embedding(graph, ids, self._weights.tensor(EMBEDDING))
 
-    def layer(self, layer: int, hidden: str, update: str) -> tuple[str, str]:
+    def layer(self, layer: int, hidden: str) -> str:
         names = layer_tensors(layer)
-        normed, hidden = self._add_and_norm(hidden, update, names["attention_norm"])
-        attended = self._attention(layer, self._linear(layer, normed, "attention"))
-        update = self._linear(layer, attended, "output")
-        normed, hidden = self._add_and_norm(hidden, update, names["feed_forward_norm"])
-        return hidden, self._feed_forward(layer, normed)
+        query_key_value = self._linear(layer, "attention", self._normed(hidden, names["attention_norm"]))
+        attended = self._attention(layer, query_key_value)
+        hidden = self._linear(layer, "output", Operand(attended), hidden)
+        gate_up = self._linear(layer, "gate_up", self._normed(hidden, names["feed_forward_norm"]))
+        return self._linear(layer, "down", Operand(gate_up, gated=True), hidden)
 
-    def logits(self, hidden: str, update: str) -> None:
+    def logits(self, hidden: str) -> None:
         graph, config = self._graph, self._config
         graph.input("logit_rows", np.int64, ["logit_rows"])
-        positions = graph.add("Add", hidden, update)
-        flat = graph.add("Reshape", positions, graph.constant(np.array([-1, config.hidden_size])))
+        flat = graph.add("Reshape", hidden, graph.constant(np.array([-1, config.hidden_size])))
         wanted = graph.add("Gather", flat, "logit_rows")
-        normed = self._norm(wanted, FINAL_NORM)
         table = self._weights.tensor(EMBEDDING if config.tied_embeddings else HEAD)
-        logits = self._kernels.head(graph, normed, table)
+        logits = self._kernels.head(graph, self._normed(wanted, FINAL_NORM), table)
         graph.output("logits", logits, np.float32, ["logit_rows", config.vocabulary_tokens])
 
-    def _norm(self, hidden: str, weight: str) -> str:
-        scale = self._graph.constant(self._weights.tensor(weight))
-        epsilon = self._config.rms_epsilon
-        return self._graph.add("SimplifiedLayerNormalization", hidden, scale, axis=-1, epsilon=epsilon)
-
-    def _add_and_norm(self, hidden: str, update: str, weight: str) -> tuple[str, str]:
-        """Add the update if there is one; give the sum's norm, and the sum."""
-        if not update:
-            return self._norm(hidden, weight), hidden
-        normed, _, _, total = self._graph.add_multiple(
-            "com.microsoft::SkipSimplifiedLayerNormalization",
-            hidden, update, self._graph.constant(self._weights.tensor(weight)),
-            results=["normed", "", "", "sum"],
-            epsilon=self._config.rms_epsilon,
-        )  # fmt: skip
-        return normed, total
+    def _normed(self, values: str, weight: str) -> Operand:
+        return Operand(values, norm=self._weights.tensor(weight), epsilon=self._config.rms_epsilon)
 
     def _attention(self, layer: int, query_key_value: str) -> str:
         graph, config = self._graph, self._config
@@ -138,23 +119,19 @@ class _Decoder:
             by_head = graph.constant(np.array([0, 0, -1, config.head_dim]))
             joined = graph.constant(np.array([0, 0, widths[place]]))
             heads = graph.add("Reshape", parts[place], by_head)
-            parts[place] = graph.add("Reshape", self._norm(heads, names[norm]), joined)
+            parts[place] = graph.add("Reshape", self._normed(heads, names[norm]).compute(graph), joined)
         return graph.add("Concat", *parts, axis=-1)
 
-    def _feed_forward(self, layer: int, normed: str) -> str:
-        graph = self._graph
-        both = self._linear(layer, normed, "gate_up")
-        gate, up = graph.add_multiple("Split", both, results=["gate", "up"], axis=-1, num_outputs=2)
-        silu = graph.add("com.microsoft::QuickGelu", gate, alpha=1.0)
-        return self._linear(layer, graph.add("Mul", silu, up), "down")
+    def _linear(self, layer: int, joined: str, operand: Operand, residual: str = "") -> str:
+        """Multiply with several of a layer's matrices at once, as one of all their rows.
 
-    def _linear(self, layer: int, values: str, joined: str) -> str:
-        """Multiply with several of a layer's matrices at once, as one of all their rows, and add their biases."""
+        Add their biases, and the residual, if there are any.
+        """
         names, biases, parts = layer_tensors(layer), layer_biases(layer), JOINED[joined]
         matrices = [self._weights.tensor(names[part]) for part in parts]
         matrix = np.concatenate(matrices)
-        product = self._kernels.linear(self._graph, values, matrix)
-        self.products.append(Product(layer, joined, values, product, *matrix.shape))
+        product = self._kernels.linear(self._graph, operand, matrix, residual)
+        self.products.append(Product(layer, joined, operand, product, *matrix.shape))
         if not set(parts) & set(self._config.biases):
             return product
         added = [

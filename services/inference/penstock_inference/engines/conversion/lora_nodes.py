@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from penstock_inference.engines.conversion.onnx_graph import Dims, GraphBuilder
+from penstock_inference.engines.conversion.operands import Operand
 from penstock_inference.formats.llama_tensors import JOINED
 
 # Products are of so many columns at a time: the kernels sum in pieces whose length depends on the number of columns if
@@ -24,8 +25,8 @@ class Product:
 
     layer: int
     matrix: str  # one of JOINED
-    values: str  # in the graph
-    result: str  # likewise
+    operand: Operand
+    result: str  # in the graph
     outputs: int
     inputs: int
 
@@ -56,7 +57,9 @@ class _LoraNodes:
         dims: Dims = [f"groups_{columns}", GROUP_COLUMNS, product.inputs]
         down = graph.input(f"lora_a_{place}", np.float32, dims)
         up = graph.input(f"lora_b_{place}", np.float32, [columns, product.outputs])
-        tokens = graph.add("Reshape", product.values, graph.constant(np.array([1, -1, product.inputs])))
+        tokens = graph.add(
+            "Reshape", product.operand.compute(graph), graph.constant(np.array([1, -1, product.inputs]))
+        )
         groups = graph.add("com.microsoft::FusedMatMul", tokens, down, transB=1)
         by_token = graph.add("Transpose", groups, perm=[1, 0, 2])
         low = graph.add("Reshape", by_token, self._by_row)
