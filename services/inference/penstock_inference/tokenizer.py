@@ -30,6 +30,13 @@ class Tokenizer:
             max(self._parsing.get_vocab().values(), default=-1) + 1
         )  # ids may have gaps
 
+    def require_known(self, model_tokens: int) -> None:
+        """Raise UnsupportedModelError if it has tokens that a model of so many does not know."""
+        if self.vocabulary_tokens > model_tokens:
+            raise UnsupportedModelError(
+                f"the tokenizer has {self.vocabulary_tokens} tokens, the model {model_tokens}"
+            )
+
     def encode(self, text: str, *, parse_special: bool) -> list[int]:
         """Turn text into token ids, nothing added.
 

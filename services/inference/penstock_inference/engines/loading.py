@@ -106,9 +106,7 @@ def warm_up(engine: Engine) -> None:
 
 def _require_tokens(loaded: LoadedModel) -> None:
     """Refuse a tokenizer of another model, and a model that nothing ends."""
-    known, written = loaded.config.vocabulary_tokens, loaded.tokenizer.vocabulary_tokens
-    if written > known:
-        raise UnsupportedModelError(f"the tokenizer has {written} tokens, the model {known}")
+    loaded.tokenizer.require_known(loaded.config.vocabulary_tokens)
     if not loaded.config.eos_ids:
         raise UnsupportedModelError("the model names no token that ends an answer")
 

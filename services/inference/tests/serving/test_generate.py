@@ -27,7 +27,7 @@ async def test_the_capital_of_france_is_paris(client: Client) -> None:
 async def test_a_conversation_is_answered_until_the_model_ends_its_turn(client: Client) -> None:
     turns = [
         (CHAT_ROLE_SYSTEM, "You are a helpful assistant."),
-        (CHAT_ROLE_USER, "What is the capital of France?"),
+        (CHAT_ROLE_USER, "Name the capital of France."),
     ]
     answer = await client.answer(turns, **GREEDY)
     assert answer.text == "The capital of France is Paris."

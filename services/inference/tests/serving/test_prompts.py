@@ -12,7 +12,7 @@ CAPITAL = "The capital of France is"
 CAPITAL_IDS = [504, 3575, 282, 4649, 314]
 TURN = (
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-    "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+    "<|im_start|>user\nName the capital of France.<|im_end|>\n<|im_start|>assistant\n"
 )
 SCORED = {"logprobs": True, "top_logprobs": 1, "prompt_logprobs": True}
 

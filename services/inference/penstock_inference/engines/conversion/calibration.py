@@ -26,7 +26,9 @@ def calibrate(weights: ModelWeights, texts: Path, progress: Progress) -> list[In
 
     What is run is the model in 8 bits, not smoothed yet. It lies in a temporary directory meanwhile.
     """
-    token_ids = read_texts(texts, weights.config, Tokenizer(weights.tokenizer_json()))
+    tokenizer = Tokenizer(weights.tokenizer_json())
+    tokenizer.require_known(weights.config.vocabulary_tokens)
+    token_ids = read_texts(texts, weights.config, tokenizer)
     progress(CALIBRATING, 0, len(token_ids) + 1)
     with tempfile.TemporaryDirectory() as directory:
         kernels = _RecordingKernels()

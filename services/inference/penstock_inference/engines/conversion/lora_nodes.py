@@ -5,7 +5,7 @@ there, not what overflowed. So a sequence gets the same bits, whichever other ad
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -39,8 +39,12 @@ def add_adapters(graph: GraphBuilder, products: Sequence[Product]) -> None:
     `lora_a_<layer>_<matrix> [columns / 16, 16, inputs]` and `lora_b_<layer>_<matrix> [columns, outputs]`.
     """
     nodes = _LoraNodes(graph)
+    adapted: dict[str, str] = {}  # results that operands were made of before
     for product in products:
-        graph.replace(product.result, partial(nodes.add, product))
+        values = adapted.get(product.operand.values, product.operand.values)
+        operand = replace(product.operand, values=values)
+        made = graph.replace(product.result, partial(nodes.add, replace(product, operand=operand)))
+        adapted[product.result] = made
 
 
 class _LoraNodes:

@@ -90,8 +90,8 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(op_type, inputs, names, domain=domain, **attributes))
         return names
 
-    def replace(self, value: str, make: Callable[[], str]) -> None:
-        """Let the nodes that read a value read what `make` adds instead, right behind the value's own node."""
+    def replace(self, value: str, make: Callable[[], str]) -> str:
+        """Let the nodes that read a value read what `make` adds instead, right behind the value's own node. Name it."""
         place = next(place for place, node in enumerate(self._nodes) if value in node.output) + 1
         before, after = self._nodes[:place], self._nodes[place:]
         self._nodes = before
@@ -99,6 +99,7 @@ class GraphBuilder:
         for node in after:
             node.input[:] = [made if name == value else name for name in node.input]
         self._nodes += after
+        return made
 
     def save(self, name: str = GRAPH_FILE) -> None:
         """Write the graph beside its weights."""
