@@ -75,7 +75,7 @@ class Plan:
 
 
 FULL = Plan(rounds=5, seconds=0.6, windows=16)
-QUICK = Plan(rounds=1, seconds=0.25, windows=2)
+QUICK = Plan(rounds=1, seconds=0.25, windows=1)
 
 
 def main() -> None:
@@ -87,8 +87,10 @@ def main() -> None:
     workers = _start(absent)
     try:
         if arguments.setup:
+            _await(workers)
             raise SystemExit("; ".join(absent.values()) or None)
-        nats = _perplexity(workers, plan)
+        nats = _perplexity(workers, plan)  # is not timed, so others may load meanwhile
+        _await(workers)
         rates = _rates(workers, plan)
     finally:
         for worker in workers.values():
@@ -106,7 +108,7 @@ def _absent() -> dict[str, str]:
 
 
 def _start(absent: Mapping[str, str]) -> Workers:
-    """Start the engines side by side, and wait until the last has its model."""
+    """Start the engines side by side; each answers once it has its model."""
     ours, peer = sys.executable, str(install.LLAMA_PYTHON)
     models = {SMOLLM2: smollm2(), LLAMA_7M: llama_7m()}
     programs = {(OURS, model): (ours, "penstock") for model in models}
@@ -120,10 +122,14 @@ def _start(absent: Mapping[str, str]) -> Workers:
         command = [python, "-m", f"engines.{module}", str(models[model]), str(TEXT), str(os.cpu_count())]
         log = CACHE / f"generation-{module}-{Path(models[model]).stem}.log"
         workers[engine, model] = Worker(f"{engine} ({model})", command, cwd=BENCH, log=log)
+    return workers
+
+
+def _await(workers: Workers) -> None:
+    """Wait until the last has its model: who is still loading takes time from who is measured."""
     for worker in workers.values():
         with console.status(f"loading {worker.name}"):
             worker.turn("about")
-    return workers
 
 
 def _perplexity(workers: Workers, plan: Plan) -> dict[str, float]:
