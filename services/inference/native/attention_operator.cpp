@@ -59,10 +59,12 @@ class Attention {
     const int tokens = step.tokens;
     const std::vector<Tile> tiles = tiles_of(step);
     const AttentionKernels<Stored>& kernels = attention<Stored>();
-    parallel(context, (tokens + kStoredTogether - 1) / kStoredTogether, [&](int part) {
+    const int stores = (tokens + kStoredTogether - 1) / kStoredTogether;
+    parallel(context, stores, stores, [&](int part) {
       kernels.store(step, part * kStoredTogether, std::min(tokens, (part + 1) * kStoredTogether));
     });
-    parallel(context, static_cast<int>(tiles.size()) * shape_.kv_heads, [&](int part) {
+    const int heads = static_cast<int>(tiles.size()) * shape_.kv_heads;
+    parallel(context, heads, heads, [&](int part) {
       // The longest first: the last tiles of a prompt see the most.
       const Tile& tile = tiles[tiles.size() - 1 - part / shape_.kv_heads];
       kernels.attend(step, tile.first, tile.last, part % shape_.kv_heads);

@@ -10,7 +10,8 @@
 namespace penstock {
 namespace {
 
-constexpr int kRoundedTogether = 4;  // rows; so few are not worth another thread
+constexpr int kRoundedTogether = 4;      // rows; so few are not worth another thread
+constexpr int kBatchBytes = 128 * 1024;  // of codes, times every four rows: some microseconds
 
 Matrix matrix_of(const OrtKernelInfo* info, size_t first_input) {
   Matrix matrix{};
@@ -63,12 +64,13 @@ class BlockLinear {
     const LinearKernels& kernels = linear();
     const RoundedRows rounded = scratch(rows);
     const Source source{static_cast<const float*>(values.data), gated_, norm_, epsilon_};
-    parallel(context, (rows + kRoundedTogether - 1) / kRoundedTogether, [&](int part) {
+    const int rounds = (rows + kRoundedTogether - 1) / kRoundedTogether;
+    parallel(context, rounds, rounds, [&](int part) {
       const int last = std::min(rows, (part + 1) * kRoundedTogether);
       for (int row = part * kRoundedTogether; row < last; ++row) kernels.round(source, matrix_.inputs, row, rounded);
     });
-    const int panels = matrix_.panels();
-    parallel(context, (panels + kPanelsTogether - 1) / kPanelsTogether, [&](int part) {
+    const int panels = matrix_.panels(), groups = (panels + kPanelsTogether - 1) / kPanelsTogether;
+    parallel(context, groups, batches(rows, groups), [&](int part) {
       kernels.multiply(matrix_, rounded, static_cast<const float*>(residual.data), outputs, part * kPanelsTogether,
                        std::min(panels, (part + 1) * kPanelsTogether));
     });
@@ -81,6 +83,11 @@ class BlockLinear {
     if (index == first) return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
     return index == first + 1 || index == first + 2 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16
                                                     : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+
+  int batches(int rows, int groups) const {
+    const double work = double(matrix_.panel_bytes()) * matrix_.panels() * std::max(1, rows / 4);
+    return static_cast<int>(std::clamp(work / kBatchBytes, 1., double(groups)));
   }
 
   // Give memory that lasts until this thread multiplies again.

@@ -42,12 +42,16 @@ float* output(OrtKernelContext* context, const std::vector<int64_t>& dims);
 
 int64_t attribute(const OrtKernelInfo* info, const char* name);
 
-// Call `part` with each number below `parts`, on the threads of the session.
+// Call `part` with each number below `parts`, on the threads of the session. These take so many batches of them, in
+// order, one after the other: several each, so that none waits long for one whose core has other things to do.
 template <typename Part>
-void parallel(const OrtKernelContext* context, int parts, const Part& part) {
-  if (parts == 1) return part(0);
+void parallel(const OrtKernelContext* context, int parts, int batches, const Part& part) {
+  if (batches <= 1) {
+    for (int i = 0; i < parts; ++i) part(i);
+    return;
+  }
   const auto call = [](void* body, size_t index) { (*static_cast<const Part*>(body))(static_cast<int>(index)); };
-  check(ort->KernelContext_ParallelFor(context, call, parts, 0, const_cast<Part*>(&part)));
+  check(ort->KernelContext_ParallelFor(context, call, parts, batches, const_cast<Part*>(&part)));
 }
 
 // What a callback of the runtime does: ours may throw, its may not.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from penstock_inference.sequence import Sequence
 
 # What a step costs beside its tokens, which is mostly to read the weights (measured, decision 21).
-_STEP_COST_TOKENS = 6
+_STEP_COST_TOKENS = 10
 
 
 def tokens_ahead(decoding: list[Sequence], room: int, guesses_max: int) -> Iterable[list[int]]:
