@@ -44,9 +44,9 @@ def test_a_stream_brings_the_same_answer_in_parts_with_usage(client: OpenAI) -> 
             extra_body={"cache_control": {"no_cache": True}},
         )
     )
-    text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
-    assert text == whole.choices[0].message.content
-    assert len(chunks) > 4
+    texts = [choice.delta.content for chunk in chunks for choice in chunk.choices if choice.delta.content]
+    assert "".join(texts) == whole.choices[0].message.content
+    assert len(texts) > 1  # the first token comes at once, the others together as fast as they are made
     assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
     assert [c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason] == ["stop"]
 

@@ -11,10 +11,16 @@
 namespace penstock::LEVEL {
 namespace {
 
+#if defined(__AVX512F__)
 constexpr int kScoredTogether = 8;   // queries whose sums are in registers at once
 constexpr int kWeighedTogether = 4;  // queries, times
-constexpr int kFetchedAhead = 6;     // blocks
 constexpr int kColumnsTogether = 4;  // vectors of an output row
+#else
+constexpr int kScoredTogether = 3;
+constexpr int kWeighedTogether = 3;
+constexpr int kColumnsTogether = 2;
+#endif
+constexpr int kFetchedAhead = 6;  // blocks
 
 // Rotate a head's two halves against each other, as the models of Hugging Face do.
 void rotate(const float* head, const float* cos, const float* sin, int half, float scale, float* to) {
@@ -97,13 +103,13 @@ Span span(const Shape& shape, int position) {
 
 // Turn a query's scores into weights that come to the sum that is given. Scores outside of the span become 0.
 float soften(float* scores, int begin, int end, Span span) {
-  const Floats lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  Floats most = all(-std::numeric_limits<float>::infinity());
+  constexpr float kNumbers[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Floats lanes = load(kNumbers), nothing = all(-std::numeric_limits<float>::infinity());
+  Floats most = nothing;
   for (int row = begin; row < end; row += kLanes) {
     const Floats at = lanes + static_cast<float>(row);
-    const Floats masked = at < static_cast<float>(span.begin) || at >= static_cast<float>(span.end)
-                              ? all(-std::numeric_limits<float>::infinity())
-                              : load(scores + row - begin);
+    const Ints outside = (at < static_cast<float>(span.begin)) | (at >= static_cast<float>(span.end));
+    const Floats masked = where(outside, nothing, load(scores + row - begin));
     store(scores + row - begin, masked);
     most = larger(most, masked);
   }

@@ -1,11 +1,22 @@
 #include "levels.hpp"
 
+#include <cstdlib>
+
 #if defined(__x86_64__)
 namespace {
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+// PENSTOCK_VECTOR_LEVEL lowers what is taken for there, to find out whether a fault is of one level.
+bool is_allowed(int level) {
+  const char* most = std::getenv("PENSTOCK_VECTOR_LEVEL");
+  return most == nullptr || level <= std::atoi(most);
+}
+bool has_avx2() {
+  static const bool has = is_allowed(2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return has;
+}
 bool has_avx512() {  // as since Cascade Lake and Zen 4
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
+  static const bool has = is_allowed(3) && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("avx512vnni");
+  return has;
 }
 }  // namespace
 #define PENSTOCK_BEST(call) (has_avx512() ? avx512::call : has_avx2() ? avx2::call : baseline::call)

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "dots.hpp"
 #include "levels.hpp"
 #include "vectors.hpp"
 
@@ -14,14 +15,11 @@
 namespace penstock::LEVEL {
 namespace {
 
-typedef uint8_t Bytes __attribute__((vector_size(4 * kLanes), aligned(1)));
-
 // So many rows times panels have their sums in registers at once.
-constexpr int kRowsAtOnce = 4;
 #if defined(__AVX512F__)
-constexpr int kPanelsAtOnce = kPanelsTogether;
+constexpr int kRowsAtOnce = 4, kPanelsAtOnce = kPanelsTogether;
 #else
-constexpr int kPanelsAtOnce = 1;
+constexpr int kRowsAtOnce = 4, kPanelsAtOnce = 1;
 #endif
 constexpr int kCacheLine = 64;
 
@@ -30,76 +28,12 @@ constexpr int kZero = Bits == 8 ? 128 : 8;
 template <int Bits>
 constexpr int kBlockBytes = kPanelOutputs * kBlockInputs * Bits / 8;
 
-inline Floats to_floats(Ints values) { return __builtin_convertvector(values, Floats); }
-
 // Four codes of one row, to be multiplied with the same four inputs of all outputs.
 inline int32_t four(const int8_t* from) {
   int32_t codes;
   __builtin_memcpy(&codes, from, sizeof codes);
   return codes;
 }
-
-// `begin` gives what a block's sums begin with, and `dot` adds products of four inputs: together they give sums of
-// (code - zero) * input. Here `zeros` is the zero times the sum of the inputs.
-#if defined(__AVX512VNNI__)
-template <int Bits>
-inline Ints begin(int32_t zeros) {
-  return Ints{} - zeros;
-}
-template <int Bits>
-inline Ints dot(Ints sums, Bytes codes, int32_t inputs) {
-  return (Ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)codes, _mm512_set1_epi32(inputs));
-}
-inline Bytes nibbles(Bytes codes, int shift) { return (Bytes)((Ints)codes >> shift & 0x0f0f0f0f); }
-#elif defined(__AVX2__)
-union Halves {
-  Bytes codes;
-  Ints sums;
-  __m256i each[2];
-};
-inline Bytes nibbles(Bytes codes, int shift) {
-  Halves both{codes};
-  for (__m256i& half : both.each) half = _mm256_and_si256(_mm256_srli_epi16(half, shift), _mm256_set1_epi8(15));
-  return both.codes;
-}
-template <int Bits>
-inline Ints begin(int32_t zeros) {
-  if (Bits == 8) return Ints{};  // `dot` subtracts the zero itself
-  Halves result{};
-  for (__m256i& half : result.each) half = _mm256_set1_epi32(-zeros);
-  return result.sums;
-}
-template <int Bits>
-inline Ints dot(Ints sums, Bytes codes, int32_t inputs) {
-  Halves left{codes}, result{};
-  result.sums = sums;
-  const __m256i right = _mm256_set1_epi32(inputs);
-  for (int half = 0; half < 2; ++half) {
-    __m256i magnitude = left.each[half], signed_inputs = right;
-    if (Bits == 8) {  // two products of a byte from 0 to 255 would not fit into 16 bits
-      const __m256i weights = _mm256_xor_si256(magnitude, _mm256_set1_epi8(-128));
-      magnitude = _mm256_abs_epi8(weights);
-      signed_inputs = _mm256_sign_epi8(right, weights);
-    }
-    const __m256i pairs = _mm256_maddubs_epi16(magnitude, signed_inputs);
-    result.each[half] = _mm256_add_epi32(result.each[half], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-  }
-  return result.sums;
-}
-#else
-inline Bytes nibbles(Bytes codes, int shift) { return (Bytes)((Ints)codes >> shift & 0x0f0f0f0f); }
-template <int Bits>
-inline Ints begin(int32_t zeros) {
-  return Ints{} - zeros;
-}
-template <int Bits>
-inline Ints dot(Ints sums, Bytes codes, int32_t inputs) {
-  int8_t each[4];
-  __builtin_memcpy(each, &inputs, sizeof each);
-  for (int i = 0; i < 4; ++i) sums += ((Ints)codes >> 8 * i & 255) * each[i];
-  return sums;
-}
-#endif
 
 // Multiply Rows rows with a block of Panels panels.
 template <int Rows, int Panels, int Bits>
@@ -108,16 +42,15 @@ inline void multiply_block(const uint8_t* codes, size_t panel_bytes, const int8_
   constexpr int kVectors = kBlockBytes<Bits> / kCacheLine;
   PENSTOCK_UNROLL
   for (int at = 0; at < kVectors; ++at) {
-    Bytes loaded[Panels];
+    Ints loaded[Panels];
     PENSTOCK_UNROLL
-    for (int panel = 0; panel < Panels; ++panel)
-      loaded[panel] = *reinterpret_cast<const Bytes*>(codes + panel * panel_bytes + at * kCacheLine);
+    for (int panel = 0; panel < Panels; ++panel) loaded[panel] = load(codes + panel * panel_bytes + at * kCacheLine);
     PENSTOCK_UNROLL
     for (int part = 0; part < 8 / Bits; ++part) {
-      Bytes weights[Panels];
+      Ints weights[Panels];
       PENSTOCK_UNROLL
       for (int panel = 0; panel < Panels; ++panel)
-        weights[panel] = Bits == 8 ? loaded[panel] : nibbles(loaded[panel], 4 * part);
+        weights[panel] = Bits == 8 ? loaded[panel] : loaded[panel] >> 4 * part & 0x0f0f0f0f;
       PENSTOCK_UNROLL
       for (int row = 0; row < Rows; ++row) {
         const int32_t four_inputs = four(inputs + row * row_codes + 4 * (at * 8 / Bits + part));
@@ -142,8 +75,10 @@ struct Product {
     if (count == kPanelOutputs) {
       store(outputs + place, residual == nullptr ? sums : load(residual + place) + sums);
     } else {
+      float each[kLanes];
+      store(each, sums);
       for (int i = 0; i < count; ++i)
-        outputs[place + i] = residual == nullptr ? sums[i] : residual[place + i] + sums[i];
+        outputs[place + i] = residual == nullptr ? each[i] : residual[place + i] + each[i];
     }
   }
 };
@@ -220,8 +155,9 @@ void multiply(const Matrix& matrix, const RoundedRows& rows, const float* residu
 
 // x / (1 + e^-x), without a power that overflows.
 inline Floats silu(Floats x) {
-  const Floats small = exponential(x < 0.f ? x : -x);
-  return x * ((x < 0.f ? small : all(1.f)) / (1.f + small));
+  const Ints negative = x < 0.f;
+  const Floats small = exponential(where(negative, x, Floats{} - x));
+  return x * (where(negative, small, all(1.f)) / (small + 1.f));
 }
 
 // Give a source's row as it is to be rounded, in `buffer` if it is not there already.
@@ -246,33 +182,19 @@ const float* prepare(const Source& source, int inputs, int row, std::vector<floa
 // Round to the nearest whole number, of two the even one.
 inline Ints nearest(Floats values) {
   const Floats shifted = values + 12582912.f;  // 1.5 * 2^23: its last bits are the rounded integer
-  return (Ints)shifted - 0x4b400000;
+  return as_ints(shifted) - 0x4b400000;
 }
-
-#if defined(__AVX512F__)
-inline int32_t largest(Ints values) { return _mm512_reduce_max_epi32((__m512i)values); }
-inline int32_t total(Ints values) { return _mm512_reduce_add_epi32((__m512i)values); }
-#else
-inline int32_t largest(Ints values) {
-  return fold(values, [](int32_t left, int32_t right) { return std::max(left, right); });
-}
-inline int32_t total(Ints values) {
-  return fold(values, [](int32_t left, int32_t right) { return left + right; });
-}
-#endif
 
 // Give the largest magnitude. As whole numbers the bits of magnitudes are in the same order, and those of what is no
 // number come last: it is never lost.
 inline float magnitude(Floats first, Floats second) {
-  const Ints left = (Ints)first & 0x7fffffff, right = (Ints)second & 0x7fffffff;
-  const int32_t bits = largest(left > right ? left : right);
+  const int32_t bits = largest(larger(as_ints(first) & 0x7fffffff, as_ints(second) & 0x7fffffff));
   float value;
   __builtin_memcpy(&value, &bits, sizeof value);
   return value;
 }
 
 void round(const Source& source, int inputs, int row, const RoundedRows& rounded) {
-  typedef int8_t Codes __attribute__((vector_size(kLanes), aligned(1)));
   thread_local std::vector<float> buffer;
   const float* values = prepare(source, inputs, row, buffer);
   const int blocks = inputs / kBlockInputs;
@@ -280,9 +202,9 @@ void round(const Source& source, int inputs, int row, const RoundedRows& rounded
     const Floats first = load(values + block * kBlockInputs), second = load(values + block * kBlockInputs + kLanes);
     const float most = magnitude(first, second), factor = most == 0.f ? 0.f : 127.f / most;
     const Ints low = nearest(first * factor), high = nearest(second * factor);
-    Codes* codes = reinterpret_cast<Codes*>(rounded.codes + int64_t{row} * inputs + block * kBlockInputs);
-    codes[0] = __builtin_convertvector(low, Codes);
-    codes[1] = __builtin_convertvector(high, Codes);
+    int8_t* codes = rounded.codes + int64_t{row} * inputs + block * kBlockInputs;
+    put(codes, low);
+    put(codes + kLanes, high);
     const int64_t at = int64_t{row} * blocks + block;
     rounded.scales[at] = most / 127.f;
     rounded.sums[at] = total(low + high);
