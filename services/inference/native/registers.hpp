@@ -3,16 +3,12 @@
 #pragma once
 #include <cstdint>
 
+#include "width.hpp"
+
 namespace penstock::LEVEL {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16;
-#elif defined(__AVX2__)
-constexpr int kLanes = 8;
-#else
-constexpr int kLanes = 4;
-#endif
+constexpr int kLanes = kRegisterLanes;
 constexpr int kBlock = 128;
 
 // A vector that the compiler makes of several registers is slow where lanes are compared.

@@ -9,18 +9,12 @@
 #endif
 
 #include "half.hpp"
+#include "width.hpp"
 
 namespace penstock::LEVEL {
 namespace {
 
 constexpr int kLanes = 16;
-#if defined(__AVX512F__)
-constexpr int kRegisterLanes = 16;
-#elif defined(__AVX2__)
-constexpr int kRegisterLanes = 8;
-#else
-constexpr int kRegisterLanes = 4;
-#endif
 
 // Two vectors as one, where registers are narrower. A compiler's own vector of several registers is twenty times as
 // slow (GCC 12): it is kept in memory, and compared number by number.

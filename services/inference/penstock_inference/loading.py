@@ -13,6 +13,7 @@ from penstock_inference.batcher import Batcher
 from penstock_inference.catalog import AdapterLoader
 from penstock_inference.chat_template import ChatTemplate
 from penstock_inference.delivery import HandOver
+from penstock_inference.drawing import drawing
 from penstock_inference.embed import EmbeddingModel
 from penstock_inference.engines.loading import LoadedModel, load_encoder, load_engine
 from penstock_inference.formats import UnsupportedModelError
@@ -117,6 +118,7 @@ class Loader:
         return name, weights.fingerprint
 
     def _load_engine(self, model: ModelSettings) -> LoadedModel:
+        drawing()  # what is missing fails the load on every engine, and not the first request
         return load_engine(
             model.reference,
             engine=model.engine,
